@@ -1,0 +1,81 @@
+"""How everything here is timed: side by side in one run, warmed up, medians, the machine beside the numbers."""
+
+import json
+import statistics
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from tml_helpers.machine import describe
+
+RESULTS = Path(__file__).parent / "results"
+Runs = Mapping[str, Callable[[], object]]
+Times = dict[str, list[float]]
+
+BEYOND_THE_CACHE = 2**28  # bytes: written between two runs, so that a GPU's L2 cache (50 MB) keeps nothing of the first
+
+
+def wall_times(runs: Runs, *, rounds: int, warm_up: int = 3, clock: Callable[[], float] = time.perf_counter) -> Times:
+    """Seconds of each run in each round. Each round calls all of them, so that a slow moment hits all alike."""
+    times: Times = {name: [] for name in runs}
+    for step in range(warm_up + rounds):
+        for name, run in runs.items():
+            start = clock()
+            run()
+            if step >= warm_up:
+                times[name].append(clock() - start)
+    return times
+
+
+def device_times(runs: Runs, *, rounds: int, warm_up: int = 5) -> Times:
+    """Seconds on the GPU of each run in each round, between two CUDA events, each from a cold L2 cache."""
+    flush = torch.empty(BEYOND_THE_CACHE, dtype=torch.int8, device="cuda")
+    events: dict[str, list[tuple[torch.cuda.Event, torch.cuda.Event]]] = {name: [] for name in runs}
+    for step in range(warm_up + rounds):
+        for name, run in runs.items():
+            start, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
+            flush.zero_()  # while it runs, the host queues what follows: launches are hidden, as in training
+            start.record()
+            run()
+            end.record()
+            if step >= warm_up:
+                events[name].append((start, end))
+    torch.cuda.synchronize()
+    return {name: [start.elapsed_time(end) / 1e3 for start, end in pairs] for name, pairs in events.items()}
+
+
+def copy_bandwidth() -> float:
+    """Bytes per second that a copy of 1 GiB reads and writes on the GPU: the ceiling for whatever moves memory."""
+    source = torch.randn(2**28, device="cuda")
+    target = torch.empty_like(source)
+    times = device_times({"copy": lambda: target.copy_(source)}, rounds=30)
+    return 2 * source.nbytes / statistics.median(times["copy"])
+
+
+def medians(times: Times) -> dict[str, float]:
+    """The median of each run's seconds."""
+    return {name: statistics.median(values) for name, values in times.items()}
+
+
+def speedups(times: Times, of: str) -> dict[str, float]:
+    """How many times as fast the run `of` is as each other: the median of the rounds' ratios, two digits."""
+    return {
+        name: round(statistics.median(a / b for a, b in zip(values, times[of], strict=True)), 2)
+        for name, values in times.items()
+        if name != of
+    }
+
+
+def write(name: str, content: dict[str, Any]) -> Path:
+    """`results/NAME.json`, with what the machine is."""
+    machine = describe()
+    if torch.cuda.is_available():
+        machine["gpu"] = torch.cuda.get_device_name()
+        machine["cuda"] = torch.version.cuda
+    RESULTS.mkdir(exist_ok=True)
+    path = RESULTS / f"{name}.json"
+    path.write_text(json.dumps({"machine": machine, **content}, indent=1) + "\n")
+    return path

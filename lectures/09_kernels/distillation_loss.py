@@ -1,0 +1,503 @@
+# %% [markdown]
+# # 9.1 The distillation loss in one pass
+#
+# The loss that trains a student on its teacher's answers is five lines of PyTorch. On a large vocabulary those five
+# lines spend nearly all of their time carrying numbers to and from memory. This page counts the bytes, finds the fewest
+# that must move, and derives a kernel that comes near them: the loss and its gradient, made while a row is at hand.
+#
+# **What you will learn**
+#
+# - to count the bytes that a formula must move, and those that its plain version does move;
+# - to write the gradient of the distillation loss in closed form;
+# - to compute a softmax in one pass over its input, in pieces, and to put the pieces together;
+# - to read a Triton kernel line by line, and to check it without a GPU;
+# - to say where such a kernel gains nothing.
+#
+# **Before you start**: [what a teacher knows](../10_distillation/response_based.ipynb) derives the loss and its factor
+# $T^2$; the symbols are those of the [notation page](../../book/notation.md). No GPU is needed.
+#
+# **Time**: 30 minutes to read; at most 60 CPU-seconds to run.
+
+# %% [markdown]
+# Where there is a GPU, this page runs the kernel on it. Elsewhere Triton's interpreter runs the same code on the CPU,
+# slowly, and Triton must know that before the kernel's file is read. That is why the first lines decide.
+
+# %%
+import inspect
+import json
+import os
+from importlib import import_module
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+import numpy as np
+import torch
+from torch.nn import functional as F
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from tml_helpers.claims import claim, seed
+from tml_helpers.plotting import COLOURS, use_style
+
+if not torch.cuda.is_available():
+    os.environ["TRITON_INTERPRET"] = "1"
+kernel = import_module("tml_helpers.kernels.distillation_loss")  # the file
+distillation_loss = kernel.distillation_loss  # its public function
+use_style()
+
+# %% [markdown]
+# ## Why it exists
+#
+# For a batch of $N$ rows and $K$ classes, with student logits $z_s$, teacher logits $z_t$ and labels $y$, the loss is
+#
+# $$
+# L = \alpha T^2\, \mathrm{KL}\big(q \,\|\, p\big) + (1 - \alpha)\, \mathrm{CE}(z_s, y), \qquad
+# p = \mathrm{softmax}(z_s / T), \quad q = \mathrm{softmax}(z_t / T),
+# $$
+#
+# with means over the batch {cite}`hinton2015distilling`. This is how one writes it:
+
+
+# %%
+def listing(function, first="def ", last=None):
+    """Print a function as the library has it, from one line to before another."""
+    lines = inspect.getsource(getattr(function, "fn", function)).splitlines()
+    start = next(n for n, line in enumerate(lines) if first in line)
+    end = next((n for n in range(start, len(lines)) if last and last in lines[n]), None)
+    print(inspect.cleandoc("\n" + "\n".join(lines[start:end])))
+
+
+listing(kernel.reference)
+
+# %% [markdown]
+# Every call in it reads whole tensors from memory and writes a whole tensor back, and so does the backward pass that
+# autograd derives from it. How many? PyTorch can tell: a dispatch mode sees every operation, with its inputs and its
+# outputs. We count in units of one tensor of $N \times K$ logits.
+
+
+# %%
+def distinct(x):
+    """How many numbers lie in memory: an expanded scalar is one."""
+    return x.numel() if 0 not in x.stride() else 1
+
+
+class Traffic(TorchDispatchMode):
+    """Notes, for each operation, how many numbers it reads and writes."""
+
+    def __init__(self):
+        super().__init__()
+        self.operations = []
+
+    def __torch_dispatch__(self, operation, types, args=(), kwargs=None):
+        result = operation(*args, **(kwargs or {}))
+        name = operation.overloadpacket.__name__
+        read = {id(x): x for x in args if isinstance(x, torch.Tensor)}.values()
+        read = [] if "nll" in name else read  # which looks up one number a row
+        written = result if isinstance(result, tuple) else (result,)
+        if not operation.is_view:
+            self.operations.append((name, sum(map(distinct, [*read, *written]))))
+        return result
+
+
+# %%
+N, K = 64, 1000
+generator = torch.Generator().manual_seed(seed())
+z_s, z_t = 3 * torch.randn(2, N, K, generator=generator)  # (N, K) each
+y = torch.randint(K, (N,), generator=generator)
+z_s.requires_grad_()
+with Traffic() as forward:
+    loss = kernel.reference(z_s, z_t, y, temperature=4.0, alpha=0.9)
+with Traffic() as backward:
+    loss.backward()
+operations = [*forward.operations, ("", 0), *backward.operations]
+moved = {
+    index: round(numbers / (N * K)) for index, (_, numbers) in enumerate(operations)
+}
+for index, (name, _) in enumerate(operations):
+    if moved[index] or not name:
+        print(moved[index] or "backward:", name)
+plain = sum(moved.values())
+claim("Plain PyTorch moves 35 tensors of N × K through memory", plain == 35)
+
+# %% [markdown]
+# And what is the least? Whoever computes this loss must read the student's logits and the teacher's, and must write the
+# gradient. Everything else is one number a row. So three tensors, $3 N K b$ bytes for logits of $b$ bytes, and not one
+# of the thirty-two others has to exist.
+
+# %% mystnb={"image": {"alt": "Two horizontal bars, stacked from the tensors that each operation moves: plain PyTorch's has thirty-five units, the fused kernel's has three."}}
+figure, axis = plt.subplots(figsize=(7, 1.9))
+for row, steps in enumerate([[1, 1, 1], filter(None, moved.values())]):
+    left = 0
+    for index, step in enumerate(steps):
+        colour = COLOURS["blue"] if index % 2 else COLOURS["sky"]
+        axis.barh(row, step, left=left, color=colour, edgecolor="white")
+        left += step
+    axis.text(left + 0.3, row, str(left), va="center")
+axis.set_yticks([0, 1], ["one pass", "plain PyTorch"])
+axis.set_xlabel("tensors of N × K numbers read or written")
+axis.grid(visible=False)
+plt.show()
+
+# %% [markdown]
+# *Plain PyTorch moves 35 tensors, operation by operation; the loss needs 3.* A loss like this does little arithmetic
+# per number, so a GPU spends its time waiting for memory, and the ratio of the bars bounds what can be gained. A
+# compiler that fuses operations (`torch.compile`) gets rid of most of the long bar by itself; a kernel by hand has to
+# beat the compiler, not the five lines. How long must it take at least? Take a language model's batch and the vendor's
+# figures for one large GPU, an H200.
+
+# %%
+logits = 8192 * 32_000  # tokens × vocabulary, two bytes each in bfloat16
+memory, processors, clock = 4.8e12, 132, 1.98e9  # bytes/s, count, 1/s
+floor = 3 * logits * 2 / memory
+claim("One tensor is 524 MB", round(logits * 2 / 1e6) == 524)
+claim("The memory needs 328 µs for three of them", round(floor * 1e6) == 328)
+exponentials = processors * 16 * clock  # a second: 16 units in each processor
+claim("Three exponentials a logit fit into that", 3 * logits / exponentials < floor)
+claim("Six do not", 6 * logits / exponentials > floor)
+
+# %% [markdown]
+# Memory is not the only limit: exponentials come second, close behind. We shall need that.
+#
+# ## The gradient, while the row is at hand
+#
+# Autograd keeps tensors from the forward pass so that the backward pass can use them. Here it need not. Write $\ell$
+# for the logarithm of a row's $\sum_k \exp(z_k / T)$. Then $\log p_k = z_{s,k}/T - \ell_s$ and
+#
+# $$
+# \mathrm{KL}(q \| p) = \sum_k q_k (\log q_k - \log p_k)
+#                     = \sum_k q_k \frac{z_{t,k} - z_{s,k}}{T} - \ell_t + \ell_s .
+# $$
+#
+# Only the first and the last term depend on the student, and $\partial \ell_s / \partial z_{s,k} = p_k / T$. So
+# the gradient of the soft term is $(p_k - q_k) / T$, the cross-entropy's is the familiar $h - \mathrm{onehot}(y)$
+# with $h = \mathrm{softmax}(z_s)$, and together, with $T^2$ and the mean over the batch,
+#
+# $$
+# \frac{\partial L}{\partial z_s}
+#   = \frac{1}{N}\Big(\alpha T\,(p - q) + (1 - \alpha)\,\big(h - \mathrm{onehot}(y)\big)\Big).
+# $$
+#
+# Three softmaxes, no logarithm of a tensor, and nothing to remember. In code:
+
+# %%
+T, alpha = 4.0, 0.9
+with torch.no_grad():
+    p, q, h = (F.softmax(z, dim=1) for z in (z_s / T, z_t / T, z_s))  # (N, K) each
+    by_hand = (alpha * T * (p - q) + (1 - alpha) * (h - F.one_hot(y, K))) / N
+claim("By hand and by autograd: equal", torch.allclose(by_hand, z_s.grad, atol=1e-8))
+
+# %% [markdown]
+# On the CPU, that formula is the method. The library's version takes a chunk of rows at a time, so that what one step
+# writes the next finds in the cache, and it has an economy of its own: the largest entry of a softmax is
+# $\exp(\max z - \ell)$, so $\ell$ comes from two maxima instead of another round of exponentials.
+
+# %%
+listing(kernel._softmax)
+print()
+listing(kernel.closed_form)
+
+# %% [markdown]
+# ## A softmax in one pass
+#
+# A GPU program that owns a row wants to read it once. But a softmax seems to need three looks: one for the maximum
+# (without which $\exp$ overflows), one for the sum, one for the division. Milakov and Gimelshein's *online softmax*
+# {cite}`milakov2018online` merges the first two. Keep the maximum $m$ so far and the sum $d$ so far *relative to it*;
+# when a piece of the row brings a larger maximum $m'$, the old sum only needs a factor:
+#
+# $$
+# d \;\leftarrow\; d \cdot e^{\,m - m'} + \sum_{k\,\in\,\text{piece}} e^{\,z_k - m'}, \qquad m \leftarrow m'.
+# $$
+
+
+# %%
+def online_log_sum_exp(row, piece):
+    """log Σ exp(row), from one pass over it in pieces."""
+    highest, total = torch.tensor(-1e30), torch.tensor(0.0)
+    for part in row.split(piece):
+        top = torch.maximum(highest, part.max())
+        total = total * (highest - top).exp() + (part - top).exp().sum()
+        highest = top
+    return highest + total.log()
+
+
+rising = torch.linspace(0, 500, K)  # the maximum moves with every piece
+expected = rising.logsumexp(dim=0)
+for piece in (1, 7, 300, K):
+    found = online_log_sum_exp(rising, piece)
+    claim(f"Pieces of {piece}: as torch.logsumexp", torch.allclose(found, expected))
+
+# %% [markdown]
+# Two such pairs $(m, d)$, from different parts of the row, merge by the same rule. That is what lets many threads work
+# on one row without waiting for each other: each keeps a pair of its own, and they are merged once, at the end. Other
+# sums that are weighted by the same exponentials, such as $\sum_k q_k (z_{t,k} - z_{s,k})$, shrink by the same factor.
+#
+# ## The kernel, line by line
+#
+# Triton {cite}`tillet2019triton` runs one copy of a kernel, a *program*, for each row of the batch. Inside it, a
+# variable is a whole block of numbers, spread over the program's threads.
+
+# %%
+listing(kernel._row, first="row = ", last="# Each lane")
+
+# %% [markdown]
+# - `program_id(0)` is this program's row. It becomes a 64-bit number before it is multiplied by a stride, for a batch
+#   of 70,000 rows and 32,000 classes has more elements than 32 bits can count.
+# - `share` is the $1/N$ of the mean.
+# - The hardware computes $2^x$, not $e^x$. So $e^{z/T}$ is `exp2(z * warm)`, with $\log_2 e$ and $1/T$ in one constant.
+# - `tile` holds the column numbers of a block of `LANES` × `WIDTH`. Its *lanes* are lines of eight neighbours: sixteen
+#   bytes of bfloat16, the most that a thread loads at once.
+
+# %%
+listing(kernel._row, first="# Each lane", last="# The lanes' sums")
+
+# %% [markdown]
+# This is the online softmax, three times at once. `s_high` and `t_high` are the lanes' maxima so far, `p_sum`, `q_sum`
+# and `h_sum` their sums, and `shrink` is the factor that brings an old sum to a new maximum.
+#
+# - `_read` fills what lies beyond the row's end with $-\infty$, whose exponential is 0, so that the last tile needs no
+#   case of its own. It asks the cache to keep the tile (`evict_last`), because we shall come back.
+# - Maxima start at $-10^{30}$, not at $-\infty$: for a lane that has seen nothing yet, $-\infty - (-\infty)$ would be
+#   NaN.
+# - `tl.where(q > 0, …)` is the convention $0 \log 0 = 0$: a class that the teacher rules out by $-\infty$ counts
+#   nothing.
+# - **Exponentials are not free.** Two readings of three exponentials each are the six that do not fit. Therefore
+#   `_power`: where $T$ is a small whole number, $e^{z} = (e^{z/T})^T$ costs two or three multiplications instead of
+#   the third exponential. `HARD`, `POWER` and `GRADIENT` are known when the kernel is compiled, so a branch on them
+#   costs nothing.
+
+# %%
+listing(kernel._row, first="# The lanes' sums", last="if GRADIENT")
+
+# %% [markdown]
+# The lanes are merged: `tl.max(…, 0)` and `tl.sum(…, 0)` run over all of them, and here, once a row, threads wait for
+# each other. `divergence` is the formula for KL above. A label outside $0 \dots K-1$ must not pass in silence, but
+# asking the device about labels before the launch would make the host wait; so it turns this row's loss and gradient
+# into NaN.
+
+# %%
+listing(kernel._row, first="if GRADIENT")
+
+# %% [markdown]
+# The second reading. The row was read a moment ago: for $K$ = 32,000 in bfloat16 both rows are 128 kB, and the
+# 264 programs that an H200 runs at a time hold 34 MB of them, within its cache of 50 MB. So these reads do not go to
+# memory, and each tile is told to leave (`evict_first`), as are the gradients, which nobody will read soon. A tile
+# becomes $\alpha T (p - q) + (1-\alpha) h$, less one at the label, in one go from registers to memory.
+#
+# What remains is to launch it: a program for each row, and a sum over the rows' losses.
+
+# %%
+listing(kernel.fused)
+
+# %% [markdown]
+# Autograd meets the kernel in a function whose forward pass makes the gradient and whose backward pass hands it on,
+# scaled by what comes from above. Mostly that is 1. On the CPU we look, and then scale or don't. On a GPU looking
+# would make the host wait for the device, so a tiny kernel looks there, and returns at once if the factor is 1.
+
+# %%
+listing(kernel._DistillationLoss, first="def forward")
+
+# %% [markdown]
+# ## The check
+#
+# The reference in float64 is the judge. The kernel runs over rows shorter than a tile, longer than a tile, and of
+# lengths that are no multiple of anything; over three dtypes; over temperatures whole and not. Run this page on a
+# machine with a GPU, and the kernel runs there; elsewhere it is interpreted. The sentences are the same.
+
+
+# %%
+def worst_error(rows, classes, dtype, T, alpha):
+    """Relative errors of the kernel's loss and gradient against float64."""
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    logits = 3 * torch.randn(2, rows, classes, generator=generator)
+    s, t = logits.to(device, dtype)
+    y = torch.randint(classes, (rows,), generator=generator).to(device)
+    z = s.double().requires_grad_()
+    expected = kernel.reference(z, t.double(), y, temperature=T, alpha=alpha)
+    expected.backward()
+    run = kernel.closed_form if kernel.triton is None else kernel.fused
+    with np.errstate(invalid="ignore"):  # the interpreter is NumPy: −inf − (−inf)
+        loss, gradient = run(s, t, y, T, alpha, True)
+    off = (gradient.double() - z.grad).norm() / z.grad.norm()
+    return abs(loss.item() / expected.item() - 1), off.item()
+
+
+# %%
+bounds = {torch.float32: 1e-5, torch.float16: 1e-3, torch.bfloat16: 1e-2}
+for dtype, bound in bounds.items():
+    for rows, classes in [(3, 10), (2, 1000), (2, kernel.TILE + 9)]:
+        for T in (4.0, 2.5):
+            of_loss, of_gradient = worst_error(rows, classes, dtype, T, alpha=0.7)
+            assert of_loss < 1e-4, "sums are float32 whatever comes in"
+            assert of_gradient < bound, "did you round before the sum?"
+    name = str(dtype).removeprefix("torch.")
+    claim(f"{name}: the gradient is within {bound:g} of float64's", of_gradient < bound)
+
+# %% [markdown]
+# A small error is one kind of evidence. Laws are another: they need no reference. A student that equals its teacher has
+# nothing to learn; a row's gradient sums to zero, because adding a constant to a row of logits changes nothing.
+
+# %%
+student = z_s.detach().requires_grad_()
+same = distillation_loss(student, z_s.detach(), None, temperature=T, alpha=1.0)
+(gradient,) = torch.autograd.grad(same, student)
+claim("Student = teacher: loss 0, gradient 0", not same and not gradient.any())
+loss = distillation_loss(student, z_t, y, temperature=T, alpha=0.5)
+(gradient,) = torch.autograd.grad(loss, student)
+claim("Each row's gradient sums to 0", bool((gradient.sum(dim=1).abs() < 1e-6).all()))
+
+# %% [markdown]
+# The library's tests hold these and more: a gradient checked against finite differences, both minus infinities,
+# strides, bad input, and, on a GPU, rows of a real vocabulary and batches beyond $2^{31}$ elements. On a machine with
+# a GPU, one command runs them there: `make test-gpu`.
+#
+# ## What was measured
+#
+# First the CPU, where the closed form is what you get. All columns were timed side by side in one run, two threads,
+# forward and backward, in float32; `python benchmarks/distillation.py` makes the table again, with the machine that it
+# was taken on.
+
+
+# %%
+def result(name):
+    """A committed result of benchmarks/, or None without the repository."""
+    file = Path("../../benchmarks/results") / f"{name}.json"
+    return json.loads(file.read_text()) if file.exists() else None
+
+
+cpu = result("distillation")
+for line in cpu["table"] if cpu else []:
+    print(
+        f"[{line['rows']}, {line['classes']}]: median ms; ours is so many times as fast"
+    )
+    for name, ms in line["ms"].items():
+        ratio = line["times_as_fast"].get(name)
+        print(f"    {name:14}{ms:8.2f}" + (f"{ratio:8.2f} ×" if ratio else ""))
+
+# %% mystnb={"image": {"alt": "Two panels of horizontal bars, for 256 rows of 1,000 classes and 64 rows of 32,000: milliseconds of plain PyTorch, torch.compile, torchdistill and the library, whose bar is shorter than plain PyTorch's in both."}}
+table = cpu["table"] if cpu else []
+figure, axes = plt.subplots(1, 2, figsize=(8, 2.2), sharey=True)
+for axis, line in zip(axes, table, strict=False):
+    assert line["times_as_fast"]["eager"] > 1
+    names = list(line["ms"])[::-1]
+    colours = [COLOURS["orange" if name == "ours" else "sky"] for name in names]
+    axis.barh(names, [line["ms"][name] for name in names], color=colours)
+    axis.set(title=f"{line['rows']} rows of {line['classes']:,}", xlabel="milliseconds")
+plt.show()
+
+# %% [markdown]
+# *The closed form takes less time than the five lines of PyTorch, in both sizes.* Nothing here is a better exponential.
+# There are fewer passes over the data, three exponentials instead of five and a logarithm, and chunks that stay in the
+# cache. The compiler saves the passes too, and on the long rows it comes nearest.
+#
+# On a GPU the yardstick is a copy: it reads and writes memory as fast as anything can. The next cell shows the fewest
+# bytes ($3NKb$) per second, as a share of what a copy reached on the same machine.
+
+# %%
+gpu = result("gpu")
+if gpu is None:
+    print("The GPU figures have not been measured: no machine with a GPU was at hand.")
+    print("One command measures them, and this cell then shows them:")
+    print("    python benchmarks/gpu.py")
+else:
+    copied = gpu["copy_bytes_per_second"] / 1e12
+    print(f"{gpu['machine']['gpu']}: {copied:.2f} TB/s copied")
+    for line in gpu["distillation_loss"]:
+        size = f"[{line['rows']}, {line['classes']}] {line['dtype']}"
+        print(f"{size}, T = {line['temperature']:g}")
+        for name, us in line["us"].items():
+            print(f"    {name:14}{us:10.1f} µs{line['of_copy'][name]:8.0%} of a copy")
+
+# %% [markdown]
+# ## Where it loses
+#
+# Most of this list follows from counting; the measured table of your machine has the last word.
+#
+# - **Small batches.** For 256 rows of 1,000 classes the fewest bytes take less than a microsecond on a large GPU, and
+#   two launches take several. There the loss is bound by launches, whoever wrote it. Capture the training step in a
+#   CUDA graph, or don't care: the network takes longer.
+# - **Few long rows.** One program owns one row. With 64 rows, half of an H200's 132 processors have nothing to do.
+# - **Rows beyond the cache.** The second reading is free while the rows in flight fit in the cache. In float32, or
+#   beyond some 50,000 classes, part of it comes from memory again: five tensors instead of three at worst.
+# - **A temperature that is not a small whole number** costs the third exponential, twice.
+# - **float16 with a loss scale.** The gradient is rounded to the student's dtype before the scale arrives from above.
+#   float16 has nothing below $6 \cdot 10^{-8}$, and a large batch has many entries there. Use bfloat16, or pass
+#   `student_logits.float()`.
+# - **A scaled loss.** A factor other than 1 from above costs another pass over the gradient, two tensors more.
+# - **A gradient of the gradient** is refused; `reference` has one.
+# - **The logits themselves.** The best bytes are those that never exist: a kernel that also contains the last linear
+#   layer makes logits and gradient in chunks and never stores them. Liger has such kernels {cite}`hsu2024liger`.
+#
+# ## Practice
+#
+# **Exercise 1** (5 minutes). The teacher's logits are often stored on disk, its 64 largest of a row in bfloat16 with
+# their indices in int32, and the rest dropped. What are the fewest bytes now, for $N$ rows of $K$ = 32,000 classes?
+
+# %% tags=["hide-cell"]
+# Solution: read the student's logits and write their gradient, 2·K·b a row. The teacher is
+# 64 · (2 + 4) bytes a row: next to nothing. A third of the traffic is gone.
+K_large, b = 32_000, 2
+dense, sparse = 3 * K_large * b, 2 * K_large * b + 64 * (2 + 4)
+claim("The fewest bytes fall by a third", abs(sparse / dense - 2 / 3) < 0.01)
+
+# %% [markdown]
+# **Exercise 2** (15 minutes). Extend `online_log_sum_exp` so that the same single pass also returns the entropy of the
+# row's softmax. Hint: $H = \ell - \sum_k p_k z_k$, and the sum shrinks as the kernel's `cross` does.
+
+
+# %% tags=["hide-cell"]
+# Solution: carry one more sum, weighted by the same exponentials.
+def online_entropy(row, piece):
+    highest, total, weighted = torch.tensor(-1e30), torch.tensor(0.0), torch.tensor(0.0)
+    for part in row.split(piece):
+        top = torch.maximum(highest, part.max())
+        shrink, weights = (highest - top).exp(), (part - top).exp()
+        total = total * shrink + weights.sum()
+        weighted = weighted * shrink + (weights * part).sum()
+        highest = top
+    return highest + total.log() - weighted / total
+
+
+row = z_t[0]
+expected = torch.distributions.Categorical(logits=row).entropy()
+found = online_entropy(row, 7)
+claim(
+    "In one pass: the entropy of a softmax", torch.allclose(found, expected, rtol=1e-4)
+)
+
+# %% [markdown]
+# **Quiz**
+#
+# ```{quiz}
+# ? The loss and its gradient for N rows of K classes must move at least …
+# - 2·N·K·b bytes: both logits are read :: The gradient has to be written too: it is as large as the logits.
+# + 3·N·K·b bytes: both logits are read, the gradient is written :: What else there is, is one number a row.
+# - 35·N·K·b bytes :: That is what the plain version moves, because each operation writes what the next one reads.
+# ? Why does the kernel read each row twice, if three tensors are the least?
+# - It is an oversight, and costs two more tensors :: While the rows in flight fit there, it reads from the cache.
+# + The gradient needs sums that are known only at the row's end :: And two such rows don't fit in registers.
+# - The first reading finds the maximum, the second the sum :: The online softmax finds both in the first reading.
+# ? In the online softmax, a piece of the row brings a larger maximum. The sum so far …
+# - must be computed again from the row :: It would cost another reading, and is not needed.
+# + is multiplied by exp(old maximum − new maximum) :: Every term of it carries that factor, so the sum does.
+# - stays as it is, and the maxima are repaired at the end :: Terms relative to different maxima cannot be added.
+# ? A colleague's kernel runs at 90 % of a copy's bandwidth, but moves 6·N·K·b bytes. It is …
+# - 90 % as fast as can be :: Bandwidth says how fast bytes move, not whether they had to.
+# + 45 % as fast as can be :: Half of the bytes need not move: count the fewest bytes over the time, as on this page.
+# - limited by arithmetic :: A kernel at 90 % of a copy is limited by memory.
+# ```
+#
+# **Strengths.** One pass, two launches, no stored intermediate: the memory of a training step falls too, by every
+# tensor that autograd no longer keeps. Exact: the same formula, summed in float32.
+#
+# **Limitations.** See *Where it loses*. And one that every fused kernel shares: the five lines are gone. Whoever wants
+# another divergence must derive another gradient. So the reference stays, next to the kernel, in the same file.
+#
+# **Software.** `torch.compile` on the reference is the first thing to try. Liger's kernels {cite}`hsu2024liger` fuse
+# the last layer as well. Gou and others survey the losses that one might want to fuse next
+# {cite}`gou2021distillation`.
+#
+# ## What to take away
+#
+# Count the bytes that must move before you write a kernel, and the bytes that do move before you believe that you need
+# one. A softmax can be computed in pieces and in any order, as long as each sum travels with its maximum. And a kernel
+# is worth what its checks are worth: a reference in higher precision, laws that need none, and a table that shows where
+# it loses.

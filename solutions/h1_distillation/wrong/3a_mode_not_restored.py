@@ -1,0 +1,33 @@
+"""Task 3, step: the teacher is put into evaluation mode and stays there.
+
+loses: 3a_step
+says: the teacher came back in another mode
+"""
+
+import torch
+from torch import Tensor, nn
+
+from tml_helpers import distillation
+
+
+def training_step(
+    student: nn.Module,
+    teacher: nn.Module,
+    images: Tensor,
+    labels: Tensor,
+    *,
+    temperature: float,
+    alpha: float,
+    learning_rate: float,
+) -> float:
+    teacher.eval()
+    with torch.no_grad():
+        target = teacher(images)
+    optimiser = torch.optim.SGD(student.parameters(), lr=learning_rate)
+    loss = distillation.distillation_loss(
+        student(images), target, labels, temperature=temperature, alpha=alpha
+    )
+    optimiser.zero_grad()
+    loss.backward()
+    optimiser.step()
+    return loss.item()

@@ -1,0 +1,222 @@
+"""The built book: strict, complete, and without a link, button or picture that leads nowhere."""
+
+import ast
+import importlib
+import inspect
+import json
+import re
+import tomllib
+from functools import cache
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+import offline
+import pytest
+from bs4 import BeautifulSoup, Tag
+from built_site import BUILD, ROOT, Site, toc_pages
+
+from tml_helpers.data import LOADERS
+
+MODULES = sorted(path.stem for path in (ROOT / "book/api").glob("*.md") if path.stem != "index")
+REPOSITORY = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["urls"]["Repository"]
+
+
+@cache
+def page(file: Path) -> BeautifulSoup:
+    return BeautifulSoup(file.read_text(encoding="utf-8"), "html.parser")
+
+
+def pages(site: Site) -> list[Path]:
+    """Every page that a reader can open; index.html in the root only leads to the first of them."""
+    found = [file for file in sorted(site.html.rglob("*.html")) if "_static" not in file.parts]
+    assert len(found) > 20
+    return [file for file in found if file != site.html / "index.html"]
+
+
+def links(site: Site, tag: str = "a", attribute: str = "href") -> list[tuple[Path, str]]:
+    return [
+        (file, element[attribute]) for file in pages(site) for element in page(file).find_all(tag, **{attribute: True})
+    ]
+
+
+def target(site: Site, file: Path, address: str) -> tuple[Path, str]:
+    """The file and the fragment that an address without a host means, seen from `file`."""
+    parts = urlsplit(address)
+    there = (file.parent / unquote(parts.path)).resolve() if parts.path else file
+    return there, unquote(parts.fragment)
+
+
+def test_strict_build_has_no_warning(site: Site) -> None:
+    complaints = [line for line in site.log.splitlines() if re.search("WARNING|ERROR|Error", line)]
+    assert complaints == []
+    assert site.status == 0, site.log[-2000:]
+
+
+def test_make_book_is_the_build_that_is_tested() -> None:
+    assert f"jupyter-book {BUILD}" in (ROOT / "Makefile").read_text()
+
+
+def test_first_page_leads_to_the_book(site: Site) -> None:
+    refresh = page(site.html / "index.html").find("meta")["content"]
+    assert (site.html / refresh.partition("url=")[2]).samefile(site.html / "book/index.html")
+
+
+def test_every_lecture_and_homework_is_in_the_book(site: Site) -> None:
+    notebooks = [*ROOT.glob("lectures/*/*.ipynb"), *ROOT.glob("exercises/*/*.ipynb")]
+    names = {str(path.relative_to(ROOT).with_suffix("")) for path in notebooks}
+    assert names <= set(toc_pages())
+    for name in toc_pages():
+        assert (site.html / f"{name}.html").is_file()
+
+
+def test_every_picture_says_what_it_shows(site: Site) -> None:
+    for file in pages(site):
+        for image in page(file).find_all("img"):
+            words = re.findall(r"[^\W\d_]{2,}", image.get("alt", ""))
+            shown = f"{file.relative_to(site.html)}: {str(image)[:200]}"
+            assert image.get("alt") is not None, shown
+            assert not re.search(r"[0-9a-f]{16}", image["alt"]), shown
+            in_text = image.find_parent("article") is not None
+            assert len(words) >= (3 if in_text else 1), shown
+
+
+def test_every_internal_link_leads_somewhere(site: Site) -> None:
+    for file, address in links(site) + links(site, "script", "src") + links(site, "img", "src") + links(site, "link"):
+        if urlsplit(address).scheme or address.startswith("//"):
+            continue
+        there, fragment = target(site, file, address)
+        shown = f"{file.relative_to(site.html)} links to {address}"
+        assert there.is_file(), shown
+        if fragment and there.suffix == ".html":
+            assert page(there).find(id=fragment) or page(there).find(attrs={"name": fragment}), shown
+
+
+def test_buttons_lead_to_files_of_this_repository(site: Site) -> None:
+    colab = REPOSITORY.replace("https://github.com", "https://colab.research.google.com/github") + "/blob/main/"
+    seen = 0
+    for file, address in links(site):
+        if "colab.research.google.com" in address:
+            name = file.relative_to(site.html).with_suffix(".ipynb")
+            assert address == f"{colab}{name}"
+            assert (ROOT / name).is_file()
+            seen += 1
+    notebooks = [name for name in toc_pages() if (ROOT / f"{name}.ipynb").exists()]
+    assert seen == len(notebooks) > 0
+
+
+def test_repository_stands_in_one_place(site: Site) -> None:
+    for file in pages(site):
+        if file.name != "search.html":
+            button = page(file).find("a", class_="btn-source-repository-button")
+            assert button is not None, file
+            assert button["href"] == REPOSITORY
+    written = [path for path in [ROOT / "_config.yml", *(ROOT / "book").rglob("*.*")] if "_static" not in path.parts]
+    for path in written:
+        if path.suffix in (".yml", ".md", ".py", ".bib"):
+            assert REPOSITORY not in path.read_text(encoding="utf-8"), path
+
+
+def test_no_page_asks_another_host(site: Site) -> None:
+    files = list(offline.built_files(site.html))
+    assert len(files) > 30
+    assert {str(file): offline.remote_requests(file) for file in files if offline.remote_requests(file)} == {}
+
+
+def test_first_page_tells_which_chapters_are_there(site: Site) -> None:
+    rows = page(site.html / "book/index.html").find("article").find("table").find_all("tr")[1:]
+    started = {path.name[0] for path in ROOT.glob("lectures/[1-8]*_*")}
+    for row in rows:
+        number, *_, state = (cell.get_text(strip=True) for cell in row.find_all("td"))
+        if number in "12345678":
+            assert (state != "in preparation") == (number in started), row.get_text()
+
+
+def public_names(module: str) -> list[str]:
+    """What a module offers: `__all__`, or the functions and classes that it defines."""
+    loaded = importlib.import_module(f"tml_helpers.{module}")
+    if hasattr(loaded, "__all__"):
+        return [name for name in loaded.__all__ if not inspect.ismodule(getattr(loaded, name))]
+    tree = ast.parse(inspect.getsource(loaded))
+    defined = [node.name for node in tree.body if isinstance(node, ast.FunctionDef | ast.ClassDef)]
+    return [name for name in defined if not name.startswith("_")]
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_page_of_a_module_lists_its_public_names(site: Site, module: str) -> None:
+    shown = page(site.html / f"book/api/{module}.html")
+    names = public_names(module)
+    assert names
+    for name in names:
+        entry = shown.find(id=f"tml_helpers.{module}.{name}")
+        assert entry is not None, f"{module}.{name} is not on its page: has it a docstring?"
+        assert isinstance(entry.find_next("dd"), Tag)
+        assert entry.find_next("dd").get_text(strip=True)
+
+
+def test_library_and_lectures_lead_to_each_other(site: Site) -> None:
+    derived = {
+        (site.html / f"{lecture}.html", module)
+        for module in MODULES
+        for lecture in re.findall(r"Derived in: (lectures/\w+/\w+)", source(module))
+    }
+    assert derived
+    for lecture, module in derived:
+        helper = site.html / f"book/api/{module}.html"
+        for here, there in ((lecture, helper), (helper, lecture)):
+            in_text = page(here).find("article").find_all("a", href=True)  # the sidebar has links to every page
+            assert there in {target(site, here, link["href"])[0] for link in in_text}, f"{here} to {there}"
+
+
+def source(module: str) -> str:
+    """The text of a module, or of all files of a package."""
+    file = Path(importlib.import_module(f"tml_helpers.{module}").__file__ or "")
+    files = file.parent.glob("*.py") if file.name == "__init__.py" else [file]
+    return "\n".join(path.read_text(encoding="utf-8") for path in files)
+
+
+def test_every_module_has_a_page() -> None:
+    import tml_helpers
+
+    assert sorted(tml_helpers.__all__) == MODULES
+
+
+def test_every_data_set_has_a_card() -> None:
+    cards = {path.stem for path in (ROOT / "book/data_cards").glob("*.md")} - {"index"}
+    assert cards == set(LOADERS)
+    for name in cards:
+        text = (ROOT / f"book/data_cards/{name}.md").read_text(encoding="utf-8")
+        for part in ("Origin", "icence", "How it is loaded", "not good for", "Harms"):
+            assert re.search(rf"^## .*{part}", text, re.MULTILINE), f"{name}: no section {part}"
+
+
+def test_glossary_is_sorted_and_reachable(site: Site) -> None:
+    terms = [term.get_text(strip=True).rstrip("#") for term in page(site.html / "book/glossary.html").find_all("dt")]
+    assert len(terms) > 30
+    assert terms == sorted(terms, key=str.lower)
+    for term in terms:
+        anchor = "term-" + re.sub(r"[^\w]+", "-", term)
+        assert page(site.html / "book/glossary.html").find(id=anchor), term
+
+
+def test_every_citation_leads_to_the_bibliography(site: Site) -> None:
+    keys = set(re.findall(r"^@\w+\{([\w]+),", (ROOT / "book/references.bib").read_text(), re.MULTILINE))
+    listed = page(site.html / "book/bibliography.html").find_all("div", class_="citation")
+    entries = {str(entry["id"]) for entry in listed}
+    assert len(entries) == len(keys)
+    cited = [
+        target(site, file, address)
+        for file, address in links(site)
+        if address.partition("#")[0].endswith("bibliography.html") and "#" in address
+    ]
+    assert cited
+    assert {fragment for _, fragment in cited} <= entries
+
+
+def test_timings_list_every_measured_notebook(site: Site) -> None:
+    measured = json.loads((ROOT / "benchmarks/results/notebooks.json").read_text())["notebooks"]
+    rows = page(site.html / "book/timings.html").find("article").find("table").find_all("tr")[1:]
+    shown = {row.find("a")["href"]: row.find_all("td")[1].get_text(strip=True) for row in rows}
+    assert shown == {
+        f"../{name.removesuffix('.ipynb').replace('solutions', 'exercises')}.html": f"{cost['cpu_seconds']:.0f}"
+        for name, cost in measured.items()
+    }

@@ -1,0 +1,66 @@
+"""Answers to a homework that are kept beside its source: wrong ones, and right ones of another shape.
+
+A file of `wrong/` holds functions that replace those of the same name in the model solution. Its docstring ends with
+two lines: `loses:` the questions that must get no points (all others must get theirs), and `says:` the words that the
+student must read.
+"""
+
+import ast
+import copy
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Answer:
+    """One such file; `loses` and `says` are empty for a right answer."""
+
+    name: str
+    functions: dict[str, str]
+    loses: frozenset[str]
+    says: str
+
+    @classmethod
+    def read(cls, file: Path) -> "Answer":
+        text = file.read_text()
+        tree = ast.parse(text)
+        facts = dict(line.split(": ", 1) for line in (ast.get_docstring(tree) or "").splitlines()[1:] if line)
+        return cls(file.stem, functions(text), frozenset(facts.get("loses", "").split()), facts.get("says", ""))
+
+    def instead_of(self, answered: Any) -> Any:
+        """The answered notebook with this answer's functions in place of its own."""
+        changed = copy.deepcopy(answered)
+        for name, text in self.functions.items():
+            owner = next(c for c in changed.cells if is_answer(c) and name in functions(c.source))
+            owner.source = owner.source.replace(functions(owner.source)[name], text)
+        return changed
+
+
+def with_model_answers(released: Any, solution: Any) -> Any:
+    """The students' notebook with the model solution's answers, the written ones too."""
+    answers = {name_of(c): c.source for c in solution.cells if c.metadata.get("nbgrader", {}).get("solution")}
+    for cell in released.cells:
+        cell.source = answers.get(name_of(cell), cell.source)
+    return released
+
+
+def name_of(cell: Any) -> str | None:
+    """The cell's `grade_id`, if it has one."""
+    return cell.metadata.get("nbgrader", {}).get("grade_id")
+
+
+def functions(text: str) -> dict[str, str]:
+    """The source of each function at the top of a file or cell."""
+    found = [node for node in ast.parse(text).body if isinstance(node, ast.FunctionDef)]
+    return {node.name: ast.get_source_segment(text, node) or "" for node in found}
+
+
+def is_answer(cell: Any) -> bool:
+    """Whether students write into the cell, and it is code."""
+    return bool(cell.cell_type == "code" and cell.metadata.get("nbgrader", {}).get("solution"))
+
+
+def is_test(cell: Any) -> bool:
+    """Whether the cell is code that gives points."""
+    return bool(cell.cell_type == "code" and cell.metadata.get("nbgrader", {}).get("grade"))

@@ -1,0 +1,138 @@
+"""One lock, wide ranges, and one place for the repository's address."""
+
+import fnmatch
+import importlib.metadata
+import os
+import re
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import yaml
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+ROOT = Path(__file__).parents[1]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+LOCK = {
+    canonicalize_name(pin.name): pin
+    for pin in map(
+        Requirement,
+        (line for line in (ROOT / "constraints.txt").read_text().splitlines() if line and not line.startswith("#")),
+    )
+}
+
+
+def asked_for() -> list[Requirement]:
+    """What the package and its extras ask for, without itself."""
+    texts = [*PROJECT["dependencies"], *(text for extra in PROJECT["optional-dependencies"].values() for text in extra)]
+    return [r for r in map(Requirement, texts) if canonicalize_name(r.name) != canonicalize_name(PROJECT["name"])]
+
+
+def test_conda_gets_python_pip_the_lock_and_the_package_and_nothing_else() -> None:
+    environment = yaml.safe_load((ROOT / "environment.yml").read_text())
+    assert set(environment) <= {"name", "channels", "dependencies"}
+    python, pip, packages = environment["dependencies"]
+    assert re.fullmatch(r"python[=><.0-9]*", python)
+    assert pip == "pip"
+    assert set(packages) == {"pip"}
+    lock, package = packages["pip"]
+    assert lock == "-c constraints.txt"
+    assert re.fullmatch(r"-e \.\[[\w,]+\]", package)
+
+
+def test_condas_python_is_one_that_the_package_takes() -> None:
+    python = yaml.safe_load((ROOT / "environment.yml").read_text())["dependencies"][0]
+    allowed = Requirement(f"python{PROJECT['requires-python']}").specifier
+    assert allowed.contains(python.removeprefix("python").lstrip("=<>"))
+
+
+@pytest.mark.parametrize("text", PROJECT["dependencies"])
+def test_what_everybody_installs_has_no_upper_pin(text: str) -> None:
+    operators = {specifier.operator for specifier in Requirement(text).specifier}
+    assert operators <= {">=", ">"}, "Colab brings its own torch and numpy: an upper pin breaks it"
+
+
+def test_the_lock_holds_one_exact_version_of_each_package() -> None:
+    lines = [line for line in (ROOT / "constraints.txt").read_text().splitlines() if line and line[0] != "#"]
+    assert len(lines) == len(LOCK), "a package is pinned twice"
+    for pin in LOCK.values():
+        (specifier,) = pin.specifier
+        assert specifier.operator == "=="
+        assert "*" not in specifier.version
+        assert "+" not in specifier.version, "a local part as +cpu would exclude the other builds"
+
+
+@pytest.mark.parametrize("requirement", asked_for(), ids=lambda r: r.name)
+def test_the_lock_pins_what_the_package_asks_for_within_its_range(requirement: Requirement) -> None:
+    (pin,) = LOCK[canonicalize_name(requirement.name)].specifier
+    assert requirement.specifier.contains(pin.version)
+
+
+def test_torch_and_triton_are_pinned_as_a_pair() -> None:
+    """The CUDA build of torch 2.13.0 asks for triton 3.7.1; the CPU build asks for none, and pip would not notice."""
+    assert str(LOCK["torch"].specifier) == "==2.13.0"
+    assert str(LOCK["torchvision"].specifier) == "==0.28.0"
+    assert str(LOCK["triton"].specifier) == "==3.7.1"
+    assert str(LOCK["triton"].marker) == 'sys_platform == "linux"'
+
+
+def test_the_installed_torch_agrees_with_the_pin_of_triton() -> None:
+    if importlib.metadata.version("torch").partition("+")[0] != "2.13.0":
+        pytest.skip("another torch than the lock's is installed")
+    for text in importlib.metadata.requires("torch") or []:
+        if canonicalize_name((requirement := Requirement(text)).name) == "triton":
+            assert requirement.specifier.contains("3.7.1")
+
+
+def test_the_theme_is_pinned_where_it_has_one_search_box() -> None:
+    pins = {name: str(LOCK[name].specifier) for name in ("sphinx-book-theme", "pydata-sphinx-theme")}
+    assert pins == {"sphinx-book-theme": "==1.2.0", "pydata-sphinx-theme": "==0.16.1"}
+
+
+def test_every_installer_reads_the_one_lock() -> None:
+    for line in (ROOT / "Makefile").read_text().splitlines():
+        if "pip install" in line:
+            assert "-c constraints.txt" in line
+
+
+def test_ci_runs_the_make_targets_that_people_run() -> None:
+    assert "\nmake test\n" in (ROOT / ".ci/run").read_text()
+    commands = {
+        command
+        for file in (ROOT / ".github/workflows").glob("*.yml")
+        for job in yaml.safe_load(file.read_text())["jobs"].values()
+        for command in (step["run"] for step in job["steps"] if "run" in step)
+    }
+    assert {command for command in commands if "apt-get" not in command} == {"make test", "make book"}
+
+
+# --- the address ---
+
+
+def ignored() -> list[str]:
+    lines = (ROOT / ".gitignore").read_text().splitlines()
+    return [".git", *(line.strip().rstrip("/") for line in lines if line.strip() and not line.startswith("#"))]
+
+
+def sources() -> Iterator[Path]:
+    """Every file that people edit: what git ignores and what is generated (notebooks) left out."""
+    patterns = [*ignored(), "*.ipynb"]
+    for folder, folders, files in os.walk(ROOT):
+        for entries in (folders, files):
+            entries[:] = [e for e in entries if not any(fnmatch.fnmatch(e, pattern) for pattern in patterns)]
+        yield from (Path(folder, file) for file in files)
+
+
+def test_the_address_of_the_repository_stands_in_one_place() -> None:
+    address = PROJECT["urls"]["Repository"].removeprefix("https://")
+    places = {str(p.relative_to(ROOT)) for p in sources() if address.encode() in p.read_bytes()}
+    assert places == {"pyproject.toml"}
+
+
+def test_the_version_is_the_same_wherever_it_stands() -> None:
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text())
+    assert citation["version"] == PROJECT["version"]
+    assert f"\n## {PROJECT['version']}\n" in (ROOT / "CHANGELOG.md").read_text()
+    assert f'__version__ = "{PROJECT["version"]}"' in (ROOT / "tml_helpers/__init__.py").read_text()

