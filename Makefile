@@ -55,7 +55,7 @@ test-gpu: setup
 	$(NBVAL) lectures/09_kernels
 
 lab: setup
-	jupyter lab lectures
+	jupyter lab
 
 notebooks: setup
 	python tools/notebooks.py

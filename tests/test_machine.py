@@ -23,6 +23,14 @@ def test_the_repository_is_the_one_in_pyproject() -> None:
     assert machine.repository() == project["urls"]["Repository"]
 
 
+def test_the_repository_is_found_among_other_addresses(monkeypatch: pytest.MonkeyPatch) -> None:
+    metadata = Message()
+    metadata["Project-URL"] = "Documentation, https://example.org/book"
+    metadata["Project-URL"] = "Repository, https://example.org/sources"
+    monkeypatch.setattr(importlib.metadata, "metadata", lambda _: metadata)
+    assert machine.repository() == "https://example.org/sources"
+
+
 def test_an_installation_without_the_address_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(importlib.metadata, "metadata", lambda _: Message())
     with refuses(ValueError, "Project-URL", "make setup"):

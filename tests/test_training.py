@@ -343,6 +343,7 @@ def test_a_checkpoint_that_is_cut_anywhere_is_refused(saved: Path) -> None:
 @pytest.mark.parametrize(
     "content",
     [b"hello", b"(", b"\x80\x02}q\x00.", b"\x80\x02K\x01.", b"PK\x03\x04" + bytes(99)],
+    ids=["text", "one byte", "an empty dictionary", "a number", "a zip file's head"],
 )
 def test_a_file_that_is_no_checkpoint_is_refused(tmp_path: Path, content: bytes) -> None:
     file = tmp_path / "run.pt"

@@ -6,13 +6,14 @@ Each data set has a card with its origin, licence and harms: `book/data_cards/`.
 """
 
 import ast
+import functools
 import gzip
 import hashlib
 import importlib.util
 import os
 import re
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Literal
 
@@ -337,14 +338,17 @@ def _middle_square(pixels: np.ndarray) -> np.ndarray:
     return pixels[top : top + side, left : left + side]
 
 
-def _docstrings_of(package: str) -> Iterator[str]:
+@functools.cache  # parsing takes seconds, and the other split needs the same texts
+def _docstrings_of(package: str) -> tuple[str, ...]:
     """Every docstring of at least eight words in a package's source files, tests left out, in the files' order."""
     folder = _package_folder(package)
     documented = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
+    texts = []
     for file in sorted(folder.rglob("*.py")):
         if re.search(r"/(tests?|_?vendor\w*|externals?|_external)/", file.relative_to(folder.parent).as_posix()):
             continue
         for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
             text = ast.get_docstring(node) if isinstance(node, documented) else None
             if text and len(text.split()) >= 8:
-                yield text
+                texts.append(text)
+    return tuple(texts)

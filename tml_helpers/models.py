@@ -7,6 +7,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from tml_helpers.training import evaluating
+
 STATISTICS = {  # mean and standard deviation of each channel over the training images
     "mnist": ((0.1307,), (0.3081,)),
     "cifar10": ((0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616)),
@@ -131,7 +133,7 @@ def multiply_adds(model: nn.Module, image: Tensor) -> int:
     counted = (nn.Linear, nn.Conv2d)
     hooks = [m.register_forward_hook(count) for m in model.modules() if isinstance(m, counted)]
     try:
-        with torch.no_grad():
+        with torch.no_grad(), evaluating(model):
             model(image)
     finally:
         for hook in hooks:

@@ -64,7 +64,7 @@ def show_images(images: Tensor, titles: Sequence[str] | None = None, *, columns:
 
 def show_image(axis: Axes, image: Tensor, title: str = "") -> None:
     """Draw one image `[C, H, W]` in [0, 1]: grey ones with ink as black, colour ones as they are."""
-    pixels = image.detach().cpu().clamp(0, 1)
+    pixels = image.detach().cpu().clamp(0, 1).numpy()
     axis.axis("off")
-    axis.imshow(pixels[0] if len(pixels) == 1 else pixels.permute(1, 2, 0), vmin=0, vmax=1)
+    axis.imshow(pixels[0] if len(pixels) == 1 else pixels.transpose(1, 2, 0), vmin=0, vmax=1)
     axis.set_title(title, fontsize=9)

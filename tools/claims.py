@@ -1,6 +1,6 @@
 """Run every lecture under other seeds than the one on the page: a claim must hold for all of them.
 
-    python tools/claims.py [--seeds N]
+python tools/claims.py [--seeds N]
 """
 
 import argparse

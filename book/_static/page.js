@@ -3,14 +3,12 @@ if (location.protocol === "file:") DOCUMENTATION_OPTIONS.SHOW_SEARCH_SUMMARY = f
 
 /* What scrolls sideways can be reached by keyboard: formulas and tables that are wider than the screen. */
 document.addEventListener("DOMContentLoaded", () => {
-  const stop = new ResizeObserver((entries) => {
+  const stops = new ResizeObserver((entries) => {
     for (const { target } of entries) {
-      const box = target.closest("div.math, .pst-scrollable-table-container");
-      if (box.scrollWidth > box.clientWidth) box.tabIndex = 0; else box.removeAttribute("tabindex");
+      if (target.scrollWidth > target.clientWidth) target.tabIndex = 0; else target.removeAttribute("tabindex");
     }
   });
-  const wide = "div.math, .pst-scrollable-table-container";
-  const observe = () => document.querySelectorAll(`${wide}, div.math > mjx-container`).forEach((one) => stop.observe(one));
-  observe();
-  if (window.MathJax) MathJax.startup.promise.then(observe);
+  const wide = "div.math mjx-container, .pst-scrollable-table-container";
+  const observe = () => document.querySelectorAll(wide).forEach((one) => stops.observe(one));
+  if (window.MathJax) MathJax.startup.promise.then(observe); else observe();
 });

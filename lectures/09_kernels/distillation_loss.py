@@ -432,8 +432,8 @@ else:
 # their indices in int32, and the rest dropped. What are the fewest bytes now, for $N$ rows of $K$ = 32,000 classes?
 
 # %% tags=["hide-cell"]
-# Solution: read the student's logits and write their gradient, 2·K·b a row. The teacher is
-# 64 · (2 + 4) bytes a row: next to nothing. A third of the traffic is gone.
+# Solution: read the student's logits and write their gradient, 2·K·b a row. The teacher
+# is 64 · (2 + 4) bytes a row: next to nothing. A third of the traffic is gone.
 K_large, b = 32_000, 2
 dense, sparse = 3 * K_large * b, 2 * K_large * b + 64 * (2 + 4)
 claim("The fewest bytes fall by a third", abs(sparse / dense - 2 / 3) < 0.01)

@@ -11,12 +11,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from nbformat.v4 import new_code_cell
+
 
 @dataclass(frozen=True)
 class Answer:
     """One such file; `loses` and `says` are empty for a right answer."""
 
     name: str
+    imports: str
     functions: dict[str, str]
     loses: frozenset[str]
     says: str
@@ -26,11 +29,15 @@ class Answer:
         text = file.read_text()
         tree = ast.parse(text)
         facts = dict(line.split(": ", 1) for line in (ast.get_docstring(tree) or "").splitlines()[1:] if line)
-        return cls(file.stem, functions(text), frozenset(facts.get("loses", "").split()), facts.get("says", ""))
+        imports = [n for n in tree.body if isinstance(n, ast.Import | ast.ImportFrom)]
+        needed = [ast.unparse(n) for n in imports if getattr(n, "module", "") != "h1_distillation"]
+        loses = frozenset(facts.get("loses", "").split())
+        return cls(file.stem, "\n".join(needed), functions(text), loses, facts.get("says", ""))
 
     def instead_of(self, answered: Any) -> Any:
-        """The answered notebook with this answer's functions in place of its own."""
+        """The answered notebook with this answer's functions in place of its own, and its imports in a cell added."""
         changed = copy.deepcopy(answered)
+        changed.cells.insert(1, new_code_cell(self.imports))
         for name, text in self.functions.items():
             owner = next(c for c in changed.cells if is_answer(c) and name in functions(c.source))
             owner.source = owner.source.replace(functions(owner.source)[name], text)

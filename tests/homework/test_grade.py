@@ -43,6 +43,7 @@ def course(released_once: Path, tmp_path_factory: pytest.TempPathFactory) -> Pat
     def doubled(notebook: Any) -> Any:
         notebook.cells.insert(2, copy.deepcopy(cell(notebook, "double")))
         cell(notebook, "double").source = "def double(x):\n    return 0"
+        notebook.cells.insert(2, copy.deepcopy(cell(blank, "why")))
         return json.dumps(notebook)
 
     def cheated(notebook: Any) -> Any:
@@ -53,6 +54,13 @@ def course(released_once: Path, tmp_path_factory: pytest.TempPathFactory) -> Pat
 
     def unlabelled(notebook: Any) -> Any:
         return without(notebook, "double").cells.insert(2, new_code_cell("def double(x): return 2 * x")) or notebook
+
+    def from_colab(notebook: Any) -> Any:
+        without(notebook, "double_test")
+        for c in notebook.cells:
+            del c["id"]  # Colab saves notebooks of format 4.0, whose cells have none
+        notebook.nbformat_minor = 0
+        return json.dumps(notebook)
 
     hand_in("a_honest")
     submit(course, "b_blank", "sums", blank)
@@ -73,6 +81,7 @@ def course(released_once: Path, tmp_path_factory: pytest.TempPathFactory) -> Pat
     (course / "submitted/o_other_homework/products").mkdir(parents=True)
     hand_in("p_answer_in_own_cell", unlabelled)
     hand_in("q_syntax_error", code("def double(x) return 2 * x"))
+    hand_in("r_from_colab", from_colab)
     hand_in("z_honest")
     return course
 
@@ -83,7 +92,7 @@ def grades(course: Path) -> dict[str, Grade]:
 
 
 def test_everybody_who_submitted_has_a_grade(grades: dict[str, Grade]) -> None:
-    assert "".join(student[0] for student in grades) == "abcdefghijklmnpqz"
+    assert "".join(student[0] for student in grades) == "abcdefghijklmnpqrz"
     assert all(grade.max_score == 5 for grade in grades.values())
     assert all("\n" not in grade.reason for grade in grades.values())
 
@@ -99,7 +108,7 @@ def test_honest_students_before_and_after_the_others(grades: dict[str, Grade]) -
         ("b_blank", 0, "ok", ["double has no answer yet", "why has no answer yet"]),
         ("c_not_json", 0, "rejected", ["not JSON", "save or download it again"]),
         ("d_wrong", 0, "ok", [WAITS]),
-        ("e_doubled_cell", 2, "ok", ["double is there 2 times", "only the last is graded"]),
+        ("e_doubled_cell", 2, "ok", ["double is there 2 times", "only the last is graded", WAITS]),
         ("f_test_deleted", 2, "ok", ["setup is gone", "double_test is gone", "put back"]),
         ("g_answer_deleted", 0, "ok", ["the answer cell double is gone"]),
         ("h_all_deleted", 0, "rejected", ["lacks most cells of sums"]),
@@ -111,6 +120,7 @@ def test_honest_students_before_and_after_the_others(grades: dict[str, Grade]) -
         ("n_wrong_place", 0, "no_notebook", ["there is no file", "n_wrong_place/sums/sums.ipynb"]),
         ("p_answer_in_own_cell", 2, "ok", ["the answer cell double is gone"]),
         ("q_syntax_error", 0, "ok", ["double is not Python"]),
+        ("r_from_colab", 2, "ok", ["double_test is gone"]),
     ],
 )
 def test_grade(grades: dict[str, Grade], student: str, score: float, status: str, words: list[str]) -> None:
@@ -168,12 +178,21 @@ def test_a_submission_that_cannot_be_read_keeps_the_points_of_the_former(release
     assert {row["score"] for row in rows(released)} == {"2.0", "0.0"}
 
 
+def test_what_else_is_handed_in_goes_along(released: Path, answered: Any) -> None:
+    file = submit(released, "anna", "sums", answered)
+    cell(answered, "double").source = "from mine import double"
+    nbformat.write(answered, file)
+    (file.parent / "mine.py").write_text("def double(x):\n    return 2 * x\n")
+    assert grading.grade("sums", course=released)[0].score == 2
+
+
 def test_kernel_is_this_python(released: Path, answered: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where the first `python` in PATH is another one, tests would run without the course's packages."""
-    (released / "bin").mkdir()
-    (released / "bin/python").write_text("#!/bin/sh\nexit 1\n")
-    (released / "bin/python").chmod(0o755)
-    monkeypatch.setenv("PATH", f"{released / 'bin'}:/usr/bin:/bin")
+    """Another kernel of the same name, as users install, would run tests without the course's packages."""
+    kernel = released / "data/kernels/python3/kernel.json"
+    kernel.parent.mkdir(parents=True)
+    kernel.write_text(json.dumps({"argv": ["/bin/false"], "display_name": "Python 3", "language": "python"}))
+    monkeypatch.setenv("JUPYTER_DATA_DIR", str(released / "data"))
+    monkeypatch.setenv("JUPYTER_PREFER_ENV_PATH", "0")
     submit(released, "anna", "sums", answered)
     assert grading.grade("sums", course=released)[0].score == 2
 

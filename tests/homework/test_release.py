@@ -1,3 +1,5 @@
+import os
+import shutil
 from pathlib import Path
 
 import nbformat
@@ -82,6 +84,15 @@ def test_broken_settings_are_named(tiny: Path) -> None:
         grading.release("sums", course=tiny)
 
 
+def test_release_without_the_environment_in_the_path(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As `.venv/bin/tml` is called: nbgrader looks for `alembic` by name when it begins a gradebook."""
+    monkeypatch.setenv("PATH", "/usr/bin:/bin")
+    monkeypatch.delenv("JUPYTER_PATH", raising=False)
+    assert grading.release("sums", course=tiny).exists()
+    assert os.environ["PATH"] == "/usr/bin:/bin"
+    assert "JUPYTER_PATH" not in os.environ
+
+
 def test_missing_nbgrader_says_how_to_install_it(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(__import__("sys").modules, "nbgrader.coursedir", None)
     with refuses(OSError, "nbgrader", "is not installed", "make setup"):
@@ -95,6 +106,23 @@ def test_full_disk_leaves_the_former_release_and_nothing_else(tiny: Path) -> Non
         grading.release("sums", course=tiny)
     assert (tiny / "handouts/sums/sums.ipynb").read_bytes() == before
     assert unfinished(tiny) == []
+
+
+def test_release_that_cannot_be_put_in_place_leaves_the_former(released: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    moves = iter([shutil.move, None, shutil.move])
+
+    def move(source: Path, place: Path) -> None:
+        now = next(moves)
+        if now is None:
+            raise OSError("No space left on device")
+        now(source, place)
+
+    before = (released / "handouts/sums/sums.ipynb").read_bytes()
+    monkeypatch.setattr(shutil, "move", move)
+    with refuses(OSError, "No space left"):
+        grading.release("sums", course=released)
+    assert (released / "handouts/sums/sums.ipynb").read_bytes() == before
+    assert unfinished(released) == []
 
 
 def test_full_disk_leaves_no_gradebook_that_was_only_begun(tiny: Path) -> None:

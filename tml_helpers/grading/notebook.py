@@ -26,7 +26,7 @@ def read(file: Path) -> Notebook:
     except (ValueError, RecursionError) as error:
         raise ValueError(f"{file.name} is not a notebook, for it is not JSON ({error}): {again}") from error
     try:
-        notebook = _with_own_ids(nbformat.v4.upgrade(nbformat.convert(nbformat.reader.reads(text), 4)))
+        notebook = _with_own_ids(nbformat.convert(nbformat.reader.reads(text), 4))
         nbformat.validate(notebook)
     except Exception as error:  # whatever nbformat makes of a malformed notebook
         first = (str(error).splitlines() or [type(error).__name__])[0]
@@ -35,10 +35,9 @@ def read(file: Path) -> Notebook:
 
 
 def write(notebook: Notebook, file: Path) -> None:
-    """Write the notebook, and the folders above it."""
+    """Write the notebook."""
     import nbformat
 
-    file.parent.mkdir(parents=True)
     nbformat.write(_with_own_ids(notebook), file)
 
 

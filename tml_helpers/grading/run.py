@@ -1,5 +1,6 @@
 """Grade a class: one submission after the other, each with a status and a reason, none able to stop the rest."""
 
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -67,7 +68,7 @@ def _grade_one(course: Course, assignment: str, student: str, released: notebook
     if file.stem != assignment:
         remarks.insert(0, f"{file.name} was taken for {assignment}.ipynb")
     try:
-        _execute(course, assignment, student, notebook.restored(submission, released))
+        _execute(course, assignment, student, notebook.restored(submission, released), beside=file.parent)
     except stock.NotConverted as reason:
         return Grade(student, 0, worth, "failed", f"the notebook could not be executed ({reason})")
     points = stock.points(course, assignment, student)
@@ -77,11 +78,16 @@ def _grade_one(course: Course, assignment: str, student: str, released: notebook
     return Grade(student, sum(p.score for p in points), worth, "ok", "; ".join(remarks))
 
 
-def _execute(course: Course, assignment: str, student: str, submission: notebook.Notebook) -> None:
-    """Run the notebook with its tests, enter the points, write the feedback; the files appear when all are made."""
+def _execute(course: Course, assignment: str, student: str, submission: notebook.Notebook, *, beside: Path) -> None:
+    """Run the notebook with its tests, enter the points, write the feedback; the files appear when all are made.
+
+    `beside` is the folder that was handed in: what else is in it goes along.
+    """
     with workspace(course.folder("autograded")) as unfinished:
         submitted = unfinished / "submitted"
-        notebook.write(submission, submitted / student / assignment / f"{assignment}.ipynb")
+        folder = submitted / student / assignment
+        shutil.copytree(beside, folder, ignore=shutil.ignore_patterns("*.ipynb"), symlinks=True)
+        notebook.write(submission, folder / f"{assignment}.ipynb")
         executed = stock.autograde(course, assignment, student, submitted=submitted, into=unfinished / "autograded")
         pages = stock.write_feedback(
             course, assignment, student, autograded=unfinished / "autograded", into=unfinished / "feedback"

@@ -47,8 +47,7 @@ def autograde(course: Course, assignment: str, student: str, *, submitted: Path,
     """Execute a submission with its tests and enter its points; returns the executed folder in `into`."""
     first_time = not points(course, assignment, student)
     try:
-        with _kernels_of_this_python():
-            _convert("Autograde", _directory(course, assignment, student, submitted=submitted, autograded=into))
+        _convert("Autograde", _directory(course, assignment, student, submitted=submitted, autograded=into))
     except BaseException:
         if first_time:
             _forget(course, assignment, student)
@@ -144,12 +143,11 @@ def _convert(converter: str, directory: Any) -> None:
 
     book = _gradebook_file(directory.db_url)
     begun = book if book is not None and not book.exists() else None
-
     reasons = _Reasons()
     log = logging.Logger("nbgrader", logging.ERROR)
     log.addHandler(reasons)
     try:
-        with warnings.catch_warnings():
+        with _this_python_first(), warnings.catch_warnings():
             warnings.simplefilter("ignore", SAWarning)  # nbgrader's queries, which an instructor cannot mend
             getattr(converters, converter)(coursedir=directory, config=directory.config, log=log).start()
     except (NbGraderException, SystemExit) as error:
@@ -180,15 +178,21 @@ def _gradebook_file(url: str) -> Path | None:
 
 
 def _gradebook_sentence(url: str, reason: str) -> str:
-    return f"the gradebook {url} cannot be used ({reason}): free disk space, or restore it from a copy"
+    remedy = "close what else uses it, free disk space, or restore it from a copy"
+    return f"the gradebook {url} cannot be used ({reason}): {remedy}"
 
 
 @contextmanager
-def _kernels_of_this_python() -> Iterator[None]:
-    """Inside, the kernel `python3` is the Python that runs now: its folder comes first in PATH."""
-    before = os.environ.get("PATH", "")
-    os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{before}"
+def _this_python_first() -> Iterator[None]:
+    """Inside, `alembic`, which nbgrader calls by name, and the kernel `python3` are those of the Python that runs now,
+    whatever else of that name the user has installed."""
+    first = {"PATH": Path(sys.executable).parent, "JUPYTER_PATH": Path(sys.prefix, "share/jupyter")}
+    before = {name: os.environ.get(name) for name in first}
+    for name, folder in first.items():
+        os.environ[name] = os.pathsep.join(filter(None, [str(folder), before[name]]))
     try:
         yield
     finally:
-        os.environ["PATH"] = before
+        for name, value in before.items():
+            os.environ.pop(name)
+            os.environ.update({name: value} if value is not None else {})

@@ -21,7 +21,7 @@ from torch import Tensor
 
 from tml_helpers.kernels._triton import jit, tl, triton
 
-CHUNK = 2**19  # elements: of the closed form's working tensors, 2 MB each, which stay in the processor's cache
+CHUNK = 2**18  # elements: the closed form's three working tensors, 1 MB each, stay in the processor's cache
 TILE = 8192  # elements of a row that a program holds at a time
 LARGEST_POWER = 8  # up to here raising to the power T costs less than an exponential, and loses no precision
 
@@ -43,9 +43,10 @@ def reference(
 
 
 def _softmax(logits: Tensor, out: Tensor) -> Tensor:
-    """Row softmax into `out`; returns log Σ exp = max logits − log max softmax, which spares the exponentials."""
+    """Row softmax into `out`, which may be `logits`; returns log Σ exp = max logits − log max softmax: no more exps."""
+    highest = logits.amax(dim=-1)
     torch.softmax(logits, dim=-1, out=out)
-    return logits.amax(dim=-1) - out.amax(dim=-1).log()
+    return highest - out.amax(dim=-1).log()
 
 
 def closed_form(
@@ -56,24 +57,24 @@ def closed_form(
     dtype = torch.promote_types(torch.promote_types(student.dtype, teacher.dtype), torch.float32)
     rows, classes = student.shape
     step = min(rows, max(1, CHUNK // classes))
-    work = student.new_empty(2, 2 * step * classes, dtype=dtype)
+    work = student.new_empty(3 * step * classes, dtype=dtype)
     grad = torch.empty_like(student, memory_format=torch.contiguous_format) if gradient else None
     loss = student.new_zeros((), dtype=dtype)
     for start in range(0, rows, step):
         here = slice(start, start + step)
         s, t = student[here].to(dtype), teacher[here].to(dtype)
-        tempered, softened = (x[: 2 * s.numel()].view(2, *s.shape) for x in work)  # of student and teacher
-        torch.div(s, temperature, out=tempered[0])
-        torch.div(t, temperature, out=tempered[1])
-        log_sum = _softmax(tempered, out=softened)
-        gap, q = torch.sub(tempered[1], tempered[0], out=tempered[0]), softened[1]
+        p, q, gap = chunk = work[: 3 * s.numel()].view(3, *s.shape)
+        torch.div(s, temperature, out=p)
+        torch.div(t, temperature, out=q)
+        torch.sub(q, p, out=gap)
+        log_sum = _softmax(chunk[:2], out=chunk[:2])  # p and q are now what their names say
         cross = torch.dot(q.view(-1), gap.view(-1))
         if cross.isnan():  # 0·log 0 = 0: a class that the teacher rules out by −inf counts nothing
             cross = torch.dot(q.view(-1), gap.masked_fill_(q == 0, 0).view(-1))
         loss += alpha * temperature**2 / rows * (cross + (log_sum[0] - log_sum[1]).sum())
-        slope = softened[0].sub_(q).mul_(alpha * temperature / rows)
+        slope = p.sub_(q).mul_(alpha * temperature / rows)
         if labels is not None:
-            y, h = labels[here, None].long(), tempered[1]
+            y, h = labels[here, None].long(), gap
             loss += (1 - alpha) / rows * (_softmax(s, out=h).sum() - s.gather(1, y).sum())
             h.scatter_add_(1, y, h.new_full((1, 1), -1.0).expand(len(s), 1))
             slope.add_(h, alpha=(1 - alpha) / rows)
@@ -201,7 +202,7 @@ def fused(
     losses = torch.empty(rows, device=student.device)
     grad = torch.empty_like(student, memory_format=torch.contiguous_format) if gradient else None
     tile = min(TILE, max(8, triton.next_power_of_2(classes)))
-    with torch.cuda.device_of(student):  # type: ignore[no-untyped-call]
+    with torch.cuda.device_of(student):
         _row[(rows,)](
             student, teacher, labels, losses, grad,
             student.stride(0), teacher.stride(0), classes, temperature, alpha,
@@ -233,7 +234,7 @@ def _scaled(gradient: Tensor, factor: Tensor) -> Tensor:
         return gradient if factor == 1 else gradient * factor
     if triton is None:
         return gradient * factor
-    with torch.cuda.device_of(gradient):  # type: ignore[no-untyped-call]
+    with torch.cuda.device_of(gradient):
         blocks = triton.cdiv(gradient.numel(), TILE)
         _scale_in_place[(blocks,)](gradient, factor, gradient.numel(), BLOCK=TILE, num_warps=8)
     return gradient
@@ -343,5 +344,5 @@ def distillation_loss(
         labels = None
     teacher = teacher_logits.detach()
     if torch.is_grad_enabled() and student_logits.requires_grad:
-        return _DistillationLoss.apply(student_logits, teacher, labels, temperature, alpha)  # type: ignore[no-any-return, no-untyped-call]
+        return _DistillationLoss.apply(student_logits, teacher, labels, temperature, alpha)  # type: ignore[no-any-return]
     return _path(student_logits, teacher)(student_logits, teacher, labels, temperature, alpha, False)[0]
