@@ -560,6 +560,7 @@ claim(
     noise > 0.01,
 )
 
+# %%
 log_p, q = F.log_softmax(z_s / 2, dim=1), F.softmax(z_t / 2, dim=1)
 over_classes = F.kl_div(log_p, q, reduction="none").mean()
 over_batch = F.kl_div(log_p, q, reduction="batchmean")
@@ -575,6 +576,7 @@ claim(
     abs(reverse / over_batch - 1) > 0.05,
 )
 
+# %%
 confident = F.softmax(z_t, dim=1).amax(dim=1)
 nearly_hard = (confident > 0.99).float().mean().item()
 claim(
@@ -620,8 +622,8 @@ claim(
 # formula, and compare it with the gradient at $T = 1000$.
 
 # %% tags=["hide-cell"]
-# Solution: T² · (1/T) · (p − q) tends to (z_s − z_t) / K for centred logits: the student
-# simply matches logits by least squares. Distillation at high T is regression.
+# Solution: T² · (1/T) · (p − q) tends to (z_s − z_t) / K for centred logits: the
+# student matches logits by least squares. Distillation at high T is regression.
 z_s = predict(novice, train.images[:256]).double().requires_grad_()
 z_t = teacher_logits[:256].double()
 soft = distillation_loss(z_s, z_t, None, temperature=1000.0, alpha=1.0)
@@ -638,8 +640,8 @@ claim("At T = 1000 the gradient is that of logit regression, within 2 %", error 
 # both. Predict first: does the 3 get harder to read when the 8s, which resemble it most, are gone too?
 
 # %% tags=["hide-cell"]
-# Solution: yes. The 8s were the images about which the teacher said most of what there is to
-# know of a 3; without them, fewer 3s are recognised.
+# Solution: yes. The 8s were the images about which the teacher said most of what there
+# is to know of a 3; without them, fewer 3s are recognised.
 without_both = train.select((train.labels != 3) & (train.labels != 8))
 blinder = taught(without_both, seeds[0], temperature=8.0, alpha=1.0)
 without_eights = threes(blinder, fair_bias(blinder))

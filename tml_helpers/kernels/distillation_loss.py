@@ -42,11 +42,11 @@ def reference(
 # ---------------------------------------------------------------------------------------------- without a GPU
 
 
-def _softmax(logits: Tensor, out: Tensor) -> Tensor:
-    """Row softmax into `out`, which may be `logits`; returns log Σ exp = max logits − log max softmax: no more exps."""
-    highest = logits.amax(dim=-1)
-    torch.softmax(logits, dim=-1, out=out)
-    return highest - out.amax(dim=-1).log()
+def _softmax(logits: Tensor, out: Tensor) -> float:
+    """Row softmax into `out`, which may be `logits`; returns Σ log Σ exp over the rows, from two maxima of each."""
+    highest = logits.amax(dim=1)
+    torch.softmax(logits, dim=1, out=out)
+    return float((highest - out.amax(dim=1).log_()).sum())
 
 
 def closed_form(
@@ -57,30 +57,29 @@ def closed_form(
     dtype = torch.promote_types(torch.promote_types(student.dtype, teacher.dtype), torch.float32)
     rows, classes = student.shape
     step = min(rows, max(1, CHUNK // classes))
-    work = student.new_empty(3 * step * classes, dtype=dtype)
+    work = student.new_empty((3, step, classes), dtype=dtype)
     grad = torch.empty_like(student, memory_format=torch.contiguous_format) if gradient else None
-    loss = student.new_zeros((), dtype=dtype)
+    loss = 0.0
     for start in range(0, rows, step):
-        here = slice(start, start + step)
+        here = slice(start, min(start + step, rows))
         s, t = student[here].to(dtype), teacher[here].to(dtype)
-        p, q, gap = chunk = work[: 3 * s.numel()].view(3, *s.shape)
+        p, q, gap = work if len(s) == step else work[:, : len(s)]
         torch.div(s, temperature, out=p)
         torch.div(t, temperature, out=q)
         torch.sub(q, p, out=gap)
-        log_sum = _softmax(chunk[:2], out=chunk[:2])  # p and q are now what their names say
-        cross = torch.dot(q.view(-1), gap.view(-1))
-        if cross.isnan():  # 0·log 0 = 0: a class that the teacher rules out by −inf counts nothing
-            cross = torch.dot(q.view(-1), gap.masked_fill_(q == 0, 0).view(-1))
-        loss += alpha * temperature**2 / rows * (cross + (log_sum[0] - log_sum[1]).sum())
+        log_sum = _softmax(p, out=p) - _softmax(q, out=q)  # p and q are now what their names say
+        cross = float(torch.dot(q.view(-1), gap.view(-1)))
+        if math.isnan(cross):  # 0·log 0 = 0: a class that the teacher rules out by −inf counts nothing
+            cross = float(torch.dot(q.view(-1), gap.masked_fill_(q == 0, 0).view(-1)))
+        loss += alpha * temperature**2 / rows * (cross + log_sum)
         slope = p.sub_(q).mul_(alpha * temperature / rows)
         if labels is not None:
             y, h = labels[here, None].long(), gap
-            loss += (1 - alpha) / rows * (_softmax(s, out=h).sum() - s.gather(1, y).sum())
-            h.scatter_add_(1, y, h.new_full((1, 1), -1.0).expand(len(s), 1))
-            slope.add_(h, alpha=(1 - alpha) / rows)
+            loss += (1 - alpha) / rows * (_softmax(s, out=h) - float(s.gather(1, y).sum()))
+            slope.add_(h.scatter_(1, y, -1.0, reduce="add"), alpha=(1 - alpha) / rows)
         if grad is not None:
             grad[here] = slope
-    return loss, grad
+    return student.new_tensor(loss, dtype=dtype), grad
 
 
 # --------------------------------------------------------------------------------------------------- on a GPU
@@ -295,8 +294,10 @@ def _check_labels(labels: Tensor, student: Tensor) -> None:
         raise ValueError(
             f"labels must have shape ({rows},) on {student.device}, got {tuple(labels.shape)} on {labels.device}"
         )
-    if labels.device.type == "cpu" and not 0 <= int(labels.min()) <= int(labels.max()) < classes:
-        raise ValueError(f"labels must lie in 0…{classes - 1}, got {int(labels.min())}…{int(labels.max())}")
+    if labels.device.type == "cpu":
+        lowest, highest = map(int, labels.aminmax())
+        if lowest < 0 or highest >= classes:
+            raise ValueError(f"labels must lie in 0…{classes - 1}, got {lowest}…{highest}")
 
 
 def _kind(value: object) -> str:
