@@ -34,11 +34,13 @@
 # Task 3. You may add cells of your own; please leave the test cells as they are.
 #
 # **How to hand in.** Restart the kernel and run everything once more, save, and ask the
-# checker, which says in plain words what is missing:
+# checker, in the course's folder. It runs nothing and says in plain words what is missing:
 #
 # ```
-# tml check h1_distillation.ipynb
+# tml check exercises/h1_distillation/h1_distillation.ipynb
 # ```
+#
+# Then hand in that one file, under that name, where your course says.
 #
 # Everything here runs in about fifteen seconds on a laptop, without a GPU.
 
@@ -524,7 +526,7 @@ print(f"300 labels alone:    {accuracy_of(alone, test.images, test.labels):.0%}"
 print(f"with the teacher:    {accuracy_of(with_teacher, test.images, test.labels):.0%}")
 
 # %% nbgrader={"grade": true, "grade_id": "3b_loop", "locked": true, "points": 2, "schema_version": 3, "solution": false, "task": false}
-state = distil(train.images, few_labels, teacher_logits)
+state = distil(train.images, few_labels, teacher_logits, seed=1)
 assert all(w.isfinite().all() for w in state.values()), (
     "the student's parameters are not numbers: a batch without labels has no hard term"
 )
@@ -732,5 +734,5 @@ for digit in (3, 8):
 # %% [markdown]
 # ## Before you hand in
 #
-# Restart the kernel, run all cells, save, and run `tml check h1_distillation.ipynb`. It
-# says what is missing, and `ready to submit` when nothing is.
+# Restart the kernel, run all cells, save, and run `tml check` on this file, as the first
+# cell says. It lists what is missing, and says `ready to submit` when nothing is.

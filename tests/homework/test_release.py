@@ -69,7 +69,7 @@ def test_release_says_what_is_wrong_with_the_source(tiny: Path, text: str, word:
 
 def test_unknown_assignment_names_those_that_there_are(tiny: Path) -> None:
     for command in (grading.release, grading.grade):
-        with refuses(ValueError, "'sum'", "there are sums"):
+        with refuses(ValueError, "'sum'", "this course has sums"):
             command("sum", course=tiny)
 
 
