@@ -58,7 +58,7 @@ class Course:
         """Raise ValueError, with the names that there are, where there is no such assignment."""
         known = self.assignments()
         if assignment not in known:
-            there = f"there are {', '.join(known)}" if known else f"{self.folder('source')} holds none"
+            there = f"this course has {', '.join(known)}" if known else f"{self.folder('source')} holds none"
             raise ValueError(f"there is no assignment {assignment!r}: {there}")
 
     def submission(self, assignment: str, student: str) -> Path:
