@@ -29,9 +29,9 @@ setup: .venv/ready
 	@test -x .venv/bin/python || $(PYTHON) -m venv .venv
 	@echo "Setting up .venv: about 2 GB, some minutes the first time."
 	@# torch first and alone: another package's open range must not pick a build of its own
-	python -m pip install --quiet -c constraints.txt setuptools wheel torch || \
+	@python -m pip install --quiet -c constraints.txt setuptools wheel torch || \
 	  { echo "Installing failed: is a package index reachable, and 2 GB of disk free? Then run make again."; exit 1; }
-	python -m pip install --quiet -c constraints.txt --no-build-isolation -e '.[all]' || \
+	@python -m pip install --quiet -c constraints.txt --no-build-isolation -e '.[all]' || \
 	  { echo "Installing failed: is a package index reachable, and 2 GB of disk free? Then run make again."; exit 1; }
 	@touch $@
 
@@ -51,7 +51,7 @@ test: setup
 	$(ONE_THREAD) $(NBVAL) -n $(JOBS) --dist loadscope lectures
 
 test-gpu: setup
-	pytest -m gpu tests/test_kernels_gpu.py
+	pytest --noconftest -m gpu tests/test_kernels_gpu.py
 	$(NBVAL) lectures/09_kernels
 
 lab: setup

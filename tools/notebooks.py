@@ -2,8 +2,9 @@
 
     python tools/notebooks.py [--check] [FILE.py ...]      default: every lecture and every homework solution
 
-A second run gives the same bytes: cell ids are a hash of the cell, and volatile metadata are left out. With `--check`
-nothing is executed or written: the exit status says whether every twin's cells equal its source's.
+A second run gives the same bytes, but for a cell that measures time: cell ids are a hash of the cell, and volatile
+metadata are left out. With `--check` nothing is executed or written: the exit status says whether every twin's cells
+equal its source's.
 """
 
 import argparse

@@ -21,7 +21,7 @@ from torch import Tensor
 
 from tml_helpers.kernels._triton import jit, tl, triton
 
-CHUNK = 2**18  # elements: the closed form's three working tensors, 1 MB each, stay in the processor's cache
+CHUNK = 2**18  # elements: the closed form's working tensors, 1 MB each, stay in the processor's cache
 TILE = 8192  # elements of a row that a program holds at a time
 LARGEST_POWER = 8  # up to here raising to the power T costs less than an exponential, and loses no precision
 
@@ -57,13 +57,15 @@ def closed_form(
     dtype = torch.promote_types(torch.promote_types(student.dtype, teacher.dtype), torch.float32)
     rows, classes = student.shape
     step = min(rows, max(1, CHUNK // classes))
-    work = student.new_empty((3, step, classes), dtype=dtype)
     grad = torch.empty_like(student, memory_format=torch.contiguous_format) if gradient else None
+    in_place = grad if grad is not None and grad.dtype == dtype else None  # p is made where the gradient will stand
+    work = student.new_empty((3 if in_place is None else 2, step, classes), dtype=dtype)
     loss = 0.0
     for start in range(0, rows, step):
         here = slice(start, min(start + step, rows))
         s, t = student[here].to(dtype), teacher[here].to(dtype)
-        p, q, gap = work if len(s) == step else work[:, : len(s)]
+        q, gap, *spare = work if len(s) == step else work[:, : len(s)]
+        p = spare[0] if in_place is None else in_place[here]
         torch.div(s, temperature, out=p)
         torch.div(t, temperature, out=q)
         torch.sub(q, p, out=gap)
@@ -72,13 +74,13 @@ def closed_form(
         if math.isnan(cross):  # 0·log 0 = 0: a class that the teacher rules out by −inf counts nothing
             cross = float(torch.dot(q.view(-1), gap.masked_fill_(q == 0, 0).view(-1)))
         loss += alpha * temperature**2 / rows * (cross + log_sum)
-        slope = p.sub_(q).mul_(alpha * temperature / rows)
+        p.sub_(q).mul_(alpha * temperature / rows)
         if labels is not None:
             y, h = labels[here, None].long(), gap
             loss += (1 - alpha) / rows * (_softmax(s, out=h) - float(s.gather(1, y).sum()))
-            slope.add_(h.scatter_(1, y, -1.0, reduce="add"), alpha=(1 - alpha) / rows)
-        if grad is not None:
-            grad[here] = slope
+            p.add_(h.scatter_(1, y, -1.0, reduce="add"), alpha=(1 - alpha) / rows)
+        if grad is not None and in_place is None:
+            grad[here] = p
     return student.new_tensor(loss, dtype=dtype), grad
 
 
