@@ -640,9 +640,9 @@ claim("At T = 1000 the gradient is that of logit regression, within 2 %", error 
 # with its bias repaired. Predict first: the 8s resemble the 3s most, so how much is lost when they are gone too?
 
 # %% tags=["hide-cell"]
-# Solution: hardly anything. Each of the other digits says a little about the 3, and most
-# of that little is said several times over. What a teacher leaks is hard to hold back by
-# removing the one class that seems to give it away.
+# Solution: hardly anything. Each of the other digits says a little about the 3, and
+# most of that little is said several times over. What a teacher leaks is hard to hold
+# back by removing the one class that seems to give it away.
 without_both = train.select((train.labels != 3) & (train.labels != 8))
 blinder = taught(without_both, seeds[0], temperature=8.0, alpha=1.0)
 without_eights = threes(blinder, fair_bias(blinder))
