@@ -538,9 +538,9 @@ plt.show()
 # 47 times less, but for one image most of its time goes into calling layers, so it gains far less than that. For 256 images
 # the teacher's convolutions also push large intermediate pictures through memory, and the gap is wider. The
 # rounded weights are stored in a quarter of the bytes here but still multiplied as 32-bit numbers, so they save space
-# and no time. Energy would be the fairest column of all. Most laptops and nearly all rented machines do not let a
-# program read their energy counters, so this page does not print a number that it cannot measure
-# {cite}`strubell2019energy`; chapter 8 comes back to it.
+# and no time. Energy would be the fairest column of all {cite}`strubell2019energy`. The machine that this page was made on
+# has no energy counter that a program may read, and a number that was not measured does not stand here; chapter 8 comes
+# back to it.
 #
 # ## What goes wrong
 #
