@@ -2,6 +2,7 @@
 
 import copy
 import json
+import os
 import re
 import shutil
 from pathlib import Path
@@ -184,6 +185,15 @@ def test_what_else_is_handed_in_goes_along(released: Path, answered: Any) -> Non
     nbformat.write(answered, file)
     (file.parent / "mine.py").write_text("def double(x):\n    return 2 * x\n")
     assert grading.grade("sums", course=released)[0].score == 2
+
+
+def test_what_cannot_be_copied_costs_only_its_owner(released: Path, answered: Any) -> None:
+    os.mkfifo(submit(released, "ada", "sums", answered).with_name("pipe"))
+    submit(released, "grace", "sums", answered)
+    ada, grace = grading.grade("sums", course=released)
+    assert (ada.status, grace.status) == ("rejected", "ok")
+    assert "pipe" in ada.reason
+    assert "\n" not in ada.reason
 
 
 def test_kernel_is_this_python(released: Path, answered: Any, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -71,6 +71,9 @@ def _grade_one(course: Course, assignment: str, student: str, released: notebook
         _execute(course, assignment, student, notebook.restored(submission, released), beside=file.parent)
     except stock.NotConverted as reason:
         return Grade(student, 0, worth, "failed", f"the notebook could not be executed ({reason})")
+    except shutil.Error as error:  # of copying: a list of (file, copy, why)
+        names = ", ".join(Path(file).name for file, _, _ in error.args[0])
+        return Grade(student, 0, worth, "rejected", f"{names} cannot be copied: hand in plain files only")
     points = stock.points(course, assignment, student)
     waiting = sum(p.max_score for p in points if p.by_hand)
     if waiting:
