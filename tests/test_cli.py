@@ -7,13 +7,14 @@ import sys
 from importlib.metadata import entry_points
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
 import tml_helpers
 from tml_helpers import cli, machine
 
-COMMANDS = ("doctor", "data", "check", "release", "grade", "report")
+COMMANDS = ("doctor", "data", "check", "collect", "release", "grade", "report")
 
 
 def fails(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
@@ -180,7 +181,7 @@ def test_grade_fails_where_a_submission_could_not_be_graded(
         SimpleNamespace(student="ada", score=9.5, max_score=10, status="ok", reason=""),
         SimpleNamespace(student="bob", score=0, max_score=10, status="failed", reason="is not a notebook"),
     ]
-    course.grade = lambda assignment, *, course: grades
+    course.grade = lambda assignment, **_: grades
     assert cli.main(["grade", "h9"]) == 1
     ada, bob = capsys.readouterr().out.splitlines()
     assert re.fullmatch(r"ada +9.5 of 10  ok", ada)
@@ -189,12 +190,47 @@ def test_grade_fails_where_a_submission_could_not_be_graded(
     assert cli.main(["grade", "h9"]) == 0
 
 
-def test_report_says_how_many_rows_it_wrote(
-    course: SimpleNamespace, capsys: pytest.CaptureFixture[str], tmp_path: Path
-) -> None:
-    course.report = lambda csv, *, course: 12
+def test_grade_passes_its_options_on(course: SimpleNamespace) -> None:
+    asked: list[dict[str, Any]] = []
+    course.grade = lambda assignment, **options: asked.append({"assignment": assignment, **options}) or []
+    assert cli.main(["grade", "h9"]) == 0
+    assert (
+        cli.main(["grade", "h9", "--engine", "dask", "--address", "tls://host:8786", "--jobs", "3", "--course", "c"])
+        == 0
+    )
+    assert cli.main(["grade", "h9", "--let-submissions-do-whatever-i-can-do"]) == 0
+    here = {
+        "assignment": "h9",
+        "engine": "local",
+        "address": None,
+        "jobs": None,
+        "unsandboxed": False,
+        "course": Path(),
+    }
+    there = {"engine": "dask", "address": "tls://host:8786", "jobs": 3, "course": Path("c")}
+    assert asked == [here, here | there, here | {"unsandboxed": True}]
+
+
+def test_collect_fails_where_nothing_was_taken(course: SimpleNamespace, capsys: pytest.CaptureFixture[str]) -> None:
+    taken = [
+        SimpleNamespace(student="ada", file=Path("submitted/ada/h9/h9.ipynb"), note=""),
+        SimpleNamespace(student="bob", file=None, note="there is no notebook"),
+    ]
+    course.collect = lambda assignment, source, *, course: taken
+    assert cli.main(["collect", "h9", "all.zip"]) == 1
+    ada, bob = capsys.readouterr().out.splitlines()
+    assert re.fullmatch(r"ada +submitted/ada/h9/h9.ipynb", ada)
+    assert re.fullmatch(r"bob +nothing was taken  there is no notebook", bob)
+    del taken[1]
+    assert cli.main(["collect", "h9", "all.zip"]) == 0
+
+
+def test_report_says_what_it_wrote(course: SimpleNamespace, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    course.report = lambda csv, *, course, layout, assignment: SimpleNamespace(rows=12, waiting=3)
     assert cli.main(["report", "--csv", str(tmp_path / "points.csv")]) == 0
     assert capsys.readouterr().out == f"wrote 12 rows to {tmp_path / 'points.csv'}\n"
+    assert cli.main(["report", "--csv", "points.csv", "--layout", "canvas"]) == 0
+    assert "3 submissions have no final points" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

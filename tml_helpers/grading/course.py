@@ -1,15 +1,17 @@
 """Where a course keeps what: the folders that its `nbgrader_config.py` names."""
 
+import fcntl
 import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
 Step = Literal["source", "release", "submitted", "autograded", "feedback"]
-DEFAULTS: dict[Step, str] = {step: step for step in ("source", "release", "submitted", "autograded", "feedback")}
+ANYBODY = "\N{WHITE STAR}"  # stands for the student in a path, where nobody can be called so
 
 
 @dataclass(frozen=True)
@@ -37,41 +39,65 @@ class Course:
         except Exception as error:  # the settings are a program of the course's: it can raise anything
             raise ValueError(f"{root / 'nbgrader_config.py'} cannot be read: {error}") from error
 
-    def folder(self, step: Step) -> Path:
-        """The folder of a step, as `release`: `exercises/` in this book."""
-        name: str = self.settings.CourseDirectory.get(f"{step}_directory", DEFAULTS[step])
+    @cached_property
+    def directory(self) -> Any:
+        """nbgrader's idea of this folder, an `nbgrader.coursedir.CourseDirectory`."""
+        try:
+            from nbgrader.coursedir import CourseDirectory
+        except ModuleNotFoundError as error:
+            raise OSError(f"{error.name} is not installed: run `make setup`, or `pip install nbgrader`") from error
+        directory = CourseDirectory(config=self.settings)
+        directory.root = str(self.root)
+        return directory
+
+    def folder(self, step: Step, student: str, assignment: str) -> Path:
+        """Where an assignment is at a step; `student` is "." for the source and the release."""
+        name: str = getattr(self.directory, f"{step}_directory")
+        return Path(self.directory.format_path(name, student, assignment))
+
+    def top(self, step: Step) -> Path:
+        """The folder of everybody's and everything of a step, as `release`: `exercises/` in this book."""
+        name: str = getattr(self.directory, f"{step}_directory")
         return self.root / name
 
-    def notebook(self, step: Step, assignment: str) -> Path:
-        """An assignment's notebook in the source or the release."""
-        return self.folder(step) / assignment / f"{assignment}.ipynb"
+    @property
+    def state(self) -> Path:
+        """Where grading keeps what it has to remember between runs."""
+        return self.root / ".tml-grading"
 
-    def assignments(self) -> list[str]:
-        """The names of all assignments that have a source."""
-        return sorted(p.stem for p in self.folder("source").glob("*/*.ipynb") if p.stem == p.parent.name)
+    def notebooks(self, assignment: str, step: Step = "source") -> list[str]:
+        """The names, without `.ipynb`, of an assignment's notebooks."""
+        return sorted(p.stem for p in self.folder(step, ".", assignment).glob("*.ipynb"))
 
-    def released(self) -> list[str]:
-        """The names of all assignments that students have been given."""
-        return sorted(p.stem for p in self.folder("release").glob("*/*.ipynb") if p.stem == p.parent.name)
+    def assignments(self, step: Step = "source") -> list[str]:
+        """The names of all assignments that have a source, or a release."""
+        beside = self.folder(step, ".", ANYBODY).parent
+        return sorted(p.name for p in beside.glob("*") if self.notebooks(p.name, step))
 
     def require(self, assignment: str) -> None:
         """Raise ValueError, with the names that there are, where there is no such assignment."""
         known = self.assignments()
         if assignment not in known:
-            there = f"this course has {', '.join(known)}" if known else f"{self.folder('source')} holds none"
+            there = f"this course has {', '.join(known)}" if known else f"{self.top('source')} holds none"
             raise ValueError(f"there is no assignment {assignment!r}: {there}")
 
-    def submission(self, assignment: str, student: str) -> Path:
-        """The file to grade: the one with the right name, or the only notebook in the student's folder."""
-        folder = self.folder("submitted") / student / assignment
-        right = folder / f"{assignment}.ipynb"
-        others = list(folder.glob("*.ipynb"))
+    def submission(self, assignment: str, student: str, notebook: str) -> Path:
+        """The file to grade: the one with the right name, or the only notebook where only one is asked for."""
+        folder = self.folder("submitted", student, assignment)
+        right = folder / f"{notebook}.ipynb"
+        others = list(folder.glob("*.ipynb")) if self.notebooks(assignment) == [notebook] else []
         return others[0] if not right.exists() and len(others) == 1 else right
 
     def students(self, assignment: str) -> list[str]:
         """Everybody who handed something in for this assignment, were it in the wrong place."""
-        folders = [p for p in self.folder("submitted").glob("*") if p.is_dir()]
-        return sorted(p.name for p in folders if (p / assignment).is_dir() or any(p.glob("*.ipynb")))
+        pattern = self.folder("submitted", ANYBODY, assignment)
+        everybody = next(p for p in (pattern, *pattern.parents) if p.name == ANYBODY)
+        folders = [p for p in everybody.parent.glob("*") if p.is_dir()]
+        return sorted(p.name for p in folders if self._handed_in(p, p / pattern.relative_to(everybody)))
+
+    @staticmethod
+    def _handed_in(student: Path, folder: Path) -> bool:
+        return folder.is_dir() or any(student.glob("*.ipynb"))
 
 
 @contextmanager
@@ -80,6 +106,24 @@ def workspace(beside: Path) -> Iterator[Path]:
     beside.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".unfinished-", dir=beside) as folder:
         yield Path(folder)
+
+
+@contextmanager
+def alone(course: Course) -> Iterator[None]:
+    """Inside, no other run changes grades or submissions of this course; what an interrupted one left behind goes.
+
+    Raises OSError where another run is at it.
+    """
+    course.state.mkdir(exist_ok=True)
+    with open(course.state / "lock", "w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise OSError(f"another run is at work in {course.root}: wait until it ends") from error
+        for place in (course.state, course.top("submitted"), course.top("autograded"), course.top("feedback")):
+            for left in place.rglob(".unfinished-*"):
+                shutil.rmtree(left, ignore_errors=True)
+        yield
 
 
 def put(made: Path, place: Path) -> None:

@@ -15,22 +15,27 @@ UNANSWERED = re.compile(r"^\s*raise NotImplementedError", re.MULTILINE)
 
 def read(file: Path) -> Notebook:
     """The notebook in `file`. Raises FileNotFoundError, or ValueError saying why it is none and what to do."""
-    import nbformat
-
     if not file.is_file():
         raise FileNotFoundError(f"there is no file {file}: save your notebook under that name")
+    return parse(file.read_bytes(), file.name)
+
+
+def parse(content: bytes, name: str) -> Notebook:
+    """The notebook in a file's content. Raises ValueError saying why it is none and what to do."""
+    import nbformat
+
     again = "open it in Jupyter or Colab and save or download it again as .ipynb"
     try:
-        text = file.read_text(encoding="utf-8")
+        text = content.decode("utf-8")
         json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise ValueError(f"{file.name} is not a notebook, for it is not JSON ({error}): {again}") from error
+        raise ValueError(f"{name} is not a notebook, for it is not JSON ({error}): {again}") from error
     try:
         notebook = _with_own_ids(nbformat.convert(nbformat.reader.reads(text), 4))
         nbformat.validate(notebook)
     except Exception as error:  # whatever nbformat makes of a malformed notebook
         first = (str(error).splitlines() or [type(error).__name__])[0]
-        raise ValueError(f"{file.name} is JSON but not a whole notebook ({first}): {again}") from error
+        raise ValueError(f"{name} is JSON but not a whole notebook ({first[:300]}): {again}") from error
     return notebook
 
 
@@ -91,6 +96,13 @@ def restored(submission: Notebook, released: Notebook) -> Notebook:
     return submission
 
 
+def unanswered(submission: Notebook, released: Notebook) -> set[str]:
+    """The names of the answer cells that say what they said when they were released, or are gone."""
+    last = {grade_id(cell): cell.source.strip() for cell in submission.cells}
+    answers = {name: cell for name, cell in _known(released).items() if cell.metadata.nbgrader.solution}
+    return {name for name, cell in answers.items() if last.get(name, "") in ("", cell.source.strip())}
+
+
 def _with_own_ids(notebook: Notebook) -> Notebook:
     """The notebook with an id of its own for each cell: a doubled cell, or one put back, may have that of another."""
     from nbformat.validator import normalize
@@ -138,13 +150,17 @@ def _problems_of(name: str, cell: Any, original: Any) -> list[str]:
     return _syntax(cell)
 
 
+def without_magics(source: str) -> str:
+    """A code cell's text with `pass` in place of IPython's magics, shell lines and questions."""
+    return re.sub(r"^(\s*)[%!].*|^(.*\S)\?+\s*$", r"\1pass", source, flags=re.MULTILINE)
+
+
 def _syntax(cell: Any) -> list[str]:
     """A sentence where Python cannot read the cell; IPython's magics and shell lines are left out."""
     if cell.cell_type != "code" or cell.source.lstrip().startswith("%%"):
         return []
-    python = re.sub(r"^(\s*)[%!].*|^(.*\S)\?+\s*$", r"\1pass", cell.source, flags=re.MULTILINE)
     try:
-        ast.parse(python)
+        ast.parse(without_magics(cell.source))
     except (SyntaxError, ValueError) as error:
         where = f"line {error.lineno}: {error.msg}" if isinstance(error, SyntaxError) else str(error)
         begin = cell.source.strip().splitlines()[0][:40]

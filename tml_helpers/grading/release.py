@@ -1,4 +1,4 @@
-"""From the source that the instructor edits to the notebook that students get."""
+"""From the source that the instructor edits to the notebooks that students get."""
 
 from pathlib import Path
 
@@ -9,15 +9,19 @@ SECRETS = ("BEGIN SOLUTION", "END SOLUTION", "HIDDEN TESTS")
 
 
 def release(assignment: str, *, course: Path) -> Path:
-    """Write the students' notebook of an assignment: without solutions, hidden tests and outputs; returns its path.
+    """Write the students' version of an assignment: without solutions, hidden tests and outputs.
+
+    Returns the notebook's path, or that of the folder where an assignment has several notebooks.
 
     Raises ValueError for an unknown assignment or a source that would give its solution away, OSError for the disk.
     """
     place = Course.open(course)
     place.require(assignment)
-    with workspace(place.folder("release")) as unfinished:
-        put(generate(place, assignment, unfinished, enter=True), place.folder("release") / assignment)
-    return place.notebook("release", assignment)
+    released = place.folder("release", ".", assignment)
+    with workspace(place.top("release")) as unfinished:
+        put(generate(place, assignment, unfinished, enter=True), released)
+    names = place.notebooks(assignment, "release")
+    return released / f"{names[0]}.ipynb" if len(names) == 1 else released
 
 
 def generate(course: Course, assignment: str, into: Path, *, enter: bool) -> Path:
@@ -25,7 +29,7 @@ def generate(course: Course, assignment: str, into: Path, *, enter: bool) -> Pat
     try:
         made = stock.generate(course, assignment, into, enter=enter)
     except stock.NotConverted as reason:
-        raise ValueError(f"{course.notebook('source', assignment)} cannot be released: {reason}") from reason
+        raise ValueError(f"{course.folder('source', '.', assignment)} cannot be released: {reason}") from reason
     for file in filter(Path.is_file, made.rglob("*")):
         found = [secret for secret in SECRETS if secret.encode() in file.read_bytes()]
         if found:

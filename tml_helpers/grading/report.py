@@ -1,42 +1,237 @@
-"""Points as a table for a spreadsheet or a learning platform."""
+"""Points as a table: for a spreadsheet, or for the gradebook of Canvas or Moodle.
+
+What their imports do, and how the layouts answer it:
+
+- Both take an empty cell for "no grade": it takes away a grade that is there. Import before you enter grades by hand.
+- Canvas reads the digits at the beginning of `ID`, so `12b` is student 12 for it: only whole numbers go there. Without
+  an `ID` it looks for the `SIS Login ID`, then for the name, and asks where it finds nobody.
+- Canvas sets an assignment's points to those in the row `Points Possible`, and makes an assignment where none has the
+  name of the column.
+- Moodle gives the points of a row without identifier to the student of the row above: there is none. It takes nothing
+  at all where it does not know somebody.
+"""
 
 import csv as tables
+import json
 import os
-from collections.abc import Iterator
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Literal, get_args
 
-from tml_helpers.grading import stock
 from tml_helpers.grading.course import Course, workspace
+from tml_helpers.grading.gradebook import Points, graded_students, has_gradebook, opened, points_in, questions
 
 COLUMNS = ("assignment", "student", "question", "score", "max_score", "state")
+CANVAS_COLUMNS = ("Student", "ID", "SIS User ID", "SIS Login ID", "Section")
+FORMULA = re.compile(r"\s*[=+\-@]")
+
+Layout = Literal["questions", "canvas", "moodle"]
+Row = tuple[str | float, ...]
 
 
-def report(csv: Path, *, course: Path) -> int:
-    """Write one row per student and question to the file `csv`; returns how many.
+@dataclass(frozen=True)
+class Exported:
+    """What was written.
 
-    Columns: assignment, student, question, score, max_score, and state, which is `graded`, `by hand` (a human has yet
-    to grade it) or `not graded` (submitted, but it could not be graded: the score is empty).
-
-    Raises ValueError where nothing was graded yet, OSError where the file cannot be written.
+    rows: how many, without the headings and Canvas's row of the points possible. waiting: how many submissions have no
+    final points, for a human has yet to grade a part of them, or they could not be graded.
     """
+
+    rows: int
+    waiting: int
+
+
+@dataclass(frozen=True)
+class _Result:
+    """What a student has for an assignment.
+
+    penalty: what is taken off for being late. refused: whether the latest submission could not be graded, so that the
+    points, if there are any, are those of a former one.
+    """
+
+    assignment: str
+    student: str
+    points: list[Points]
+    penalty: float
+    refused: bool
+
+    @property
+    def waits(self) -> bool:
+        return self.refused or not self.points or any(p.by_hand for p in self.points)
+
+    @property
+    def cell(self) -> str:
+        """The total, empty while it is not final."""
+        if self.waits:
+            return ""
+        return _number(max(0.0, sum(p.score for p in self.points) - self.penalty))
+
+
+@dataclass(frozen=True)
+class _Person:
+    """What nbgrader's gradebook says of a student; empty where it says nothing."""
+
+    name: str = ""
+    email: str = ""
+    lms_user_id: str = ""
+
+
+def report(csv: Path, *, course: Path, layout: Layout = "questions", assignment: str | None = None) -> Exported:
+    """Write points to the file `csv`, of one assignment or of all.
+
+    questions: a row per student and question with assignment, student, question, score, max_score, and state, which is
+    `graded`, `by hand` (a human has yet to grade it) or `not graded` (submitted, but it could not be graded: the score
+    is empty).
+
+    canvas, moodle: a row per student and a column per assignment, to be imported, less what the course takes off for
+    being late. A cell is empty where the points are not final, and where nothing was handed in.
+
+    - canvas: a student is found by the `lms_user_id` in nbgrader's gradebook if that is a number, else by an id that is
+      one, as `collect` takes from Canvas; any other id is the `SIS Login ID`.
+    - moodle: students are found by the e-mail addresses in nbgrader's gradebook where all have one, else by their ids
+      as usernames. `collect` cannot know either: enter addresses with `nbgrader db student add ID --email=ADDRESS`. Who
+      has several ids, with one address, gets one row.
+
+    Names that a spreadsheet would take for a formula get an apostrophe in front.
+
+    Raises ValueError for an unknown layout or assignment, and where nothing was graded yet; OSError where the file
+    cannot be written.
+    """
+    if layout not in get_args(Layout):
+        raise ValueError(f"there is no layout {layout!r}: take {', '.join(get_args(Layout)[:-1])} or moodle")
     place = Course.open(course)
-    rows = list(_rows(place)) if stock.has_gradebook(place) else []
-    if not rows:
+    worth = questions(place) if has_gradebook(place) else {}
+    if assignment is not None:
+        if assignment not in worth:
+            place.require(assignment)
+        worth = {name: of for name, of in worth.items() if name == assignment}
+    results = _results(place, worth) if worth else []
+    if not results:
         raise ValueError(f"nothing was graded in {place.root} yet: run `tml grade ASSIGNMENT` first")
+    headings, rows = _table(place, layout, worth, results)
+    _write(csv, [*headings, *rows])
+    return Exported(len(rows), sum(result.waits for result in results))
+
+
+def _results(course: Course, assignments: Iterable[str]) -> list[_Result]:
+    found = []
+    with opened(course) as book:
+        for assignment in assignments:
+            refused = _refused(course, assignment)
+            for student in sorted({*graded_students(course, assignment), *course.students(assignment)}):
+                points = points_in(book, assignment, student)
+                penalty = _penalty(book, assignment, student)
+                found.append(_Result(assignment, student, points, penalty, student in refused))
+    return found
+
+
+def _refused(course: Course, assignment: str) -> set[str]:
+    """Who got nothing in the last run, for there was nothing to grade; by the log of the runs."""
+    log = course.state / assignment / "log.jsonl"
+    last: dict[str, bool] = {}
+    for line in log.read_text(encoding="utf-8").splitlines() if log.exists() else []:
+        grade = json.loads(line)
+        last[grade["student"]] = grade["status"] in ("rejected", "no_notebook") and not grade["score"]
+    return {student for student, refused in last.items() if refused}
+
+
+def _penalty(book: Any, assignment: str, student: str) -> float:
+    from nbgrader.api import MissingEntry
+
+    try:
+        return float(book.find_submission(assignment, student).late_submission_penalty)
+    except MissingEntry:
+        return 0
+
+
+def _table(
+    course: Course, layout: Layout, worth: dict[str, dict[str, float]], results: list[_Result]
+) -> tuple[list[Row], list[Row]]:
+    """The headings, and the rows below them."""
+    if layout == "questions":
+        return [COLUMNS], [row for result in results for row in _question_rows(result, worth[result.assignment])]
+    people = _people(course)
+    students = sorted({result.student for result in results})
+    if layout == "canvas":
+        possible = [_number(most) for name, most in _possible(course).items() if name in worth]
+        headings: list[Row] = [(*CANVAS_COLUMNS, *worth), ("    Points Possible", "", "", "", "", *possible)]
+        who = {student: _canvas(student, people.get(student, _Person())) for student in students}
+    else:
+        emails = {student: people.get(student, _Person()).email for student in students}
+        by_email = all(emails.values())
+        headings = [("Email address" if by_email else "Username", *worth)]
+        who = {student: (_identifier(emails[student] if by_email else student),) for student in students}
+    return headings, _student_rows(who, list(worth), results)
+
+
+def _question_rows(result: _Result, worth: dict[str, float]) -> Iterator[Row]:
+    about = (result.assignment, _text(result.student))
+    for p in result.points:
+        yield *about, p.question, p.score, p.max_score, "by hand" if p.by_hand else "graded"
+    if not result.points:
+        yield from ((*about, question, "", most, "not graded") for question, most in sorted(worth.items()))
+
+
+def _student_rows(who: dict[str, tuple[str, ...]], assignments: list[str], results: list[_Result]) -> list[Row]:
+    """A row for each whom the platform can tell apart. Raises ValueError where two have points for the same."""
+    cells: dict[tuple[str, ...], dict[str, _Result]] = {identity: {} for identity in who.values()}
+    for result in results:
+        first = cells[who[result.student]].setdefault(result.assignment, result)
+        if first is not result:
+            raise ValueError(
+                f"{first.student} and {result.student} are both {' '.join(filter(None, who[result.student]))} "
+                "in nbgrader's gradebook: correct it with `nbgrader db student add`"
+            )
+    return [
+        (*identity, *(found[name].cell if name in found else "" for name in assignments))
+        for identity, found in cells.items()
+    ]
+
+
+def _possible(course: Course) -> dict[str, float]:
+    """The points of each assignment, sorted by name."""
+    with opened(course) as book:
+        return {a.name: a.max_score for a in sorted(book.assignments, key=lambda a: str(a.name))}
+
+
+def _people(course: Course) -> dict[str, _Person]:
+    with opened(course) as book:
+        return {
+            s.id: _Person(", ".join(filter(None, (s.last_name, s.first_name))), s.email or "", s.lms_user_id or "")
+            for s in book.students
+        }
+
+
+def _canvas(student: str, person: _Person) -> tuple[str, ...]:
+    """What Canvas finds a student by."""
+    number = next((i for i in (person.lms_user_id, student) if re.fullmatch("[1-9][0-9]*", i)), "")
+    return _text(person.name or student), number, "", "" if number else _identifier(student), ""
+
+
+def _identifier(name: str) -> str:
+    """What a platform looks a student up by: it must stay as it is, unless it could compute anything.
+
+    Without brackets, `=`, `|` and `!` a formula runs nothing.
+    """
+    return name if re.fullmatch(r"[\w.@+-]+", name) else _text(name)
+
+
+def _text(text: str) -> str:
+    """The text for a spreadsheet, which would take some for a formula."""
+    return f"'{text}" if FORMULA.match(text) else text
+
+
+def _number(value: float) -> str:
+    """Moodle keeps five digits after the point."""
+    return f"{value:.5f}".rstrip("0").rstrip(".")
+
+
+def _write(csv: Path, rows: list[Row]) -> None:
     if not csv.resolve().parent.is_dir():
         raise FileNotFoundError(f"there is no folder {csv.resolve().parent}: make it, or name another file")
     with workspace(csv.resolve().parent) as unfinished:
         with open(unfinished / csv.name, "w", newline="", encoding="utf-8") as file:
-            tables.writer(file).writerows([COLUMNS, *rows])
+            tables.writer(file).writerows(rows)
         os.replace(unfinished / csv.name, csv)
-    return len(rows)
-
-
-def _rows(course: Course) -> Iterator[tuple[str, str, str, float | str, float, str]]:
-    for assignment, questions in stock.questions(course).items():
-        for student in sorted({*stock.graded_students(course, assignment), *course.students(assignment)}):
-            points = stock.points(course, assignment, student)
-            for p in points:
-                yield assignment, student, p.question, p.score, p.max_score, "by hand" if p.by_hand else "graded"
-            if not points:
-                yield from ((assignment, student, q, "", worth, "not graded") for q, worth in sorted(questions.items()))

@@ -1,26 +1,37 @@
-"""Grade a class: one submission after the other, each with a status and a reason, none able to stop the rest."""
+"""Grade a class: the collector, which alone writes grades, and believes nothing that it has not checked."""
 
-import shutil
-from dataclasses import dataclass
+import hashlib
+import importlib.metadata
+import json
+import math
+import os
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from tqdm.auto import tqdm
 
-from tml_helpers.grading import notebook, stock
-from tml_helpers.grading.course import Course, put, workspace
-from tml_helpers.grading.release import generate
+from tml_helpers.grading import assignment as assignments
+from tml_helpers.grading import engines, feedback, gradebook, sandbox
+from tml_helpers.grading.course import Course, alone, workspace
+from tml_helpers.grading.pool import Wrong
+from tml_helpers.grading.wire import MIB
 
-Status = Literal["ok", "failed", "rejected", "no_notebook"]
+Status = Literal["ok", "failed", "rejected", "timeout", "no_notebook"]
+GRADED = ("ok", "failed", "timeout")  # with a report on every question
+LARGEST_NOTEBOOK = 64 * MIB
 
 
 @dataclass(frozen=True)
 class Grade:
     """What became of one submission.
 
-    status: `ok` (executed, points entered), `failed` (its execution broke down), `rejected` (it cannot be read),
-    `no_notebook`. reason: plain sentences; for `ok` what was put right and what waits for a human. Only `ok` changes
-    the gradebook.
+    status: `ok` (run to its end), `timeout` (something in it took too long), `failed` (its process ended early),
+    `rejected` (it cannot be read), `no_notebook`. reason: plain sentences on what went wrong, was put right, or waits
+    for a human. Points earned before a process ended or was stopped count.
     """
 
     student: str
@@ -30,70 +41,269 @@ class Grade:
     reason: str = ""
 
 
-def grade(assignment: str, *, course: Path) -> list[Grade]:
+@dataclass
+class _Work:
+    """One student's submission on its way: reports by notebook, and the keys under which they are kept."""
+
+    student: str
+    reports: dict[str, dict[str, Any]] = field(default_factory=dict)
+    keys: dict[str, str] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+    fresh: bool = False
+
+
+def grade(
+    assignment: str,
+    *,
+    course: Path,
+    engine: Literal["local", "dask"] = "local",
+    address: str | None = None,
+    jobs: int | None = None,
+    unsandboxed: bool = False,
+) -> list[Grade]:
     """Grade every submission of an assignment and write feedback; one `Grade` per student, sorted by name.
 
-    Submissions are `submitted/STUDENT/ASSIGNMENT/ASSIGNMENT.ipynb`. Points go to the gradebook, executed notebooks to
-    `autograded/`, pages for the students to `feedback/`. Points that a human gave stay.
+    Submissions lie where the course's settings say, in this book `submitted/STUDENT/ASSIGNMENT/`. Points go to the
+    gradebook, executed notebooks to `autograded/`, pages for the students to `feedback/`; those that a human gave stay.
+    A submission that was graded before, under the same tests and packages, is not run again: so a run that was
+    interrupted goes on where it stopped.
 
-    Student code runs on this machine with your rights: grade only what you would run yourself.
+    engine: `local` runs `jobs` submissions at once on this machine (default: one per core), `dask` uses the workers of
+    the scheduler at `address`. unsandboxed: run submissions with your rights where there is no bubblewrap.
 
-    Raises ValueError for an unknown assignment or where nobody submitted, OSError for the disk or the gradebook.
+    Raises ValueError for an unknown assignment, where nobody submitted, or where the model solution does not get all
+    points or an empty or cheating one gets any; OSError for the sandbox, the disk or the gradebook.
     """
     place = Course.open(course)
     place.require(assignment)
     students = place.students(assignment)
     if not students:
-        here = place.folder("submitted") / "STUDENT" / assignment / f"{assignment}.ipynb"
+        here = place.folder("submitted", "STUDENT", assignment) / f"{place.notebooks(assignment)[0]}.ipynb"
         raise ValueError(f"nobody has submitted {assignment}: put each student's file at {here}")
-    with workspace(place.folder("autograded")) as unfinished:
-        released = notebook.read(generate(place, assignment, unfinished, enter=True) / f"{assignment}.ipynb")
-        worth = sum(float(c.metadata.nbgrader.get("points", 0)) for c in released.cells if notebook.grade_id(c))
-        return [_grade_one(place, assignment, student, released, worth) for student in tqdm(students, disable=None)]
+    if engine not in ("local", "dask"):
+        raise ValueError(f"there is no engine {engine!r}: choose local or dask")
+    if engine == "dask" and not address:
+        raise ValueError("the engine dask needs the address of its scheduler, as tls://host:8786")
+    if not unsandboxed and engine == "local" and (reason := sandbox.missing()):
+        raise OSError(reason)
+    with alone(place):
+        papers = assignments.papers(place, assignment, isolated=not unsandboxed)
+        return _Collector(place, assignment, papers).run(students, engine, address, jobs)
 
 
-def _grade_one(course: Course, assignment: str, student: str, released: notebook.Notebook, worth: float) -> Grade:
-    """Grade one submission. Whatever is wrong with it becomes a status and a reason."""
-    file = course.submission(assignment, student)
+class _Collector:
+    """One run over a class."""
+
+    def __init__(self, course: Course, assignment: str, papers: list[assignments.Paper]) -> None:
+        self.course, self.assignment, self.papers = course, assignment, papers
+        self.state = course.state / assignment
+        (self.state / "reports").mkdir(parents=True, exist_ok=True)
+        self.environment = _environment()
+        self.grades: dict[str, Grade] = {}
+        self.worth = sum(sum(paper.worth.values()) for paper in papers)
+
+    def run(self, students: list[str], engine: str, address: str | None, jobs: int | None) -> list[Grade]:
+        """Read, examine and publish all of them."""
+        with gradebook.opened(self.course) as book, tqdm(total=len(students), unit="student", disable=None) as bar:
+            works = {student: _Work(student) for student in students}
+            for number, paper in enumerate(self.papers):
+                last = number == len(self.papers) - 1
+                for student in self._examined(paper, works, engine, address, jobs):
+                    if last:
+                        self._publish(book, works.pop(student))
+                        bar.update()
+        return sorted(self.grades.values(), key=lambda grade: grade.student)
+
+    def _examined(
+        self, paper: assignments.Paper, works: dict[str, _Work], engine: str, address: str | None, jobs: int | None
+    ) -> Iterator[str]:
+        """The students whose report on this notebook is there, one after the other, as it comes."""
+        submissions: dict[str, sandbox.Submission] = {}
+        for student, work in list(works.items()):
+            submission = self._read(paper, work)
+            if submission is not None:
+                work.keys[paper.name] = self._key(paper, submission)
+                kept = self._kept(work.keys[paper.name])
+                if kept is not None:
+                    work.reports[paper.name] = kept
+                else:
+                    submissions[student] = submission
+            if student not in submissions:
+                yield student
+        if not submissions:
+            return
+        try:
+            if engine == "dask":
+                results = engines.dask(paper.task, submissions, str(address))
+            else:
+                results = engines.local(paper.task, submissions, jobs)
+            for student, report in results:
+                checked = _checked(report, paper)
+                works[student].reports[paper.name] = checked
+                works[student].fresh = True
+                self._keep(works[student].keys[paper.name], checked)
+                yield student
+        except Wrong as wrong:
+            raise ValueError(f"{paper.name} cannot be graded, {wrong}") from wrong
+        except sandbox.Failed as failed:
+            raise OSError(str(failed)) from failed
+
+    def _read(self, paper: assignments.Paper, work: _Work) -> sandbox.Submission | None:
+        """A student's file as it was handed in; None, with a report that says why, where there is none to examine."""
+        file = self.course.submission(self.assignment, work.student, paper.name)
+        top = self.course.top("submitted")
+
+        try:
+            if not _printable(work.student):
+                raise ValueError("a folder of that name cannot be a student's: rename it")
+            if file.is_symlink() or file.resolve() != top.resolve() / file.relative_to(top):
+                raise ValueError(f"{file.name} is a link to elsewhere: hand in the file itself")
+            if not file.is_file():
+                raise FileNotFoundError(f"there is no file {file}: save your notebook under that name")
+            if file.stat().st_size > LARGEST_NOTEBOOK:
+                raise ValueError(f"{file.name} is larger than {LARGEST_NOTEBOOK // MIB} MiB: clear its outputs")
+            theirs, skipped = sandbox.archive(file.parent, {p.name for p in file.parent.glob("*.ipynb")})
+            content = file.read_bytes()
+        except (ValueError, OSError) as reason:
+            status = "no_notebook" if isinstance(reason, FileNotFoundError) else "rejected"
+            work.reports[paper.name] = {"status": status, "remarks": [str(reason)]}
+            return None
+        if file.stem != paper.name:
+            work.notes.append(f"{file.name} was taken for {paper.name}.ipynb")
+        if paper is self.papers[0]:
+            work.notes += [f"{name} was left out, it is no plain file" for name in skipped]
+        return sandbox.Submission(file.name, content, sandbox.merged(theirs, paper.task.files))
+
+    def _publish(self, book: Any, work: _Work) -> None:
+        """Write files and gradebook, both anew at each run: what an interruption left undone is done by the next."""
+        reports = work.reports
+        statuses: list[Status] = [report["status"] for report in reports.values()]
+        graded = {
+            name: report for name, report in reports.items() if report["status"] in GRADED and "notebook" in report
+        }
+        if graded:
+            scores = {name: report["scores"] for name, report in graded.items()}
+            unanswered = {cell for report in graded.values() for cell in report["unanswered"]}
+            student = work.student
+            gradebook.enter(book, self.course, self.assignment, student, scores, unanswered, anew=work.fresh)
+            for name, report in graded.items():
+                place = self.course.folder("autograded", student, self.assignment)
+                _write(place / f"{name}.ipynb", json.dumps(report["notebook"], indent=1, ensure_ascii=False) + "\n")
+        status: Status = next((status for status in statuses if status != "ok"), "ok")
+        reasons = [
+            *work.notes,
+            *(self._named(name, text) for name, report in reports.items() for text in report["remarks"]),
+        ]
+        score = 0.0
+        if graded:
+            points = gradebook.points_in(book, self.assignment, work.student)
+            score = sum(p.score for p in points)
+            waiting = sum(p.max_score for p in points if p.by_hand)
+            reasons += [f"{waiting:g} points wait to be graded by hand"] if waiting else []
+            for name, report in graded.items():
+                self._write_feedback(book, work.student, name, report, "; ".join(reasons))
+        made = Grade(_shown(work.student), score, self.worth, status, "; ".join(reasons))
+        self.grades[work.student] = made
+        source = "graded" if work.fresh else "kept" if work.keys else "not graded"
+        line = {
+            "time": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+            "assignment": self.assignment,
+            **asdict(made),
+            "from": source,
+        }
+        with open(self.state / "log.jsonl", "a", encoding="utf-8") as log:
+            log.write(json.dumps(line) + "\n")
+
+    def _named(self, notebook: str, text: str) -> str:
+        return f"{notebook}: {text}" if len(self.papers) > 1 else text
+
+    def _write_feedback(self, book: Any, student: str, name: str, report: dict[str, Any], remarks: str) -> None:
+        found = book.find_submission_notebook(name, self.assignment, student)
+        comments = {comment.name: comment.comment or "" for comment in found.comments}
+        questions = [
+            {
+                "name": grade.name,
+                "score": None if grade.needs_manual_grade and grade.manual_score is None else grade.score,
+                "max_score": grade.max_score,
+                "message": report["messages"].get(grade.name, ""),
+                "comment": comments.get(grade.name, ""),
+            }
+            for grade in found.grades
+        ]
+        order = [fragment["name"] for fragment in report["fragments"]]
+        questions.sort(key=lambda q: order.index(q["name"]) if q["name"] in order else len(order))
+        page = feedback.page(name, questions, report["fragments"], remarks)
+        _write(self.course.folder("feedback", student, self.assignment) / f"{name}.html", page)
+
+    def _key(self, paper: assignments.Paper, submission: sandbox.Submission) -> str:
+        """What a report depends on: the submission, the tests with what lies beside them, and the packages."""
+        made = hashlib.sha256()
+        for part in (submission.name.encode(), submission.content, submission.files, paper.task.exam.encode(),
+                     str(paper.task.isolated).encode(), self.environment.encode()):  # fmt: skip
+            made.update(hashlib.sha256(part).digest())
+        return made.hexdigest()
+
+    def _kept(self, key: str) -> dict[str, Any] | None:
+        """The report of a former run, if it came to an end there."""
+        try:
+            report: dict[str, Any] = json.loads((self.state / "reports" / f"{key}.json").read_bytes())
+        except (OSError, ValueError):
+            return None
+        return report if report["status"] in ("ok", "rejected") else None
+
+    def _keep(self, key: str, report: dict[str, Any]) -> None:
+        _write(self.state / "reports" / f"{key}.json", json.dumps(report))
+
+
+def _checked(report: dict[str, Any], paper: assignments.Paper) -> dict[str, Any]:
+    """The report, if it has the form and the points that it may have; otherwise one that says it has not."""
     try:
-        submission = notebook.read(file)
-    except FileNotFoundError as reason:
-        return Grade(student, 0, worth, "no_notebook", str(reason))
-    except (ValueError, OSError) as reason:
-        return Grade(student, 0, worth, "rejected", str(reason))
-    if not notebook.resembles(submission, released):
-        text = f"{file.name} lacks most cells of {assignment}: is it another homework's file?"
-        return Grade(student, 0, worth, "rejected", text)
-    remarks = notebook.problems(submission, released)
-    if file.stem != assignment:
-        remarks.insert(0, f"{file.name} was taken for {assignment}.ipynb")
-    try:
-        _execute(course, assignment, student, notebook.restored(submission, released), beside=file.parent)
-    except stock.NotConverted as reason:
-        return Grade(student, 0, worth, "failed", f"the notebook could not be executed ({reason})")
-    except shutil.Error as error:  # of copying: a list of (file, copy, why)
-        names = ", ".join(Path(file).name for file, _, _ in error.args[0])
-        return Grade(student, 0, worth, "rejected", f"{names} cannot be copied: hand in plain files only")
-    points = stock.points(course, assignment, student)
-    waiting = sum(p.max_score for p in points if p.by_hand)
-    if waiting:
-        remarks.append(f"{waiting:g} points wait to be graded by hand")
-    return Grade(student, sum(p.score for p in points), worth, "ok", "; ".join(remarks))
+        remarks = [str(text).replace("\n", " ")[:500] for text in report["remarks"]][:50]
+        if report["status"] == "rejected" or "scores" not in report:
+            return {"status": report["status"], "remarks": remarks}
+        scores = report["scores"]
+        if report["status"] not in GRADED or set(scores) != set(paper.worth):
+            raise ValueError
+        for question, score in scores.items():
+            if score is None and question in paper.by_hand:
+                continue
+            if type(score) not in (int, float) or not math.isfinite(score) or not 0 <= score <= paper.worth[question]:
+                raise ValueError
+            if question in paper.by_hand and score != 0:
+                raise ValueError
+        if not isinstance(report["notebook"]["cells"], list):
+            raise ValueError
+        messages = {question: str(report["messages"][question]) for question in report["messages"]}
+        fragments = [{"name": str(f["name"]), "html": str(f["html"])} for f in report["fragments"]]
+        return {**report, "remarks": remarks, "messages": messages, "fragments": fragments}
+    except (KeyError, TypeError, ValueError, AttributeError):
+        return {"status": "failed", "remarks": ["what came back from grading it has not the right form"]}
 
 
-def _execute(course: Course, assignment: str, student: str, submission: notebook.Notebook, *, beside: Path) -> None:
-    """Run the notebook with its tests, enter the points, write the feedback; the files appear when all are made.
+def _write(file: Path, text: str) -> None:
+    """Write a file whole, or not at all."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with workspace(file.parent) as unfinished:
+        made = unfinished / file.name
+        made.write_text(text, encoding="utf-8")
+        os.replace(made, file)
 
-    `beside` is the folder that was handed in: what else is in it goes along.
-    """
-    with workspace(course.folder("autograded")) as unfinished:
-        submitted = unfinished / "submitted"
-        folder = submitted / student / assignment
-        shutil.copytree(beside, folder, ignore=shutil.ignore_patterns("*.ipynb"), symlinks=True)
-        notebook.write(submission, folder / f"{assignment}.ipynb")
-        executed = stock.autograde(course, assignment, student, submitted=submitted, into=unfinished / "autograded")
-        pages = stock.write_feedback(
-            course, assignment, student, autograded=unfinished / "autograded", into=unfinished / "feedback"
-        )
-        put(executed, course.folder("autograded") / student / assignment)
-        put(pages, course.folder("feedback") / student / assignment)
+
+def _environment() -> str:
+    """Python, every installed package, and the grader itself, as a text that changes when one of them does."""
+    packages = sorted(f"{d.metadata['Name']}=={d.version}" for d in importlib.metadata.distributions())
+    ours = hashlib.sha256()
+    for file in sorted(Path(__file__).parent.glob("*.py")):
+        ours.update(file.read_bytes())
+    return "\n".join([sys.version, *packages, ours.hexdigest()])
+
+
+def _printable(name: str) -> bool:
+    return name.isprintable() and name == _shown(name)
+
+
+def _shown(name: str) -> str:
+    """A folder's name as it can be printed and stored."""
+    return "".join(
+        c if c.isprintable() and not "\ud800" <= c <= "\udfff" else "\N{REPLACEMENT CHARACTER}" for c in name
+    )

@@ -1,0 +1,137 @@
+"""An assignment as it is graded: its tests with what is hidden in them, and the canaries that come first."""
+
+import copy
+import hmac
+import json
+import os
+import secrets
+from dataclasses import dataclass
+from pathlib import Path
+
+import tml_helpers.grading.names as names
+from tml_helpers.grading import gradebook, notebook
+from tml_helpers.grading.course import Course, workspace
+from tml_helpers.grading.examiner import Exam, is_test, leading
+from tml_helpers.grading.release import generate
+from tml_helpers.grading.sandbox import Submission, Task, archive
+
+SECONDS = 30.0  # for one cell where the course does not say: nbgrader's own default
+NO_LIMIT = 24 * 3600.0  # where it says that there is none
+
+# What canaries write into every answer. None may earn a point.
+SKIP_TESTS = """\
+ip = get_ipython()
+ip.input_transformers_cleanup.append(lambda lines: ["pass\\n"])
+ip.ast_transformers.append(type("T", (), {"visit": lambda self, tree: type(tree)([], [])})())
+"""
+EQUAL_TO_ALL = """\
+class Anything:
+    __call__ = __getattr__ = __getitem__ = __sub__ = __rsub__ = __add__ = __mul__ = __abs__ = lambda self, *a, **k: self
+    __eq__ = __ne__ = __lt__ = __le__ = __gt__ = __ge__ = __contains__ = lambda self, other: True
+    __hash__ = __len__ = lambda self: 0
+    __iter__ = lambda self: iter([])
+    __bool__ = lambda self: True
+"""
+END_PROCESS = "import os\nos._exit(0)\n"
+
+
+@dataclass(frozen=True)
+class Paper:
+    """One notebook of an assignment: the task for a sandbox, the points of its questions, and which a human gives."""
+
+    name: str
+    task: Task
+    worth: dict[str, float]
+    by_hand: frozenset[str]
+
+
+def papers(course: Course, assignment: str, *, isolated: bool) -> list[Paper]:
+    """All notebooks of an assignment. Enters it into the gradebook. Raises ValueError, OSError as `release` does."""
+    with workspace(course.top("autograded")) as unfinished:
+        folder = generate(course, assignment, unfinished, enter=True)
+        found = [_paper(course, assignment, file, isolated) for file in sorted(folder.glob("*.ipynb"))]
+    if not any(paper.worth for paper in found):
+        raise ValueError(f"{assignment} has no cell that gives points: mark its tests in nbgrader's toolbar")
+    return found
+
+
+def _paper(course: Course, assignment: str, file: Path, isolated: bool) -> Paper:
+    released = notebook.read(file)
+    language = released.metadata.get("kernelspec", {}).get("language") or "python"
+    if language != "python":
+        raise ValueError(f"{file.name} is written in {language}: only notebooks in Python can be graded")
+    full = gradebook.sources(course, assignment, file.stem)
+    model = notebook.read(course.folder("source", ".", assignment) / file.name)
+    answers = {name: c.source for c in model.cells if (name := notebook.grade_id(c)) and c.metadata.nbgrader.solution}
+    code = [notebook.without_magics(cell.source) for cell in model.cells if cell.cell_type == "code"]
+    modules = sorted({module for text in code for module in names.modules(text).values()})
+    settings = course.settings
+    seconds = settings.Execute.get("timeout", settings.ExecutePreprocessor.get("timeout", SECONDS))
+    seconds = float(seconds) if seconds and seconds > 0 else NO_LIMIT
+    exam = Exam(
+        assignment, file.stem, json.loads(json.dumps(released)), full, answers, seconds, _key(course, assignment)
+    )
+    cells = [cell for cell in released.cells if notebook.grade_id(cell)]
+    worth = {notebook.grade_id(c): float(c.metadata.nbgrader.get("points") or 0) for c in cells if _gives_points(c)}
+    by_hand = frozenset(notebook.grade_id(c) for c in cells if _gives_points(c) and not is_test(c))
+    task = Task(
+        exam=exam.as_json(),
+        cells=[full.get(notebook.grade_id(cell), cell.source) for cell in leading(released)],
+        files=archive(file.parent, {name.name for name in file.parent.glob("*.ipynb")})[0],
+        modules=modules,
+        hidden=str(course.root),
+        seconds=seconds,
+        canaries=canaries(released, model, answers),
+        due=sum(points for name, points in worth.items() if name not in by_hand),
+        isolated=isolated,
+    )
+    return Paper(file.stem, task, worth, by_hand)
+
+
+def canaries(
+    released: notebook.Notebook, model: notebook.Notebook, answers: dict[str, str]
+) -> list[tuple[str, Submission]]:
+    """The model solution, which must get all points, and what must get none: no answers, and attempts at cheating."""
+    everything = "\n".join(f"{name} = Anything()" for text in answers.values() for name in sorted(_names(text)))
+    return [
+        ("the model solution", _submission(model)),
+        ("the notebook without answers", _submission(released)),
+        ("a notebook that skips the tests", _submission(_answered(released, SKIP_TESTS))),
+        ("a notebook whose answers equal everything", _submission(_answered(released, EQUAL_TO_ALL + everything))),
+        ("a notebook that ends its process", _submission(_answered(released, END_PROCESS))),
+    ]
+
+
+def _answered(released: notebook.Notebook, text: str) -> notebook.Notebook:
+    made = copy.deepcopy(released)
+    for cell in made.cells:
+        if cell.cell_type == "code" and notebook.grade_id(cell) and cell.metadata.nbgrader.solution:
+            cell.source = text
+    return made
+
+
+def _submission(made: notebook.Notebook) -> Submission:
+    empty = archive(Path(os.devnull), set())[0]
+    return Submission("canary.ipynb", json.dumps(made).encode(), empty)
+
+
+def _names(source: str) -> set[str]:
+    return names.defined(notebook.without_magics(source))
+
+
+def _gives_points(cell: notebook.Notebook) -> bool:
+    settings = cell.metadata.nbgrader
+    return bool(settings.grade or settings.get("task"))
+
+
+def _key(course: Course, assignment: str) -> str:
+    """What seeds the draws of this assignment's tests: secret, and the same in every run."""
+    file = course.state / "key"
+    if not file.exists():
+        course.state.mkdir(exist_ok=True)
+        with workspace(course.state) as unfinished:
+            made = unfinished / "key"
+            made.write_text(secrets.token_hex(32))
+            made.chmod(0o600)
+            os.replace(made, file)
+    return hmac.digest(file.read_bytes(), assignment.encode(), "sha256").hex()

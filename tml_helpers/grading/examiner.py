@@ -1,0 +1,397 @@
+"""The trusted process of a submission: it has the tests, runs them, and tells the collector what came out.
+
+Locked cells of the course run here; what students write runs in a process of its own, and is reached by proxies.
+"""
+
+import ast
+import contextlib
+import hashlib
+import hmac
+import json
+import math
+import numbers
+import os
+import random
+import signal
+import sys
+import traceback
+import types
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from tml_helpers.grading import feedback, names, notebook
+from tml_helpers.grading.proxies import GRACE, Gone, Handle, Peer, Refused
+from tml_helpers.grading.sanitize import clean
+from tml_helpers.grading.wire import Wire
+
+MOST_STORED = 2000  # characters of a message to a student
+
+
+@dataclass(frozen=True)
+class Exam:
+    """One notebook of an assignment, with what students do not get.
+
+    released: the students' notebook, as JSON. full: the course's own cells with their hidden tests, by name. answers:
+    the model solution's cells, by name. seconds: for one cell. key: seeds what tests draw without a seed of their own.
+    """
+
+    assignment: str
+    notebook: str
+    released: dict[str, Any]
+    full: dict[str, str]
+    answers: dict[str, str]
+    seconds: float
+    key: str
+
+    def as_json(self) -> str:
+        return json.dumps(asdict(self), sort_keys=True)
+
+    @classmethod
+    def from_json(cls, text: str) -> "Exam":
+        return cls(**json.loads(text))
+
+
+@dataclass(frozen=True)
+class Request:
+    """A file to grade.
+
+    allowed: what tests did to objects of the model solution; None for that itself, whose report says it. prepared:
+    whether there is a process in which the leading cells have been run.
+    """
+
+    name: str
+    content: bytes
+    allowed: set[tuple[str, str]] | None
+    prepared: bool
+
+
+@dataclass
+class Report:
+    """What became of one notebook: all of it is validated again by the collector."""
+
+    status: str = "ok"
+    remarks: list[str] = field(default_factory=list)
+    scores: dict[str, float | None] = field(default_factory=dict)
+    unanswered: list[str] = field(default_factory=list)
+    messages: dict[str, str] = field(default_factory=dict)
+    notebook: dict[str, Any] | None = None
+    fragments: list[dict[str, str]] = field(default_factory=list)
+    allowed: list[tuple[str, str]] = field(default_factory=list)
+
+
+class Overrun(BaseException):
+    """A test ran over its time on this side."""
+
+
+class Examiner:
+    """The tests of one notebook, and the names that the course itself defined so far."""
+
+    def __init__(self, exam: Exam) -> None:
+        import nbformat
+
+        self.exam = exam
+        self.released = nbformat.from_dict(exam.released)
+        self.main = types.ModuleType("__main__")
+        self.trusted: set[str] = set()
+        self.asked: set[str] = set()
+        self.later: set[str] = set()
+        self.position = 0
+        self.peer: Peer | None = None
+        answers = [names.python(source) for source in exam.answers.values()]
+        self.modules = {name: module for code in answers for name, module in names.modules(code).items()}
+        sys.modules["__main__"] = self.main
+        seed(exam.key)
+
+    def prepare(self) -> None:
+        """Run the cells with which every submission begins."""
+        cells = [n for n, cell in enumerate(self.released.cells) if cell.cell_type == "code"]
+        number = len(leading(self.released))
+        if number:
+            self._advance(cells[number - 1])
+
+    def examine(self, request: Request, connect: Callable[[bool], Wire]) -> Report:
+        """Grade a submission's file; `connect` starts its process, in which the leading cells have been run or not."""
+        report = Report()
+        try:
+            submission = notebook.parse(request.content, request.name)
+        except ValueError as reason:
+            return Report("rejected", [str(reason)])
+        if not notebook.resembles(submission, self.released):
+            text = f"{request.name} lacks most cells of {self.exam.notebook}: is it another homework's file?"
+            return Report("rejected", [text])
+        report.remarks += notebook.problems(submission, self.released)
+        report.unanswered = sorted(notebook.unanswered(submission, self.released))
+        submission = notebook.restored(submission, self.released)
+        code = [cell for cell in submission.cells if cell.cell_type == "code"]
+        first = leading(self.released) if request.prepared else []
+        same = [(notebook.grade_id(cell), cell.source) for cell in code[: len(first)]]
+        begun = len(first) if same == [(notebook.grade_id(cell), cell.source) for cell in first] else 0
+        self.peer = Peer(connect(begun > 0), allowed=request.allowed, modules=self.modules)
+        for place, cell in enumerate(code):
+            if is_test(cell):
+                self._grade(cell, report)
+            elif place >= begun:
+                self._run(cell, report)
+            else:
+                cell.outputs = []
+        for cell in submission.cells:
+            if is_by_hand(cell):
+                report.scores[notebook.grade_id(cell)] = 0.0 if notebook.grade_id(cell) in report.unanswered else None
+        report.allowed = sorted(self.peer.allowed) if self.peer.learning else []
+        self._finish(report, submission)
+        return report
+
+    def _run(self, cell: Any, report: Report) -> None:
+        """Run a cell of the submission over there; a locked one here, too."""
+        assert self.peer is not None
+        name = notebook.grade_id(cell)
+        cell.outputs = []
+        if not self.peer.gone:
+            self.peer.begin(name, self.exam.seconds)
+            before = self.peer.late
+            try:
+                cell.outputs = self.peer.run(cell.source)
+            except Gone as gone:
+                report.remarks.append(
+                    f"after the cell {self._called(cell)} your notebook's process answered no more: {gone}"
+                )
+            self.peer.late |= any(o.get("ename") == "TookTooLong" for o in cell.outputs if isinstance(o, dict))
+            if self.peer.late > before and not self.peer.gone:
+                seconds = f"{self.exam.seconds:g} seconds"
+                report.remarks.append(f"the cell {self._called(cell)} was stopped, it took longer than {seconds}")
+        if is_locked(cell):
+            self._advance(self._place(name))
+
+    def _grade(self, cell: Any, report: Report) -> None:
+        """Run a test cell, and note its points and what its student should know."""
+        assert self.peer is not None
+        name, worth = notebook.grade_id(cell), float(cell.metadata.nbgrader.points)
+        self._advance(self._place(name))
+        gone = self.peer.gone
+        failure, value = self._trusted(name, self.exam.full[name])
+        if failure is None and self.peer.refused:
+            failure = Refused(self.peer.refused)
+        if failure is None and self.peer.gone:
+            failure = Gone(self.peer.gone)
+        score = worth if failure is None else 0.0
+        if failure is None:
+            score, failure = self._points(name, value, worth)
+        report.scores[name] = score
+        if failure is not None:
+            report.messages[name] = self._message(failure, cell.source)[:MOST_STORED]
+        if self.peer.gone and not gone:
+            report.remarks.append(f"in the test {name} your notebook's process answered no more: {self.peer.gone}")
+        text = f"{score:g} of {worth:g} points"
+        cell.outputs = []
+        if name in report.messages:
+            error = {"ename": "Test failed", "evalue": report.messages[name], "traceback": [report.messages[name]]}
+            cell.outputs = [{"output_type": "error", **error}]
+        elif score < worth:
+            cell.outputs = [{"output_type": "stream", "name": "stdout", "text": text}]
+
+    def _points(self, name: str, value: Any, worth: float) -> tuple[float, BaseException | None]:
+        """The points of a test that ran to its end, given the value of its last line.
+
+        Where that is a number for the model solution, it is the points; elsewhere it only must not be False.
+        """
+        assert self.peer is not None
+        counts = (f"{name}/", "points")
+        number = isinstance(value, numbers.Real) and not isinstance(value, bool)
+        if self.peer.learning and number:
+            self.peer.allowed.add(counts)
+        if counts in self.peer.allowed:
+            points = float(value) if number else math.nan
+            good = 0 <= points <= worth
+            return (points, None) if good else (0.0, AssertionError(f"no number from 0 to {worth:g} came out"))
+        if isinstance(value, Handle) or value is False:
+            return 0.0, AssertionError("")
+        return worth, None
+
+    def _place(self, name: str) -> int:
+        return next(n for n, cell in enumerate(self.released.cells) if notebook.grade_id(cell) == name)
+
+    def _advance(self, to: int) -> None:
+        """Run here what the course defines up to that cell of the released notebook, tests excepted."""
+        while self.position <= to:
+            cell = self.released.cells[self.position]
+            self.position += 1
+            name = notebook.grade_id(cell)
+            if cell.cell_type != "code":
+                continue
+            if not name:
+                self._trusted(f"released {self.position}", names.definitions(names.python(cell.source)))
+            elif cell.metadata.nbgrader.solution:
+                answered = names.defined(names.python(self.exam.answers.get(name, "")))
+                self.asked |= answered
+                self.trusted -= answered
+                for answer in answered:
+                    vars(self.main).pop(answer, None)
+            elif not cell.metadata.nbgrader.grade:
+                self._trusted(name, self.exam.full[name])
+
+    def _trusted(self, name: str, source: str) -> tuple[BaseException | None, Any]:
+        """Run code of the course; returns what it raised, and the value of its last line if that is an expression."""
+        namespace = vars(self.main)
+        try:
+            tree = ast.parse(names.python(source))
+        except SyntaxError as error:
+            return error, None
+        self.trusted |= names.defined(ast.unparse(tree))
+        try:
+            with self._in_time(), silence():
+                self._fetch(name, names.used(ast.unparse(tree)))
+                before = set(namespace)
+                try:
+                    return None, self._execute(tree, f"<cell {name}>", namespace)
+                finally:
+                    self.trusted |= set(namespace) - before  # what a star import brought
+        except BaseException as error:
+            return error, None
+
+    def _execute(self, tree: ast.Module, file: str, namespace: dict[str, Any]) -> Any:
+        last = tree.body.pop() if tree.body and isinstance(tree.body[-1], ast.Expr) else None
+        exec(compile(tree, file, "exec"), namespace)
+        return (
+            eval(compile(ast.Expression(last.value), file, "eval"), namespace) if isinstance(last, ast.Expr) else None
+        )
+
+    def _fetch(self, name: str, used: names.Used) -> None:
+        """Bring over what this code, and the course's functions so far, read and the course has not defined."""
+        self.later |= used.later
+        if self.peer is None:
+            return
+        self.peer.begin(name, self.exam.seconds)
+        namespace = vars(self.main)
+        wanted = (used.now | self.later) - self.trusted - {"get_ipython"}
+        wanted = {n for n in wanted if n in self.asked or n not in names.BUILTINS}
+        for former in wanted:
+            namespace.pop(former, None)
+        if wanted:
+            namespace.update(self.peer.fetch(sorted(wanted)))
+
+    @contextlib.contextmanager
+    def _in_time(self) -> Iterator[None]:
+        """Inside, time is up some seconds after it is for the submission's process: so only if this side is slow."""
+
+        def stop(*_: Any) -> None:
+            if self.peer is not None:
+                self.peer.late, self.peer.gone = True, self.peer.gone or "a test took too long"
+            raise Overrun
+
+        signal.signal(signal.SIGALRM, stop)
+        signal.setitimer(signal.ITIMER_REAL, self.exam.seconds + 2 * GRACE)
+        try:
+            yield
+        finally:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+
+    def _message(self, failure: BaseException, visible: str) -> str:
+        """What a student is told: the words of the test's author, or of Python about the student's own code."""
+        if isinstance(failure, Overrun):
+            return f"this took longer than {self.exam.seconds:g} seconds"
+        if isinstance(failure, Gone):
+            return f"your notebook's process answered no more: {failure}"
+        if isinstance(failure, Refused):
+            return str(failure)
+        if isinstance(failure, SyntaxError):
+            return "this test is not Python: please tell your instructor"
+        theirs = getattr(failure, "raised_by_submission", None)
+        if theirs is not None:
+            return f"your code raised {theirs}: {failure}"
+        frames = [f for f in traceback.extract_tb(failure.__traceback__) if f.filename.startswith("<cell ")]
+        inside = traceback.extract_tb(failure.__traceback__)[-1:] == frames[-1:]
+        statement = self._statement(frames)
+        seen = bool(statement) and _squeezed(statement) in _squeezed(visible)
+        kind = "" if isinstance(failure, AssertionError) else f"{type(failure).__name__}: "
+        if (inside and kind == "") or seen or isinstance(failure, NameError | TypeError | AttributeError):
+            words = str(failure).strip()
+            if words:
+                return kind + words
+        return f"this failed: {statement}" if seen else "a hidden test failed" + (f" ({kind[:-2]})" if kind else "")
+
+    def _statement(self, frames: list[traceback.FrameSummary]) -> str:
+        """The innermost statement of a cell of the course that was running."""
+        for frame in reversed(frames):
+            source = names.python(self.exam.full.get(frame.filename[6:-1], ""))
+            statements = [node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.stmt)]
+            around = [s for s in statements if s.lineno <= (frame.lineno or 0) <= (s.end_lineno or 0)]
+            if around:
+                inner = min(around, key=lambda s: (s.end_lineno or 0) - s.lineno)
+                return ast.get_source_segment(source, inner) or ""
+        return ""
+
+    def _called(self, cell: Any) -> str:
+        first = (cell.source.strip().splitlines() or [""])[0]
+        return notebook.grade_id(cell) or repr(first[:40])
+
+    def _finish(self, report: Report, submission: Any) -> None:
+        """Say how it went as a whole, and what may be shown of it."""
+        assert self.peer is not None
+        if self.peer.late:
+            report.status = "timeout"
+        elif self.peer.gone:
+            report.status = "failed"
+        submission.metadata = self.released.metadata
+        cleaned = clean(submission)
+        report.notebook = cleaned
+        for cell in cleaned["cells"]:
+            name = cell["metadata"].get("nbgrader", {}).get("grade_id", "")
+            report.fragments.append({"name": name, "html": feedback.fragment(cell, report.messages.get(name, ""))})
+
+
+def serve(link: Wire, connect: Callable[[bool], Wire], *, examiner: Examiner) -> None:
+    """Examine the one submission that the collector sends, and answer."""
+    asked, buffers = link.receive()
+    allowed = None if asked["allowed"] is None else {(place, what) for place, what in asked["allowed"]}
+    try:
+        report = examiner.examine(Request(asked["name"], buffers[0], allowed, asked["prepared"]), connect)
+    except Exception as error:
+        report = Report("failed", [f"grading it broke down ({type(error).__name__}: {error})"])
+    link.send(asdict(report))
+
+
+def is_locked(cell: Any) -> bool:
+    """Whether the cell is code of the course that gives no points."""
+    settings = cell.metadata.get("nbgrader", {})
+    return bool(cell.cell_type == "code" and notebook.grade_id(cell) and not settings.solution and not settings.grade)
+
+
+def is_test(cell: Any) -> bool:
+    """Whether the cell is code of the course that gives points."""
+    settings = cell.metadata.get("nbgrader", {})
+    return bool(cell.cell_type == "code" and notebook.grade_id(cell) and settings.grade and not settings.solution)
+
+
+def leading(released: notebook.Notebook) -> list[Any]:
+    """The cells of code before the first answer and the first test: what no student need change."""
+    code = [cell for cell in released.cells if cell.cell_type == "code"]
+    first = next((n for n, cell in enumerate(code) if notebook.grade_id(cell) and not is_locked(cell)), len(code))
+    return code[:first]
+
+
+def is_by_hand(cell: Any) -> bool:
+    """Whether a human gives this cell's points."""
+    settings = cell.metadata.get("nbgrader", {})
+    return bool(notebook.grade_id(cell) and (settings.get("task") or (settings.grade and not is_test(cell))))
+
+
+def seed(key: str) -> None:
+    """Seed the generators that tests may draw from without a seed of their own: no submission knows the draws."""
+    number = int.from_bytes(hmac.digest(key.encode(), b"draws", hashlib.sha256)[:4])
+    random.seed(number)
+    if "numpy" in sys.modules:
+        sys.modules["numpy"].random.seed(number)
+    if "torch" in sys.modules:
+        sys.modules["torch"].manual_seed(number)
+
+
+@contextlib.contextmanager
+def silence() -> Iterator[None]:
+    """What a test prints could tell its inputs."""
+    with open(os.devnull, "w") as nowhere, contextlib.redirect_stdout(nowhere), contextlib.redirect_stderr(nowhere):
+        yield
+
+
+def _squeezed(text: str) -> str:
+    return "".join(text.split())

@@ -1,0 +1,153 @@
+"""The course's gradebook, which is nbgrader's: an SQLite file or a database server. Written by one process only."""
+
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tml_helpers.grading.course import Course
+
+
+@dataclass(frozen=True)
+class Points:
+    """One question's points; `by_hand` where a human has yet to give them."""
+
+    question: str
+    score: float
+    max_score: float
+    by_hand: bool
+
+
+@contextmanager
+def opened(course: Course) -> Iterator[Any]:
+    """The course's gradebook, an `nbgrader.api.Gradebook`. Raises OSError where it cannot be read or written."""
+    directory = course.directory
+    from nbgrader.api import Gradebook
+    from sqlalchemy.exc import SAWarning, SQLAlchemyError
+
+    try:
+        with warnings.catch_warnings(), Gradebook(directory.db_url, directory.course_id) as book:
+            warnings.simplefilter("ignore", SAWarning)  # nbgrader's queries, which an instructor cannot mend
+            yield book
+    except SQLAlchemyError as error:
+        raise OSError(sentence(directory.db_url, str(error).splitlines()[0])) from error
+
+
+def has_gradebook(course: Course) -> bool:
+    """Whether anything was ever graded or released here; a database server counts as yes."""
+    place = file(course)
+    return place is None or place.exists()
+
+
+def points(course: Course, assignment: str, student: str) -> list[Points]:
+    """A student's points, sorted by the questions' names; empty where nothing of theirs was graded."""
+    with opened(course) as book:
+        return points_in(book, assignment, student)
+
+
+def points_in(book: Any, assignment: str, student: str) -> list[Points]:
+    """As `points`, from a gradebook that is open."""
+    from nbgrader.api import MissingEntry
+
+    try:
+        notebooks = book.find_submission(assignment, student).notebooks
+    except MissingEntry:
+        return []
+    found = [Points(g.name, g.score, g.max_score, bool(g.needs_manual_grade)) for n in notebooks for g in n.grades]
+    return sorted(found, key=lambda p: p.question)
+
+
+def questions(course: Course) -> dict[str, dict[str, float]]:
+    """The points of each question of each assignment in the gradebook, sorted by name."""
+    with opened(course) as book:
+        return {
+            assignment.name: {
+                c.name: c.max_score for n in assignment.notebooks for c in [*n.grade_cells, *n.task_cells]
+            }
+            for assignment in sorted(book.assignments, key=lambda a: str(a.name))
+        }
+
+
+def graded_students(course: Course, assignment: str) -> list[str]:
+    """Everybody who has points in this assignment."""
+    with opened(course) as book:
+        return sorted(s.student.id for s in book.assignment_submissions(assignment))
+
+
+def sources(course: Course, assignment: str, notebook: str) -> dict[str, str]:
+    """The text of each of the course's own cells as it was released, but with its hidden tests, by name."""
+    with opened(course) as book:
+        return {cell.name: cell.source for cell in book.find_notebook(notebook, assignment).source_cells}
+
+
+def enter(
+    book: Any,
+    course: Course,
+    assignment: str,
+    student: str,
+    scores: dict[str, dict[str, float | None]],
+    unanswered: set[str],
+    *,
+    anew: bool,
+) -> None:
+    """Enter the points of each notebook, None for those that a human gives, in one transaction.
+
+    Points that a human gave stay; where the submission is graded anew, nbgrader marks them to be looked at again.
+    """
+    with _one_transaction(book):
+        book.update_or_create_student(student)
+        when = course.directory.get_existing_timestamp(str(course.folder("submitted", student, assignment)))
+        submission = book.update_or_create_submission(assignment, student, **({"timestamp": when} if when else {}))
+        for notebook in submission.notebooks:
+            given = scores.get(notebook.name)
+            for grade in notebook.grades:
+                score = 0.0 if given is None else given.get(grade.name)
+                if anew or grade.auto_score != score:
+                    grade.auto_score = score
+                    grade.needs_manual_grade = score is None or grade.manual_score is not None
+            for comment in notebook.comments:
+                comment.auto_comment = "No response." if comment.name in unanswered else None
+            _penalise(course, submission, notebook)
+
+
+def _penalise(course: Course, submission: Any, notebook: Any) -> None:
+    """What the course takes off for being late, if its settings say so."""
+    from nbgrader.preprocessors import AssignLatePenalties
+
+    notebook.late_submission_penalty = None
+    if submission.total_seconds_late > 0:
+        rule = AssignLatePenalties(config=course.settings)
+        rule.init_plugin()
+        late = submission.total_seconds_late
+        penalty = rule.plugin_inst.late_submission_penalty(submission.student.id, notebook.score, late)
+        if penalty is not None:
+            notebook.late_submission_penalty = rule._check_late_penalty(notebook, penalty)
+
+
+@contextmanager
+def _one_transaction(book: Any) -> Iterator[None]:
+    """Inside, nothing that nbgrader commits is final: all of it is, at the end, or nothing."""
+    commit = book.db.commit
+    book.db.commit = book.db.flush
+    try:
+        yield
+        commit()
+    except BaseException:
+        book.db.rollback()
+        raise
+    finally:
+        book.db.commit = commit
+
+
+def file(course: Course) -> Path | None:
+    """The file of an SQLite gradebook; None for a database server."""
+    kind, _, path = course.directory.db_url.partition(":///")
+    return Path(path) if kind == "sqlite" else None
+
+
+def sentence(url: str, reason: str) -> str:
+    """What to say where the gradebook cannot be used."""
+    remedy = "close what else uses it, free disk space, or restore it from a copy"
+    return f"the gradebook {url} cannot be used ({reason}): {remedy}"

@@ -1,0 +1,82 @@
+"""A process's sandboxes for one task: none examines a student's work before the canaries have come out right."""
+
+import threading
+import time
+from typing import Any
+
+from tml_helpers.grading.sandbox import Failed, Sandbox, Submission, Task
+from tml_helpers.grading.wire import Broken
+
+LEAST, TIMES = 60.0, 20.0  # a submission may take so many seconds and so many times as long as the model solution
+
+
+class Wrong(Exception):
+    """A canary did not come out right; the text says which, and what it got."""
+
+
+class Pool:
+    """As many sandboxes as submissions are examined at once."""
+
+    def __init__(self, task: Task) -> None:
+        """Raises Wrong where a canary does not come out right, Failed where the sandbox does not start."""
+        self.task = task
+        self.free: list[Sandbox] = [Sandbox(task)]
+        self.lock = threading.Lock()
+        self.seconds = 3600.0
+        self.allowed: list[Any] | None = None
+        try:
+            self._check()
+        except BaseException:
+            self.close()
+            raise
+
+    def examine(self, submission: Submission) -> dict[str, Any]:
+        """The report on a submission; one that the sandbox does not survive gets a report that says so."""
+        with self.lock:
+            sandbox = self.free.pop() if self.free else None
+        sandbox = sandbox or Sandbox(self.task)
+        try:
+            report = sandbox.examine(submission, self.seconds, self.allowed)
+        except TimeoutError:
+            report = {"status": "timeout", "remarks": [f"it took longer than {self.seconds:.0f} seconds in all"]}
+        except Broken:
+            if __import__("os").environ.get("DBG"):
+                sandbox.log.seek(0)
+                print(sandbox.log.read().decode())
+            reason = "the process that reads it and runs its tests ended: it may be too large, or no Python can read it"
+            report = {"status": "failed", "remarks": [reason]}
+        if sandbox.alive():
+            with self.lock:
+                self.free.append(sandbox)
+        else:
+            sandbox.close()
+        return report
+
+    def close(self) -> None:
+        """End all that wait."""
+        while self.free:
+            self.free.pop().close()
+
+    def _check(self) -> None:
+        for place, (name, submission) in enumerate(self.task.canaries):
+            began = time.monotonic()
+            report = self.examine(submission)
+            scores = {question: score for question, score in report.get("scores", {}).items() if score is not None}
+            if place == 0:
+                self._check_model(report, scores)
+                self.allowed = report["allowed"]
+                self.seconds = max(LEAST, self.task.seconds) + TIMES * (time.monotonic() - began)
+            elif any(scores.values()):
+                given = ", ".join(f"{score:g} for {question}" for question, score in scores.items() if score)
+                raise Wrong(f"{name} would get points ({given}): such a test must fail without an answer")
+
+    def _check_model(self, report: dict[str, Any], scores: dict[str, float]) -> None:
+        if report["status"] != "ok":
+            raise Wrong(f"the model solution came out as {report['status']} ({'; '.join(report['remarks'])})")
+        if sum(scores.values()) != self.task.due:
+            said = [f"{question}: {text}" for question, text in report["messages"].items()]
+            got = f"{sum(scores.values()):g} of {self.task.due:g} points"
+            raise Wrong(f"the model solution gets {got} ({'; '.join(said)}): is a package missing, or a test wrong?")
+
+
+__all__ = ["Failed", "Pool", "Wrong"]

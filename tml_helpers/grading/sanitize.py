@@ -1,0 +1,105 @@
+"""What of an executed submission may be opened in a browser or in Jupyter: text, and pictures without programs."""
+
+import base64
+import binascii
+import re
+from html.parser import HTMLParser
+from typing import Any
+
+from tml_helpers.grading.notebook import Notebook, grade_id
+
+MOST_OUTPUTS, MOST_CHARACTERS, MOST_PICTURE = 200, 100_000, 4_000_000
+BEGINNINGS = {"image/png": b"\x89PNG\r\n\x1a\n", "image/jpeg": b"\xff\xd8\xff"}
+SAFE_LINK = re.compile(r"(https?://|mailto:|#|attachment:|[^:/?#]*([/?#]|$))", re.IGNORECASE)
+TERMINAL_CODE = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
+
+
+def clean(notebook: Notebook) -> dict[str, Any]:
+    """The notebook as plain JSON, rebuilt from what is known to be harmless; everything else is left out."""
+    cells = [_cell(cell, place) for place, cell in enumerate(notebook.cells)]
+    return {"nbformat": 4, "nbformat_minor": 5, "metadata": dict(notebook.metadata), "cells": cells}
+
+
+def _cell(cell: Any, place: int) -> dict[str, Any]:
+    settings = cell.metadata.get("nbgrader") if grade_id(cell) else None
+    theirs = settings is None or settings.solution
+    source = text(cell.source)
+    if cell.cell_type == "markdown" and theirs:
+        source = markdown(source)
+    made: dict[str, Any] = {"id": f"cell-{place}", "cell_type": cell.cell_type, "source": source}
+    made["metadata"] = {"nbgrader": dict(settings)} if settings is not None else {}
+    if cell.cell_type == "code":
+        made["execution_count"] = None
+        made["outputs"] = outputs(cell.get("outputs"))
+    return made
+
+
+def outputs(found: Any) -> list[dict[str, Any]]:
+    """A cell's outputs as nbformat has them: streams, errors, plain text, and PNG or JPEG pictures."""
+    made = (
+        [_output(output) for output in found[:MOST_OUTPUTS] if isinstance(output, dict)]
+        if isinstance(found, list)
+        else []
+    )
+    return [output for output in made if output is not None]
+
+
+def _output(output: dict[str, Any]) -> dict[str, Any] | None:
+    kind = output.get("output_type")
+    if kind == "stream":
+        name = "stderr" if output.get("name") == "stderr" else "stdout"
+        return {"output_type": "stream", "name": name, "text": text(output.get("text"))}
+    if kind == "error":
+        lines = output.get("traceback")
+        traceback = [text(line) for line in lines[:500]] if isinstance(lines, list) else []
+        return {
+            "output_type": "error",
+            "ename": text(output.get("ename")),
+            "evalue": text(output.get("evalue")),
+            "traceback": traceback,
+        }
+    if kind in ("display_data", "execute_result") and isinstance(output.get("data"), dict):
+        data = {"text/plain": text(output["data"].get("text/plain"))}
+        data |= {k: v for k, v in output["data"].items() if k in BEGINNINGS and _is_picture(k, v)}
+        return {"output_type": "display_data", "data": data, "metadata": {}}
+    return None
+
+
+def text(value: Any) -> str:
+    """The text as UTF-8 can hold it, without control characters, and not longer than a reader would read."""
+    if not isinstance(value, str):
+        return ""
+    value = TERMINAL_CODE.sub("", value[: 2 * MOST_CHARACTERS].encode("utf-8", "replace").decode("utf-8"))
+    return "".join(c for c in value[:MOST_CHARACTERS] if c >= " " or c in "\n\t")
+
+
+def markdown(source: str) -> str:
+    """The text without HTML of its author's; where a link does not lead to a page, the whole text as it was typed."""
+    import mistune
+
+    escaped = re.sub(r"<(?=[A-Za-z/!?])", "&lt;", source)
+    links = _Links()
+    links.feed(str(mistune.html(escaped)))
+    return (
+        escaped if all(map(SAFE_LINK.match, links.found)) else "\n".join(f"    {line}" for line in escaped.splitlines())
+    )
+
+
+class _Links(HTMLParser):
+    """Collects where links and pictures lead."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: list[str] = []
+
+    def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
+        self.found += [value or "" for name, value in attributes if name in ("href", "src")]
+
+
+def _is_picture(kind: str, content: Any) -> bool:
+    if not isinstance(content, str) or len(content) > MOST_PICTURE:
+        return False
+    try:
+        return base64.b64decode("".join(content.split()), validate=True).startswith(BEGINNINGS[kind])
+    except (binascii.Error, ValueError):
+        return False
