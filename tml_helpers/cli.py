@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from tml_helpers import __version__, machine
+from tml_helpers.grading import sandbox
 
 PROGRAMS = {
     "bubblewrap": (("bwrap",), "isolates submissions while they are graded", "apt-get install bubblewrap"),
@@ -86,6 +87,8 @@ def doctor(_: argparse.Namespace) -> int:
     for name, (names, purpose, remedy) in PROGRAMS.items():
         path = machine.program(*names)
         _line(path is not None, name, path or f"missing, needed for {purpose}: {remedy}")
+    refused = sandbox.trial()
+    _line(not refused, "sandbox", refused or "starts: submissions can be graded")
     _line(True, "processor", f"{machine.processor()}, {machine.cores()} cores")
     gpu = _gpu()
     _line(gpu is not None, "GPU", gpu or "none: kernels run in their CPU form")

@@ -1,46 +1,22 @@
 """Every page in Chromium, served and from a file, light and dark: nothing leaves the machine, everybody can read it."""
 
 import functools
-import os
 import threading
 from collections.abc import Iterator
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from built_site import Site, toc_pages
-from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 pytestmark = pytest.mark.browser
 
-CHROMIUM = Path("/usr/bin/chromium")
-FLAGS = [
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
 PHONE = {"width": 390, "height": 844}
 DESK = {"width": 1280, "height": 900}
 COLOUR_RULES = ["color-contrast", "link-in-text-block"]  # the others find the same in light and dark
 LECTURE = "lectures/10_distillation/response_based"
 WITH_QUIZ = "book/how_to_use"
-
-
-@pytest.fixture(scope="session")
-def browser() -> Iterator[Browser]:
-    if not CHROMIUM.exists():
-        sentence = "the browser tests need Chromium: apt-get install chromium"
-        (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)(sentence)
-    with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=str(CHROMIUM), args=FLAGS)
-        yield chromium
-        chromium.close()
 
 
 class Quiet(SimpleHTTPRequestHandler):

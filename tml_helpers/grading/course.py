@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 Step = Literal["source", "release", "submitted", "autograded", "feedback"]
-ANYBODY = "\N{WHITE STAR}"  # stands for the student in a path, where nobody can be called so
+ANYBODY = "\N{WHITE STAR}"  # stands for a student or an assignment in a path: none is called so
 
 
 @dataclass(frozen=True)
@@ -41,13 +41,21 @@ class Course:
 
     @cached_property
     def directory(self) -> Any:
-        """nbgrader's idea of this folder, an `nbgrader.coursedir.CourseDirectory`."""
+        """nbgrader's idea of this folder, an `nbgrader.coursedir.CourseDirectory`.
+
+        Raises OSError without nbgrader, ValueError for a gradebook on a server and no name of the course in it.
+        """
         try:
             from nbgrader.coursedir import CourseDirectory
         except ModuleNotFoundError as error:
             raise OSError(f"{error.name} is not installed: run `make setup`, or `pip install nbgrader`") from error
         directory = CourseDirectory(config=self.settings)
         directory.root = str(self.root)
+        if not directory.course_id and not directory.db_url.startswith("sqlite"):
+            config = self.root / "nbgrader_config.py"
+            raise ValueError(
+                f"a gradebook on a server needs the course's name: set c.CourseDirectory.course_id in {config}"
+            )
         return directory
 
     def folder(self, step: Step, student: str, assignment: str) -> Path:
@@ -71,8 +79,8 @@ class Course:
 
     def assignments(self, step: Step = "source") -> list[str]:
         """The names of all assignments that have a source, or a release."""
-        beside = self.folder(step, ".", ANYBODY).parent
-        return sorted(p.name for p in beside.glob("*") if self.notebooks(p.name, step))
+        folders = _up_to(ANYBODY, self.folder(step, ".", ANYBODY)).parent.glob("*")
+        return sorted(p.name for p in folders if self.notebooks(p.name, step))
 
     def require(self, assignment: str) -> None:
         """Raise ValueError, with the names that there are, where there is no such assignment."""
@@ -91,13 +99,18 @@ class Course:
     def students(self, assignment: str) -> list[str]:
         """Everybody who handed something in for this assignment, were it in the wrong place."""
         pattern = self.folder("submitted", ANYBODY, assignment)
-        everybody = next(p for p in (pattern, *pattern.parents) if p.name == ANYBODY)
+        everybody = _up_to(ANYBODY, pattern)
         folders = [p for p in everybody.parent.glob("*") if p.is_dir()]
         return sorted(p.name for p in folders if self._handed_in(p, p / pattern.relative_to(everybody)))
 
     @staticmethod
     def _handed_in(student: Path, folder: Path) -> bool:
         return folder.is_dir() or any(student.glob("*.ipynb"))
+
+
+def _up_to(name: str, path: Path) -> Path:
+    """The part of a path that ends in this name."""
+    return next(p for p in (path, *path.parents) if p.name == name)
 
 
 @contextmanager

@@ -42,7 +42,7 @@ def dask(task: Task, submissions: dict[str, Submission], address: str) -> Result
             client.submit(_on_worker, shared, submission, pure=False, retries=3): key
             for key, submission in submissions.items()
         }
-        for future in completed(list(futures)):
+        for future in completed(list(futures), loop=client.loop):
             yield futures[future], future.result()
         client.run(_end_pools)
 
@@ -60,10 +60,11 @@ def _client(address: str) -> Iterator[Any]:
         raise ValueError(
             f"{address} would send submissions over the network in the clear: use tls://, see the page on scale"
         )
+    security: Any = Security() if place.scheme == "tls" else None
+    if security is not None and not (security.tls_ca_file and security.tls_client_cert):
+        raise ValueError("tls:// needs certificates: name them in Dask's settings, see the page on scale")
     try:
-        client = Client(
-            address, security=Security() if place.scheme == "tls" else None, timeout=30, set_as_default=False
-        )
+        client = Client(address, security=security, timeout=30, set_as_default=False)
     except (OSError, TimeoutError) as error:
         raise OSError(f"no Dask scheduler answers at {address} ({type(error).__name__}): start one first") from error
     with client:

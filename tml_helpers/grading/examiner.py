@@ -8,7 +8,6 @@ import contextlib
 import hashlib
 import hmac
 import json
-import math
 import numbers
 import os
 import random
@@ -16,7 +15,7 @@ import signal
 import sys
 import traceback
 import types
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, MutableMapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -100,6 +99,7 @@ class Examiner:
         self.peer: Peer | None = None
         answers = [names.python(source) for source in exam.answers.values()]
         self.modules = {name: module for code in answers for name, module in names.modules(code).items()}
+        self.answers = {name for code in answers for name in names.defined(code)}
         sys.modules["__main__"] = self.main
         seed(exam.key)
 
@@ -158,8 +158,8 @@ class Examiner:
                 )
             self.peer.late |= any(o.get("ename") == "TookTooLong" for o in cell.outputs if isinstance(o, dict))
             if self.peer.late > before and not self.peer.gone:
-                seconds = f"{self.exam.seconds:g} seconds"
-                report.remarks.append(f"the cell {self._called(cell)} was stopped, it took longer than {seconds}")
+                limit = self._limit()
+                report.remarks.append(f"the cell {self._called(cell)} was stopped, it took longer than {limit}")
         if is_locked(cell):
             self._advance(self._place(name))
 
@@ -168,7 +168,7 @@ class Examiner:
         assert self.peer is not None
         name, worth = notebook.grade_id(cell), float(cell.metadata.nbgrader.points)
         self._advance(self._place(name))
-        gone = self.peer.gone
+        gone, late = self.peer.gone, self.peer.late
         failure, value = self._trusted(name, self.exam.full[name])
         if failure is None and self.peer.refused:
             failure = Refused(self.peer.refused)
@@ -182,6 +182,8 @@ class Examiner:
             report.messages[name] = self._message(failure, cell.source)[:MOST_STORED]
         if self.peer.gone and not gone:
             report.remarks.append(f"in the test {name} your notebook's process answered no more: {self.peer.gone}")
+        elif self.peer.late > late:
+            report.remarks.append(f"your code was stopped in the test {name}, it took longer than {self._limit()}")
         text = f"{score:g} of {worth:g} points"
         cell.outputs = []
         if name in report.messages:
@@ -197,13 +199,14 @@ class Examiner:
         """
         assert self.peer is not None
         counts = (f"{name}/", "points")
+        if type(value).__module__.partition(".")[0] in ("numpy", "torch") and getattr(value, "size", None) is not None:
+            value = value.item() if value.ndim == 0 else value
         number = isinstance(value, numbers.Real) and not isinstance(value, bool)
         if self.peer.learning and number:
             self.peer.allowed.add(counts)
         if counts in self.peer.allowed:
-            points = float(value) if number else math.nan
-            good = 0 <= points <= worth
-            return (points, None) if good else (0.0, AssertionError(f"no number from 0 to {worth:g} came out"))
+            good = number and 0 <= value <= worth
+            return (float(value), None) if good else (0.0, AssertionError(f"no number from 0 to {worth:g} came out"))
         if isinstance(value, Handle) or value is False:
             return 0.0, AssertionError("")
         return worth, None
@@ -223,10 +226,10 @@ class Examiner:
                 self._trusted(f"released {self.position}", names.definitions(names.python(cell.source)))
             elif cell.metadata.nbgrader.solution:
                 answered = names.defined(names.python(self.exam.answers.get(name, "")))
-                self.asked |= answered
+                for name in answered | self.asked:
+                    vars(self.main).pop(name, None)
                 self.trusted -= answered
-                for answer in answered:
-                    vars(self.main).pop(answer, None)
+                self.asked = answered & names.BUILTINS
             elif not cell.metadata.nbgrader.grade:
                 self._trusted(name, self.exam.full[name])
 
@@ -251,7 +254,7 @@ class Examiner:
 
     def _execute(self, tree: ast.Module, file: str, namespace: dict[str, Any]) -> Any:
         last = tree.body.pop() if tree.body and isinstance(tree.body[-1], ast.Expr) else None
-        exec(compile(tree, file, "exec"), namespace)
+        exec(compile(tree, file, "exec"), namespace, Mirror(namespace, self.answers, self.peer))
         return (
             eval(compile(ast.Expression(last.value), file, "eval"), namespace) if isinstance(last, ast.Expr) else None
         )
@@ -264,9 +267,10 @@ class Examiner:
         self.peer.begin(name, self.exam.seconds)
         namespace = vars(self.main)
         wanted = (used.now | self.later) - self.trusted - {"get_ipython"}
-        wanted = {n for n in wanted if n in self.asked or n not in names.BUILTINS}
+        wanted = {name for name in wanted if name in self.asked or name not in names.BUILTINS}
         for former in wanted:
             namespace.pop(former, None)
+        namespace |= {name: undefined(name) for name in self.asked & wanted}  # not Python's own of that name
         if wanted:
             namespace.update(self.peer.fetch(sorted(wanted)))
 
@@ -289,16 +293,16 @@ class Examiner:
     def _message(self, failure: BaseException, visible: str) -> str:
         """What a student is told: the words of the test's author, or of Python about the student's own code."""
         if isinstance(failure, Overrun):
-            return f"this took longer than {self.exam.seconds:g} seconds"
+            return f"this took longer than {self._limit()}"
         if isinstance(failure, Gone):
             return f"your notebook's process answered no more: {failure}"
         if isinstance(failure, Refused):
             return str(failure)
         if isinstance(failure, SyntaxError):
             return "this test is not Python: please tell your instructor"
-        theirs = getattr(failure, "raised_by_submission", None)
+        theirs = getattr(failure, "said_by_submission", None)
         if theirs is not None:
-            return f"your code raised {theirs}: {failure}"
+            return f"your code raised {theirs}"
         frames = [f for f in traceback.extract_tb(failure.__traceback__) if f.filename.startswith("<cell ")]
         inside = traceback.extract_tb(failure.__traceback__)[-1:] == frames[-1:]
         statement = self._statement(frames)
@@ -321,6 +325,9 @@ class Examiner:
                 return ast.get_source_segment(source, inner) or ""
         return ""
 
+    def _limit(self) -> str:
+        return f"{self.exam.seconds:g} seconds"
+
     def _called(self, cell: Any) -> str:
         first = (cell.source.strip().splitlines() or [""])[0]
         return notebook.grade_id(cell) or repr(first[:40])
@@ -333,11 +340,40 @@ class Examiner:
         elif self.peer.gone:
             report.status = "failed"
         submission.metadata = self.released.metadata
-        cleaned = clean(submission)
+        cleaned = clean(submission, self.released)
         report.notebook = cleaned
         for cell in cleaned["cells"]:
             name = cell["metadata"].get("nbgrader", {}).get("grade_id", "")
             report.fragments.append({"name": name, "html": feedback.fragment(cell, report.messages.get(name, ""))})
+
+
+class Mirror(MutableMapping[str, Any]):
+    """The names of a test cell at its top level. What it deletes or replaces of an answer, it does over there, too.
+
+    So a test can see whether one function calls another. Only functions go over: no value that a test computes.
+    """
+
+    def __init__(self, namespace: dict[str, Any], answers: set[str], peer: Peer | None) -> None:
+        self.namespace, self.answers, self.peer = namespace, answers, peer
+
+    def __getitem__(self, name: str) -> Any:
+        return self.namespace[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.namespace)
+
+    def __len__(self) -> int:
+        return len(self.namespace)
+
+    def __setitem__(self, name: str, value: Any) -> None:
+        if self.peer is not None and name in self.answers and isinstance(value, Handle | types.FunctionType):
+            self.peer.operate("bind", name, name, value)
+        self.namespace[name] = value
+
+    def __delitem__(self, name: str) -> None:
+        del self.namespace[name]
+        if self.peer is not None and name in self.answers:
+            self.peer.operate("unbind", name, name)
 
 
 def serve(link: Wire, connect: Callable[[bool], Wire], *, examiner: Examiner) -> None:
@@ -374,6 +410,15 @@ def is_by_hand(cell: Any) -> bool:
     """Whether a human gives this cell's points."""
     settings = cell.metadata.get("nbgrader", {})
     return bool(notebook.grade_id(cell) and (settings.get("task") or (settings.grade and not is_test(cell))))
+
+
+def undefined(name: str) -> Callable[..., Any]:
+    """What stands for a function that a submission should define and does not."""
+
+    def function(*_: Any, **__: Any) -> Any:
+        raise NameError(f"name {name!r} is not defined")
+
+    return function
 
 
 def seed(key: str) -> None:

@@ -34,7 +34,7 @@ def fragment(cell: dict[str, Any], message: str) -> str:
     from pygments.lexers import PythonLexer
 
     if cell["cell_type"] != "code":
-        markdown = mistune.create_markdown(escape=True, plugins=["table", "strikethrough"])
+        markdown = mistune.create_markdown(escape=True, plugins=["table", "strikethrough", "math"])
         return str(markdown(cell["source"].replace("&lt;", "<")))
     code: str = highlight(cell["source"], PythonLexer(), HtmlFormatter())
     # A failed test's message stands in its verdict.

@@ -149,5 +149,10 @@ def file(course: Course) -> Path | None:
 
 def sentence(url: str, reason: str) -> str:
     """What to say where the gradebook cannot be used."""
+    from sqlalchemy.engine import make_url
+
+    place = make_url(url)
     remedy = "close what else uses it, free disk space, or restore it from a copy"
-    return f"the gradebook {url} cannot be used ({reason}): {remedy}"
+    if not url.startswith("sqlite"):
+        remedy = "is the server up, the driver installed, and are the names and the password right?"
+    return f"the gradebook {place.render_as_string(hide_password=True)} cannot be used ({reason}): {remedy}"

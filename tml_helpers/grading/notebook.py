@@ -161,7 +161,7 @@ def _syntax(cell: Any) -> list[str]:
         return []
     try:
         ast.parse(without_magics(cell.source))
-    except (SyntaxError, ValueError) as error:
+    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
         where = f"line {error.lineno}: {error.msg}" if isinstance(error, SyntaxError) else str(error)
         begin = cell.source.strip().splitlines()[0][:40]
         return [f"the cell {grade_id(cell) or repr(begin)} is not Python ({where}): mend it, and run it again"]

@@ -2,6 +2,7 @@
 
 import threading
 import time
+from dataclasses import replace
 from typing import Any
 
 from tml_helpers.grading.sandbox import Failed, Sandbox, Submission, Task
@@ -40,9 +41,6 @@ class Pool:
         except TimeoutError:
             report = {"status": "timeout", "remarks": [f"it took longer than {self.seconds:.0f} seconds in all"]}
         except Broken:
-            if __import__("os").environ.get("DBG"):
-                sandbox.log.seek(0)
-                print(sandbox.log.read().decode())
             reason = "the process that reads it and runs its tests ended: it may be too large, or no Python can read it"
             report = {"status": "failed", "remarks": [reason]}
         if sandbox.alive():
@@ -60,7 +58,7 @@ class Pool:
     def _check(self) -> None:
         for place, (name, submission) in enumerate(self.task.canaries):
             began = time.monotonic()
-            report = self.examine(submission)
+            report = self.examine(replace(submission, files=self.task.files))
             scores = {question: score for question, score in report.get("scores", {}).items() if score is not None}
             if place == 0:
                 self._check_model(report, scores)

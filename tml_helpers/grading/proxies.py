@@ -6,6 +6,7 @@ an object at the same place of the same test: then what its test does to it is d
 
 import builtins
 import importlib
+import itertools
 import operator
 import pickle
 import sys
@@ -17,7 +18,8 @@ from typing import Any
 from tml_helpers.grading.wire import Broken, Wire, decode, encode
 
 GRACE = 5.0  # seconds beyond its time in which a process may say that it was interrupted
-SEVERAL = 256
+SEVERAL = 256  # items that come over at once
+LONGEST = 10**6  # items of an iterator that goes over
 READABLE = {"__name__", "__doc__", "__qualname__", "__annotations__"}
 
 
@@ -76,7 +78,7 @@ class Peer:
         parts = [encode(part, sent, self._refer) for part in (list(arguments), keywords)]
         reply, buffers = self._ask({"do": operation, "arguments": parts[0], "keywords": parts[1]}, sent)
         if "raised" in reply:
-            raise self._raised(reply)
+            raise self._raised(reply, operation)
         return self._decoded(reply.get("value"), buffers, origin)
 
     def permit(self, origin: str, operation: str) -> None:
@@ -111,18 +113,21 @@ class Peer:
         except Broken as error:
             raise self._end(str(error)) from error
 
-    def _raised(self, reply: dict[str, Any]) -> BaseException:
+    def _raised(self, reply: dict[str, Any], operation: str) -> BaseException:
         """What the submission raised, as an exception of Python's own; what ends a program is no answer at all."""
         names = [str(name) for name in reply["raised"]] if isinstance(reply["raised"], list) else []
         text = str(reply.get("text", ""))[:2000]
         if "Exception" not in names:
             self.late = self.late or "TookTooLong" in names
-            return self.refuse(f"your code ended with {names[0] if names else 'an error'}: {text}")
+            ended = "was stopped" if "TookTooLong" in names else f"ended with {names[0] if names else 'an error'}"
+            return self.refuse(f"your code {ended}: {text}")
+        if operation != "next" and ("StopIteration" in names or "StopAsyncIteration" in names):
+            names = ["RuntimeError", "Exception"]  # or a loop of the test would end early, and be content
         try:
             error = self.exceptions.get(names[0], _nearest(names))(text)
         except TypeError:  # some want more than a text
             error = RuntimeError(text)
-        error.raised_by_submission = names[0]  # type: ignore[attr-defined]
+        error.said_by_submission = f"{names[0]}: {text}"  # type: ignore[attr-defined]
         return error
 
     def _serve(self, message: dict[str, Any], buffers: list[bytes]) -> None:
@@ -182,6 +187,8 @@ class Peer:
         if isinstance(value, functions) or type(value).__name__ in ("partial", "ufunc", "vectorize"):
             self.callbacks.append(value)
             return {"callback": len(self.callbacks) - 1}
+        if isinstance(value, Iterator):
+            value = iter(list(itertools.islice(value, LONGEST)))
         return {"pickle": pickle.dumps(value).hex()}
 
 

@@ -15,7 +15,7 @@ from typing import Any, Literal
 from tqdm.auto import tqdm
 
 from tml_helpers.grading import assignment as assignments
-from tml_helpers.grading import engines, feedback, gradebook, sandbox
+from tml_helpers.grading import engines, feedback, gradebook, sandbox, sanitize
 from tml_helpers.grading.course import Course, alone, workspace
 from tml_helpers.grading.pool import Wrong
 from tml_helpers.grading.wire import MIB
@@ -23,6 +23,7 @@ from tml_helpers.grading.wire import MIB
 Status = Literal["ok", "failed", "rejected", "timeout", "no_notebook"]
 GRADED = ("ok", "failed", "timeout")  # with a report on every question
 LARGEST_NOTEBOOK = 64 * MIB
+MOST_REASONS = 20
 
 
 @dataclass(frozen=True)
@@ -200,9 +201,11 @@ class _Collector:
             score = sum(p.score for p in points)
             waiting = sum(p.max_score for p in points if p.by_hand)
             reasons += [f"{waiting:g} points wait to be graded by hand"] if waiting else []
-            for name, report in graded.items():
-                self._write_feedback(book, work.student, name, report, "; ".join(reasons))
-        made = Grade(_shown(work.student), score, self.worth, status, "; ".join(reasons))
+        more = [f"and {len(reasons) - MOST_REASONS} more"] if len(reasons) > MOST_REASONS else []
+        reason = _shown("; ".join(reasons[:MOST_REASONS] + more))
+        for name, report in graded.items():
+            self._write_feedback(book, work.student, name, report, reason)
+        made = Grade(_shown(work.student), score, self.worth, status, reason)
         self.grades[work.student] = made
         source = "graded" if work.fresh else "kept" if work.keys else "not graded"
         line = {
@@ -238,7 +241,7 @@ class _Collector:
     def _key(self, paper: assignments.Paper, submission: sandbox.Submission) -> str:
         """What a report depends on: the submission, the tests with what lies beside them, and the packages."""
         made = hashlib.sha256()
-        for part in (submission.name.encode(), submission.content, submission.files, paper.task.exam.encode(),
+        for part in (os.fsencode(submission.name), submission.content, submission.files, paper.task.exam.encode(),
                      str(paper.task.isolated).encode(), self.environment.encode()):  # fmt: skip
             made.update(hashlib.sha256(part).digest())
         return made.hexdigest()
@@ -258,8 +261,8 @@ class _Collector:
 def _checked(report: dict[str, Any], paper: assignments.Paper) -> dict[str, Any]:
     """The report, if it has the form and the points that it may have; otherwise one that says it has not."""
     try:
-        remarks = [str(text).replace("\n", " ")[:500] for text in report["remarks"]][:50]
-        if report["status"] == "rejected" or "scores" not in report:
+        remarks = [_shown(text)[:500] for text in report["remarks"]]
+        if report["status"] in ("rejected", "failed", "timeout") and not report.get("scores"):
             return {"status": report["status"], "remarks": remarks}
         scores = report["scores"]
         if report["status"] not in GRADED or set(scores) != set(paper.worth):
@@ -273,7 +276,7 @@ def _checked(report: dict[str, Any], paper: assignments.Paper) -> dict[str, Any]
                 raise ValueError
         if not isinstance(report["notebook"]["cells"], list):
             raise ValueError
-        messages = {question: str(report["messages"][question]) for question in report["messages"]}
+        messages = {question: sanitize.text(said) for question, said in report["messages"].items()}
         fragments = [{"name": str(f["name"]), "html": str(f["html"])} for f in report["fragments"]]
         return {**report, "remarks": remarks, "messages": messages, "fragments": fragments}
     except (KeyError, TypeError, ValueError, AttributeError):
@@ -285,7 +288,7 @@ def _write(file: Path, text: str) -> None:
     file.parent.mkdir(parents=True, exist_ok=True)
     with workspace(file.parent) as unfinished:
         made = unfinished / file.name
-        made.write_text(text, encoding="utf-8")
+        made.write_text(text, encoding="utf-8", errors="replace")
         os.replace(made, file)
 
 
@@ -303,7 +306,7 @@ def _printable(name: str) -> bool:
 
 
 def _shown(name: str) -> str:
-    """A folder's name as it can be printed and stored."""
+    """A text as it can be printed on one line, and stored."""
     return "".join(
         c if c.isprintable() and not "\ud800" <= c <= "\udfff" else "\N{REPLACEMENT CHARACTER}" for c in name
     )

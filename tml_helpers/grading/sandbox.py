@@ -21,6 +21,7 @@ from tml_helpers.grading.confine import Limits
 from tml_helpers.grading.wire import MIB, Broken, Wire
 
 UNPRIVILEGED = 65533  # the user that root becomes: it owns nothing
+STEP_DOWN = ["setpriv", f"--reuid={UNPRIVILEGED}", f"--regid={UNPRIVILEGED}", "--clear-groups", "--inh-caps=-all"]
 STARTING = 600.0  # seconds for imports and the course's own first cells
 LARGEST_REPLY = 64 * MIB
 SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32")
@@ -88,6 +89,27 @@ def missing() -> str:
     if shutil.which("bwrap") is None:
         return "bubblewrap, which isolates submissions, is not installed: run `apt-get install bubblewrap`"
     return ""
+
+
+def trial() -> str:
+    """Why no sandbox starts on this machine, in one sentence; empty if it does."""
+    if reason := missing():
+        return reason
+    command = [
+        "bwrap",
+        "--unshare-user",
+        "--unshare-pid",
+        "--unshare-net",
+        "--ro-bind",
+        "/",
+        "/",
+        "--proc",
+        "/proc",
+        "true",
+    ]
+    made = subprocess.run(command if os.geteuid() else [*STEP_DOWN, *command], capture_output=True, text=True, cwd="/")
+    last = made.stderr.strip().splitlines()[-1:]
+    return f"bubblewrap is not allowed to isolate here ({''.join(last)})" if made.returncode else ""
 
 
 class Sandbox:
@@ -205,6 +227,8 @@ class Sandbox:
         control.settimeout(STARTING)
         try:
             told = control.recv(1 << 16)
+        except ConnectionResetError:
+            told = b""
         except TimeoutError as error:
             raise Failed(f"the sandbox was not ready within {STARTING:g} seconds") from error
         control.settimeout(None)
@@ -220,7 +244,17 @@ class Sandbox:
         folders, search = _python_folders(self.task.modules, Path(self.task.hidden))
         shown: list[str] = []
         command = ["bwrap", "--unshare-user", "--unshare-pid", "--unshare-net", "--unshare-ipc", "--unshare-uts"]
-        command += ["--unshare-cgroup-try", "--new-session", "--uid", "1000", "--gid", "1000", "--hostname", "grading"]
+        command += [
+            "--as-pid-1",
+            "--unshare-cgroup-try",
+            "--new-session",
+            "--uid",
+            "1000",
+            "--gid",
+            "1000",
+            "--hostname",
+            "grading",
+        ]
         command += ["--cap-drop", "ALL", "--cap-add", "CAP_SYS_ADMIN", "--cap-add", "CAP_SETPCAP", "--clearenv"]
         environment = ENVIRONMENT | {"PATH": f"{Path(sys.executable).parent}:{ENVIRONMENT['PATH']}"}
         environment["PYTHONPATH"] = ":".join(search)
@@ -257,8 +291,7 @@ class Sandbox:
         for number, path in enumerate(shown):
             make = "mkdir" if Path(path).is_dir() else "touch"
             lines += [f'{make} "$stage/{number}"; mount --rbind "$1" "$stage/{number}"; shift']
-        user = f"setpriv --reuid {UNPRIVILEGED} --regid {UNPRIVILEGED} --clear-groups --inh-caps=-all"
-        lines += [f'exec {user} "$@"']
+        lines += [f'exec {" ".join(STEP_DOWN)} "$@"']
         outer = ["unshare", "--mount", "--propagation", "private", "sh", "-c", "\n".join(lines), "sh"]
         return [*outer, self.folder.name, *shown, *command]
 

@@ -10,21 +10,25 @@ from tml_helpers.grading.notebook import Notebook, grade_id
 
 MOST_OUTPUTS, MOST_CHARACTERS, MOST_PICTURE = 200, 100_000, 4_000_000
 BEGINNINGS = {"image/png": b"\x89PNG\r\n\x1a\n", "image/jpeg": b"\xff\xd8\xff"}
-SAFE_LINK = re.compile(r"(https?://|mailto:|#|attachment:|[^:/?#]*([/?#]|$))", re.IGNORECASE)
+HERE = r"[^:/?#]*([/?#](?!/)|$)"  # a path relative to the page
+SAFE = {"href": re.compile(rf"https?://|mailto:|#|{HERE}", re.IGNORECASE), "src": re.compile(HERE)}
 TERMINAL_CODE = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 
 
-def clean(notebook: Notebook) -> dict[str, Any]:
-    """The notebook as plain JSON, rebuilt from what is known to be harmless; everything else is left out."""
-    cells = [_cell(cell, place) for place, cell in enumerate(notebook.cells)]
+def clean(notebook: Notebook, released: Notebook) -> dict[str, Any]:
+    """The notebook as plain JSON, rebuilt from what is known to be harmless; everything else is left out.
+
+    Text that stands in the released notebook is the course's own, and stays as it is.
+    """
+    given = {cell.source for cell in released.cells}
+    cells = [_cell(cell, place, given) for place, cell in enumerate(notebook.cells)]
     return {"nbformat": 4, "nbformat_minor": 5, "metadata": dict(notebook.metadata), "cells": cells}
 
 
-def _cell(cell: Any, place: int) -> dict[str, Any]:
+def _cell(cell: Any, place: int, given: set[str]) -> dict[str, Any]:
     settings = cell.metadata.get("nbgrader") if grade_id(cell) else None
-    theirs = settings is None or settings.solution
     source = text(cell.source)
-    if cell.cell_type == "markdown" and theirs:
+    if cell.cell_type == "markdown" and cell.source not in given:
         source = markdown(source)
     made: dict[str, Any] = {"id": f"cell-{place}", "cell_type": cell.cell_type, "source": source}
     made["metadata"] = {"nbgrader": dict(settings)} if settings is not None else {}
@@ -74,15 +78,16 @@ def text(value: Any) -> str:
 
 
 def markdown(source: str) -> str:
-    """The text without HTML of its author's; where a link does not lead to a page, the whole text as it was typed."""
+    """The text without HTML of its author's; with a link to no page or a picture from elsewhere, as it was typed."""
     import mistune
 
     escaped = re.sub(r"<(?=[A-Za-z/!?])", "&lt;", source)
     links = _Links()
-    links.feed(str(mistune.html(escaped)))
-    return (
-        escaped if all(map(SAFE_LINK.match, links.found)) else "\n".join(f"    {line}" for line in escaped.splitlines())
-    )
+    renderer = mistune.HTMLRenderer(allow_harmful_protocols=True)  # what another renderer might do is looked for
+    links.feed(str(mistune.create_markdown(renderer=renderer)(escaped)))
+    if all(SAFE[kind].match(address) for kind, address in links.found):
+        return escaped
+    return "\n".join(f"    {line}" for line in escaped.splitlines())
 
 
 class _Links(HTMLParser):
@@ -90,10 +95,10 @@ class _Links(HTMLParser):
 
     def __init__(self) -> None:
         super().__init__()
-        self.found: list[str] = []
+        self.found: list[tuple[str, str]] = []
 
     def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
-        self.found += [value or "" for name, value in attributes if name in ("href", "src")]
+        self.found += [(name, (value or "").strip()) for name, value in attributes if name in SAFE]
 
 
 def _is_picture(kind: str, content: Any) -> bool:

@@ -1,0 +1,1 @@
+"""Hostile and careless submissions, and the course that they are handed in to."""
