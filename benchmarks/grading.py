@@ -3,6 +3,7 @@
 python benchmarks/grading.py           writes results/grading.json
 """
 
+import contextlib
 import json
 import os
 import resource
@@ -17,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import nbformat
+import psutil
 from _measure import write
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
@@ -75,9 +77,8 @@ def make_course(folder: Path, students: int) -> Path:
 def run(arguments: list[str], folder: Path) -> dict[str, float]:
     """CPU seconds, seconds, and the most MiB at any time of a command of this Python and all its processes."""
     before, began = resource.getrusage(resource.RUSAGE_CHILDREN), time.monotonic()
-    command = subprocess.Popen(
-        [sys.executable, *arguments], cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True
-    )
+    pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
+    command = subprocess.Popen([sys.executable, *arguments], cwd=folder, **pipes)
     most = [0.0]
     done = threading.Event()
     watch = threading.Thread(target=sample, args=(command.pid, most, done))
@@ -95,24 +96,12 @@ def run(arguments: list[str], folder: Path) -> dict[str, float]:
 def sample(root: int, most: list[float], done: threading.Event) -> None:
     """Note the largest sum of proportional memory over the descendants of `root`, itself excepted."""
     while not done.wait(0.05):
-        parents: dict[int, list[int]] = {}
-        for process in filter(str.isdigit, os.listdir("/proc")):
-            try:
-                parents.setdefault(int(Path("/proc", process, "stat").read_text().rsplit(")")[-1].split()[1]), []).append(
-                    int(process)
-                )
-            except (OSError, IndexError):
-                continue
-        todo, total = list(parents.get(root, [])), 0
-        while todo:
-            process = todo.pop()
-            todo += parents.get(process, [])
-            try:
-                text = Path("/proc", str(process), "smaps_rollup").read_text()
-                total += int(text.partition("\nPss:")[2].split()[0])
-            except (OSError, IndexError):
-                continue
-        most[0] = max(most[0], total / 1024)
+        total = 0
+        with contextlib.suppress(psutil.Error):
+            for process in psutil.Process(root).children(recursive=True):
+                with contextlib.suppress(psutil.Error):
+                    total += process.memory_full_info().pss
+        most[0] = max(most[0], total / 2**20)
 
 
 def commands(assignment: str) -> dict[str, list[str]]:
@@ -146,9 +135,9 @@ def main() -> None:
                 print(json.dumps(rows[-1]), flush=True)
         large = make_course(folder / "large", CLASS)
         taken = run([*commands("trivial")["tml grade"][:-1], "2"], large)
-        rows.append({"assignment": "trivial", "grader": f"tml grade, {CLASS} submissions, 2 jobs", "wall": taken["wall"]})
-        print(json.dumps(rows[-1]))
-    write("grading", {"rows": rows, "unit": "CPU seconds, MiB, wall seconds"})
+        class_ = {"submissions": CLASS, "jobs": 2, "wall": round(taken["wall"], 1), "cpu": round(taken["cpu"], 1)}
+        print(json.dumps(class_))
+    write("grading", {"rows": rows, "class": class_, "units": "each, start, cpu: CPU s; memory: MiB; wall: s"})
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""`{timings}`: the table of what each notebook costs, from the file that `make notebooks` writes."""
+"""`{timings}`: what each notebook costs; `{timings} grading`: what grading costs. From files that measuring writes."""
 
 import json
 from pathlib import Path
@@ -11,7 +11,7 @@ from sphinx.util import logging
 from sphinx.util.docutils import SphinxDirective
 
 logger = logging.getLogger(__name__)
-RESULTS = "benchmarks/results/notebooks.json"
+RESULTS = "benchmarks/results/{}.json"
 
 
 def link(notebook: str) -> str:
@@ -37,23 +37,50 @@ def table(results: dict[str, Any]) -> list[str]:
     ]
 
 
+def grading(results: dict[str, Any]) -> list[str]:
+    """Markdown: what a submission costs in nbgrader and here, and how long a class takes."""
+    machine, class_ = results["machine"], results["class"]
+    rows = {(row["assignment"], row["grader"]): row for row in results["rows"]}
+    lines = [
+        f"Measured in one run on {machine['cores']} cores of {machine['processor']}.",
+        "`nbgrader autograde` writes no feedback, `tml grade` does.",
+        "",
+        "| homework | CPU seconds each, nbgrader | ours | ratio | start, nbgrader | ours | MiB, nbgrader | ours |",
+        "|---|---:|---:|---:|---:|---:|---:|---:|",
+    ]
+    for assignment in dict.fromkeys(row["assignment"] for row in results["rows"]):
+        theirs, ours = rows[assignment, "nbgrader"], rows[assignment, "tml grade"]
+        columns = [f"{r[key]:.{digits}f}" for key, digits in (("start", 1), ("memory", 0)) for r in (theirs, ours)]
+        each = f"{theirs['each']:.2f} | {ours['each']:.2f} | {ours['each'] / theirs['each']:.2f}"
+        lines.append(f"| {assignment} | {each} | {' | '.join(columns)} |")
+    took = f"took {class_['wall']:.0f} seconds with {class_['jobs']} at once, {class_['cpu']:.0f} CPU seconds in all."
+    return [*lines, "", f"{class_['submissions']} trivial submissions {took}"]
+
+
+TABLES = {"notebooks": (table, "make notebooks"), "grading": (grading, "python benchmarks/grading.py")}
+
+
 class Timings(SphinxDirective):
     """The table, or one warning that says how to make the file."""
 
+    optional_arguments = 1
     option_spec: ClassVar[dict[str, Any]] = {}
 
     def run(self) -> list[nodes.Node]:
-        file = Path(self.env.srcdir) / RESULTS
+        name = self.arguments[0] if self.arguments else "notebooks"
+        made, command = TABLES[name]
+        results = RESULTS.format(name)
+        file = Path(self.env.srcdir) / results
         self.env.note_dependency(str(file))
         try:
-            lines = table(json.loads(file.read_text(encoding="utf-8")))
+            lines = made(json.loads(file.read_text(encoding="utf-8")))
         except (OSError, ValueError, KeyError, TypeError) as error:
             reason = f"{type(error).__name__}: {error}"
-            remedy = f"timings: cannot read {RESULTS} ({reason}): run `make notebooks`"
+            remedy = f"timings: cannot read {results} ({reason}): run `{command}`"
             logger.warning(remedy, location=self.get_location())
             return []
         holder = nodes.Element()
-        self.state.nested_parse(StringList(lines, source=RESULTS), self.content_offset, holder)
+        self.state.nested_parse(StringList(lines, source=results), self.content_offset, holder)
         return holder.children
 
 

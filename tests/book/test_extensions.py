@@ -152,11 +152,22 @@ def test_timings_are_sorted_by_cost() -> None:
     assert lines[-2:] == ["| [](/exercises/h/b.ipynb), solved | 31 | 20 |", "| [](/a.ipynb) | 1 | 1 |"]
 
 
+def test_costs_of_grading_stand_side_by_side() -> None:
+    rows = [
+        {"assignment": "plain", "grader": "nbgrader", "each": 0.8, "start": 3, "memory": 100},
+        {"assignment": "plain", "grader": "tml grade", "each": 0.2, "start": 4.96, "memory": 90.4},
+    ]
+    class_ = {"submissions": 300, "jobs": 2, "wall": 59.6, "cpu": 61.2}
+    lines = timings.grading({"machine": MACHINE, "rows": rows, "class": class_})
+    assert "| plain | 0.80 | 0.20 | 0.25 | 3.0 | 5.0 | 100 | 90 |" in lines
+    assert lines[-1] == "300 trivial submissions took 60 seconds with 2 at once, 61 CPU seconds in all."
+
+
 @pytest.mark.parametrize("content", [None, "{", "[]", json.dumps({"machine": MACHINE, "notebooks": {}})])
 def test_timings_that_cannot_be_read_get_one_warning(build: Build, tmp_path: Path, content: str | None) -> None:
     if content is not None:
-        (tmp_path / timings.RESULTS).parent.mkdir(parents=True)
-        (tmp_path / timings.RESULTS).write_text(content)
+        (tmp_path / timings.RESULTS.format("notebooks")).parent.mkdir(parents=True)
+        (tmp_path / timings.RESULTS.format("notebooks")).write_text(content)
     _, warnings = build("# Page\n\n```{timings}\n```\n", "timings")
     assert len(warnings) == 1, warnings
     assert "run `make notebooks`" in warnings[0]
