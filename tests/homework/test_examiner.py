@@ -15,9 +15,10 @@ from tml_helpers import grading
 
 @dataclass(frozen=True)
 class Task:
-    """A task of one point: cells before it, the solution, the tests (a line `---` begins the hidden ones), answers.
+    """A task of one point. test: what stands below a line `---` is hidden.
 
-    wrong: answers that must get nothing, with words of what their author is told.
+    right, wrong: answers, the wrong ones with words of what their author is told. plain, locked, after: cells before
+    the task, and a locked one after it. edited: what the wrong answers' authors make of the plain one.
     """
 
     name: str
@@ -27,6 +28,7 @@ class Task:
     wrong: dict[str, str] = field(default_factory=dict)
     plain: str = ""
     locked: str = ""
+    after: str = ""
     edited: str = ""
 
 
@@ -147,6 +149,22 @@ TASKS = [
         wrong={"def square(x): return 4": ""},
     ),
     Task(
+        "reused",
+        "start = 3",
+        "start = start + 1\nassert start == 4\n---\nlimit = 10\nassert start < limit",
+        wrong={"start = 4": "this failed", "start = None\nlimit = 10**9": "TypeError"},
+    ),
+    Task(
+        "unfinished",
+        "def begin():\n    return 1",
+        "assert begin() == bound\n---\nassert 2 * begin() == 2 * bound",
+        after="began = begin()\nbound = 1\nbound = bound + 0",
+        wrong={
+            "calls = []\nbound = 7\n"
+            "def begin():\n    calls.append(1)\n    assert len(calls) != 2\n    return 7": "NameError",
+        },
+    ),
+    Task(
         "tensor_credit",
         "def cube(x):\n    return x**3",
         "import torch\nx = torch.arange(4.0)\n---\n(cube(x) == x * x * x).float().mean()",
@@ -211,6 +229,8 @@ def make_notebook(tasks: list[Task]) -> Any:
         seen, _, hidden = task.test.partition("---\n")
         test = f"{seen}### BEGIN HIDDEN TESTS\n{hidden}\n### END HIDDEN TESTS"
         cells.append(named(new_code_cell(answer), task.name, solution=True))
+        if task.after:
+            cells.append(named(new_code_cell(task.after), f"{task.name}_after", locked=True))
         cells.append(named(new_code_cell(test), f"{task.name}_test", grade=True, locked=True, points=1))
     kernel = {"display_name": "Python 3", "language": "python", "name": "python3"}
     return new_notebook(cells=cells, metadata={"kernelspec": kernel})

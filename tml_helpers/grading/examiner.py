@@ -96,6 +96,7 @@ class Examiner:
         self.asked: set[str] = set()
         self.later: set[str] = set()
         self.position = 0
+        self.late = False
         self.peer: Peer | None = None
         answers = [names.python(source) for source in exam.answers.values()]
         self.modules = {name: module for code in answers for name, module in names.modules(code).items()}
@@ -149,7 +150,6 @@ class Examiner:
         cell.outputs = []
         if not self.peer.gone:
             self.peer.begin(name, self.exam.seconds)
-            before = self.peer.late
             try:
                 cell.outputs = self.peer.run(cell.source)
             except Gone as gone:
@@ -157,9 +157,10 @@ class Examiner:
                     f"after the cell {self._called(cell)} your notebook's process answered no more: {gone}"
                 )
             self.peer.late |= any(o.get("ename") == "TookTooLong" for o in cell.outputs if isinstance(o, dict))
-            if self.peer.late > before and not self.peer.gone:
+            if self.peer.late and not self.peer.gone:
                 limit = self._limit()
                 report.remarks.append(f"the cell {self._called(cell)} was stopped, it took longer than {limit}")
+            self._note_delay()
         if is_locked(cell):
             self._advance(self._place(name))
 
@@ -168,7 +169,7 @@ class Examiner:
         assert self.peer is not None
         name, worth = notebook.grade_id(cell), float(cell.metadata.nbgrader.points)
         self._advance(self._place(name))
-        gone, late = self.peer.gone, self.peer.late
+        gone = self.peer.gone
         failure, value = self._trusted(name, self.exam.full[name])
         if failure is None and self.peer.refused:
             failure = Refused(self.peer.refused)
@@ -182,8 +183,9 @@ class Examiner:
             report.messages[name] = self._message(failure, cell.source)[:MOST_STORED]
         if self.peer.gone and not gone:
             report.remarks.append(f"in the test {name} your notebook's process answered no more: {self.peer.gone}")
-        elif self.peer.late > late:
+        elif self.peer.late:
             report.remarks.append(f"your code was stopped in the test {name}, it took longer than {self._limit()}")
+        self._note_delay()
         text = f"{score:g} of {worth:g} points"
         cell.outputs = []
         if name in report.messages:
@@ -240,17 +242,19 @@ class Examiner:
             tree = ast.parse(names.python(source))
         except SyntaxError as error:
             return error, None
-        self.trusted |= names.defined(ast.unparse(tree))
+        defined, fetched = names.defined(ast.unparse(tree)), set[str]()
+        before = set(namespace)
         try:
             with self._in_time(), silence():
-                self._fetch(name, names.used(ast.unparse(tree)))
+                fetched = self._fetch(name, names.used(ast.unparse(tree)))
                 before = set(namespace)
-                try:
-                    return None, self._execute(tree, f"<cell {name}>", namespace)
-                finally:
-                    self.trusted |= set(namespace) - before  # what a star import brought
+                return None, self._execute(tree, f"<cell {name}>", namespace)
         except BaseException as error:
+            for name in defined & fetched:  # perhaps still the submission's
+                namespace.pop(name, None)
             return error, None
+        finally:
+            self.trusted |= defined | (set(namespace) - before)  # the latter are what a star import brought
 
     def _execute(self, tree: ast.Module, file: str, namespace: dict[str, Any]) -> Any:
         last = tree.body.pop() if tree.body and isinstance(tree.body[-1], ast.Expr) else None
@@ -259,11 +263,11 @@ class Examiner:
             eval(compile(ast.Expression(last.value), file, "eval"), namespace) if isinstance(last, ast.Expr) else None
         )
 
-    def _fetch(self, name: str, used: names.Used) -> None:
+    def _fetch(self, name: str, used: names.Used) -> set[str]:
         """Bring over what this code, and the course's functions so far, read and the course has not defined."""
         self.later |= used.later
         if self.peer is None:
-            return
+            return set()
         self.peer.begin(name, self.exam.seconds)
         namespace = vars(self.main)
         wanted = (used.now | self.later) - self.trusted - {"get_ipython"}
@@ -273,6 +277,7 @@ class Examiner:
         namespace |= {name: undefined(name) for name in self.asked & wanted}  # not Python's own of that name
         if wanted:
             namespace.update(self.peer.fetch(sorted(wanted)))
+        return wanted
 
     @contextlib.contextmanager
     def _in_time(self) -> Iterator[None]:
@@ -325,6 +330,11 @@ class Examiner:
                 return ast.get_source_segment(source, inner) or ""
         return ""
 
+    def _note_delay(self) -> None:
+        """Remember that something took too long, and look out for the next."""
+        assert self.peer is not None
+        self.late, self.peer.late = self.late or self.peer.late, False
+
     def _limit(self) -> str:
         return f"{self.exam.seconds:g} seconds"
 
@@ -335,7 +345,7 @@ class Examiner:
     def _finish(self, report: Report, submission: Any) -> None:
         """Say how it went as a whole, and what may be shown of it."""
         assert self.peer is not None
-        if self.peer.late:
+        if self.late:
             report.status = "timeout"
         elif self.peer.gone:
             report.status = "failed"
