@@ -105,7 +105,7 @@ def test_ci_runs_the_make_targets_that_people_run() -> None:
         for job in yaml.safe_load(file.read_text())["jobs"].values()
         for command in (step["run"] for step in job["steps"] if "run" in step)
     }
-    assert {command for command in commands if "apt-get" not in command} == {"make test", "make book"}
+    assert {command for command in commands if not command.startswith("sudo")} == {"make test", "make book"}
 
 
 # --- the address ---

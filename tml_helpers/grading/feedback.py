@@ -78,7 +78,7 @@ def _colours() -> str:
 
 
 def _verdict(question: dict[str, Any]) -> str:
-    comment = f" {html.escape(question['comment'])}" if question["comment"] else ""
+    comment = f"<br>{html.escape(question['comment'])}" if question["comment"] else ""
     if question["score"] is None:
         return f"<p class='verdict waiting'>waits for a human: {_points(question)} points{comment}</p>"
     kind = "verdict" if question["score"] >= question["max_score"] else "verdict lost"
