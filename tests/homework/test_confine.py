@@ -35,7 +35,7 @@ def verdict(machine: str, number: int, *arguments: int, audit: int | None = None
 def test_denied_calls_fail_and_others_pass(machine: str) -> None:
     column = MACHINES[machine][1]
     denied = {numbers[column] for numbers in DENIED.values()} - {None}
-    clone, clone3, make_socket, ioctl = MACHINES[machine][2]
+    clone, clone3, make_socket, ioctl, prctl = MACHINES[machine][2]
     for number in range(500):
         if number in denied:
             assert verdict(machine, number, 2**32 - 1) == failing(1), number
@@ -45,6 +45,8 @@ def test_denied_calls_fail_and_others_pass(machine: str) -> None:
     assert verdict(machine, ioctl, 0, 0x5401) == ALLOW
     for request in TERMINAL_INJECTION:
         assert verdict(machine, ioctl, 0, request) == failing(1)
+    assert verdict(machine, prctl, 4, 0) == failing(1), "to be hidden from the look at its memory"
+    assert verdict(machine, prctl, 38, 1) == ALLOW
     assert verdict(machine, clone, 0x3D0F00) == ALLOW, "a thread"
     for name, flag in CLONE_FLAGS.items():
         if name != "time":  # its bit is part of the signal in clone; only clone3 can ask for it

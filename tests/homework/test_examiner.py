@@ -140,7 +140,10 @@ TASKS = [
         "imported",
         "import statistics as st\nmiddle = st.median([3, 1, 2])",
         "assert middle == 2\n---\nassert st.median([1]) == 1",
-        wrong={"import types\nst = types.SimpleNamespace(median=lambda v: 1)\nmiddle = 2": "plain value is expected"},
+        wrong={
+            "import types\nst = types.SimpleNamespace(median=lambda v: 1)\nmiddle = 3": "this failed",
+            "middle = 2": "NameError: name 'st' is not defined",
+        },
     ),
     Task(
         "credit",
@@ -153,6 +156,66 @@ TASKS = [
         "start = 3",
         "start = start + 1\nassert start == 4\n---\nlimit = 10\nassert start < limit",
         wrong={"start = 4": "this failed", "start = None\nlimit = 10**9": "TypeError"},
+    ),
+    Task(
+        "helpers",
+        "from math import isclose, pi\ndef circle(r):\n    return pi * r * r",
+        "assert isclose(circle(1), pi)\n---\nassert isclose(circle(2), 4 * pi)",
+        wrong={"isclose = lambda *a: True\npi = 3\ncircle = lambda r: 0": "this failed"},
+    ),
+    Task(
+        "star",
+        "def triple(x):\n    return 3 * x",
+        "from numpy.testing import *\nassert_allclose(triple(1), 3)\n---\nassert_allclose(triple(2), 6)",
+        wrong={
+            "assert_allclose = lambda *a: None\ndef triple(x): return 0": "this failed: assert_allclose(triple(1), 3)"
+        },
+    ),
+    Task(
+        "after_star",
+        "def fourfold(x):\n    return 4 * x",
+        "---\nassert_allclose(fourfold(1), 4)\nassert_allclose(fourfold(2), 8)",
+        wrong={"assert_allclose = lambda *a: None\ndef fourfold(x): return 0": "a hidden test failed"},
+    ),
+    Task(
+        "looped",
+        "class Few(Exception): pass\ndef same(x):\n    return x",
+        "try:\n    same(1)\nexcept Few:\n    pass\nassert all(map(lambda n: same(n) == n, range(5)))\n---\n"
+        "assert [same(n) for n in range(3)] == [0, 1, 2]",
+        wrong={"class Few(StopIteration): pass\ndef same(x): raise Few": "your code raised"},
+    ),
+    Task(
+        "printed",
+        "def greet(name):\n    print('Hello', name)",
+        "import io\nfrom contextlib import redirect_stdout\nsaid = io.StringIO()\nwith redirect_stdout(said):\n"
+        "    greet('Ada')\nassert said.getvalue() == 'Hello Ada\\n', said.getvalue()\n---\nassert greet('Bob') is None",
+        right=("import sys\ndef greet(name):\n    sys.stdout.write(f'Hello {name}\\n')\n    sys.stdout.flush()",),
+        wrong={"def greet(name): return 'Hello ' + name": ""},
+    ),
+    Task(
+        "table",
+        "frame['ratio'] = frame.a / frame.b",
+        "assert 'ratio' in frame\n---\nassert frame.ratio.tolist() == [0.5, 0.5]",
+        locked="import pandas as pd\nframe = pd.DataFrame({'a': [1, 2], 'b': [2, 4]})",
+        wrong={"frame['ratio'] = frame.a": "a hidden test failed", "pass": "this failed"},
+    ),
+    Task(
+        "lazy",
+        "def doubled(values):\n    return [2 * v for v in values]",
+        "assert list(doubled([1, 2])) == [2, 4]\n---\nassert sorted(doubled([3, 1])) == [2, 6]",
+        right=(
+            "def doubled(values): return map(lambda v: 2 * v, values)",
+            "doubled = lambda values: {2 * v: 0 for v in values}.keys()",
+        ),
+        wrong={"def doubled(values): return iter(values)": "this failed"},
+    ),
+    Task(
+        "shown",
+        "class Pair:\n    def __init__(self, a): self.a = a\n    def __repr__(self): return f'Pair({self.a})'",
+        "assert repr(Pair(1)) == 'Pair(1)'\n---\nassert str([Pair(2)]) == '[Pair(2)]' and f'{Pair(3)}' == 'Pair(3)'",
+        wrong={
+            "class Pair:\n    __init__ = lambda self, a: None\n    __repr__ = lambda self: 'Pair(1)'": "a hidden test failed"
+        },
     ),
     Task(
         "unfinished",

@@ -1,5 +1,6 @@
 """The collector: canaries first, one writer, and no run that loses or repeats a finished grade, however it ends."""
 
+import importlib
 import json
 import os
 import random
@@ -257,3 +258,48 @@ def test_late_submissions_lose_what_the_course_says(released: Path, answered: An
     with gradebook.opened(Course.open(released)) as book:
         taken = {s: book.find_submission("sums", s).notebooks[0].late_submission_penalty for s in ("early", "late")}
     assert taken == {"early": None, "late": 0.5}
+
+
+@pytest.mark.parametrize(
+    "stamp", ["tomorrow-ish", b"\xff\xfe\x00", "1" * 100_000, "9999-12-31 23:59:59 -1200", os.mkfifo, os.makedirs]
+)
+def test_a_time_that_is_none_costs_nobody_anything(released: Path, answered: Any, stamp: Any) -> None:
+    hand_in(released, answered, ["ada", "bob", "cleo"], "def double(x):\n    return 2 * x")
+    file = released / "submitted/bob/sums/timestamp.txt"
+    if callable(stamp):
+        stamp(file)
+    else:
+        file.write_bytes(stamp if isinstance(stamp, bytes) else stamp.encode())
+    assert [(grade.score, grade.status) for grade in grading.grade("sums", course=released)] == 3 * [(2, "ok")]
+
+
+def test_what_one_leaves_behind_is_gone_before_the_next(released: Path, answered: Any) -> None:
+    crowd = (
+        "import os, time\ndef double(x): return 2 * x\nfor n in range(60):\n    if os.fork() == 0:\n"
+        "        y = b'2' * 20 * 2**20\n        time.sleep(60)\n        os._exit(0)\n"
+    )
+    busy = (
+        "import subprocess\nfrom concurrent.futures import ThreadPoolExecutor\nwith ThreadPoolExecutor(16) as pool:\n"
+        "    list(pool.map(lambda _: subprocess.run(['true']).returncode, range(32)))\ndef double(x): return 2 * x\n"
+    )
+    for number in range(3):
+        hand_in(released, answered, [f"s{2 * number}"], f"{crowd}# {number}")
+        hand_in(released, answered, [f"s{2 * number + 1}"], f"{busy}# {number}")
+    grades = grading.grade("sums", course=released, jobs=1)
+    assert {grade.student: grade.score for grade in grades} == {f"s{number}": 2 for number in range(6)}
+
+
+def test_time_for_the_whole_notebook_ends_with_what_was_earned(
+    released: Path, answered: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pool = importlib.import_module("tml_helpers.grading.pool")
+    monkeypatch.setattr(pool, "LEAST", 3.0)
+    monkeypatch.setattr(pool, "TIMES", 0.0)
+    config = released / "nbgrader_config.py"
+    config.write_text(f"{config.read_text()}c.Execute.timeout = 2\n")
+    cell(answered, "double").source = "def double(x):\n    return 2 * x"
+    answered.cells += [nbformat.v4.new_code_cell(f"while True: pass  # {n}") for n in range(6)]
+    submit(released, "ada", "sums", answered)
+    (grade,) = grading.grade("sums", course=released)
+    assert (grade.score, grade.status) == (2, "timeout")
+    assert "time for the whole notebook was up" in grade.reason

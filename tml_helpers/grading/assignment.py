@@ -76,7 +76,7 @@ def _paper(course: Course, assignment: str, file: Path, isolated: bool) -> Paper
     by_hand = frozenset(notebook.grade_id(c) for c in cells if _gives_points(c) and not is_test(c))
     task = Task(
         exam=exam.as_json(),
-        cells=[full.get(notebook.grade_id(cell), cell.source) for cell in leading(released)],
+        cells=[cell.source for cell in leading(released)],
         files=archive(file.parent, {name.name for name in file.parent.glob("*.ipynb")})[0],
         modules=modules,
         hidden=str(course.root),

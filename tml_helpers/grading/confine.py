@@ -61,6 +61,9 @@ DENIED: dict[str, tuple[int, int | None]] = {
     "io_uring_enter": (426, 426),
     "io_uring_register": (427, 427),
     "memfd_secret": (447, 447),
+    # memory that no look at a process sees
+    "memfd_create": (319, 279),
+    "shmget": (29, 194),
     "add_key": (248, 217),
     "request_key": (249, 218),
     "keyctl": (250, 219),
@@ -89,8 +92,8 @@ DENIED: dict[str, tuple[int, int | None]] = {
     "move_pages": (279, 239),
     "migrate_pages": (256, 238),
 }
-# audit's name of the machine, and the numbers of clone, clone3, socket and ioctl
-MACHINES = {"x86_64": (0xC000003E, 0, (56, 435, 41, 16)), "aarch64": (0xC00000B7, 1, (220, 435, 198, 29))}
+# audit's name of the machine, and the numbers of clone, clone3, socket, ioctl and prctl
+MACHINES = {"x86_64": (0xC000003E, 0, (56, 435, 41, 16, 157)), "aarch64": (0xC00000B7, 1, (220, 435, 198, 29, 167))}
 SOCKET_FAMILIES = (1, 2, 10)  # unix and the internet's: there is no network, but programs ask whether there is
 TERMINAL_INJECTION = (0x5412, 0x541C)  # TIOCSTI, TIOCLINUX
 
@@ -181,7 +184,7 @@ def unreadable() -> None:
 
 def seccomp_filter(machine: str) -> bytes:
     """The filter as a program for the kernel (struct sock_filter, 8 bytes each): what is denied fails with EPERM."""
-    audit, column, (clone, clone3, make_socket, ioctl) = MACHINES[machine]
+    audit, column, (clone, clone3, make_socket, ioctl, prctl) = MACHINES[machine]
     number, architecture, first_argument, second_argument = 0, 4, 16, 24
 
     def load(offset: int) -> tuple[int, int, int, int]:
@@ -202,6 +205,8 @@ def seccomp_filter(machine: str) -> bytes:
             program += [unless_equal(numbers[column] or 0, 1), fail(EPERM)]
     program += [unless_equal(clone3, 1), fail(ENOSYS)]  # its flags cannot be read here; the C library falls back
     program += [unless_equal(clone, 4), load(first_argument), (0x45, 0, 1, new_namespace), fail(EPERM), load(number)]
+    hide = [load(first_argument), unless_equal(PR_SET_DUMPABLE, 1), fail(EPERM), load(number)]
+    program += [unless_equal(prctl, len(hide)), *hide]
     families = [(0x15, len(SOCKET_FAMILIES) - n, 0, family) for n, family in enumerate(SOCKET_FAMILIES)]
     program += [unless_equal(make_socket, len(families) + 3), load(first_argument), *families, fail(EAFNOSUPPORT)]
     program += [load(number)]

@@ -8,11 +8,13 @@ import contextlib
 import hashlib
 import hmac
 import json
+import math
 import numbers
 import os
 import random
 import signal
 import sys
+import time
 import traceback
 import types
 from collections.abc import Callable, Iterator, MutableMapping
@@ -24,6 +26,7 @@ from tml_helpers.grading.proxies import GRACE, Gone, Handle, Peer, Refused
 from tml_helpers.grading.sanitize import clean
 from tml_helpers.grading.wire import Wire
 
+TIME_IS_UP = "the time for the whole notebook was up"
 MOST_STORED = 2000  # characters of a message to a student
 
 
@@ -56,13 +59,14 @@ class Request:
     """A file to grade.
 
     allowed: what tests did to objects of the model solution; None for that itself, whose report says it. prepared:
-    whether there is a process in which the leading cells have been run.
+    whether there is a process in which the leading cells have been run. seconds: for the whole notebook.
     """
 
     name: str
     content: bytes
     allowed: set[tuple[str, str]] | None
     prepared: bool
+    seconds: float
 
 
 @dataclass
@@ -94,13 +98,16 @@ class Examiner:
         self.main = types.ModuleType("__main__")
         self.trusted: set[str] = set()
         self.asked: set[str] = set()
+        self.tested: set[str] = set()
         self.later: set[str] = set()
         self.position = 0
         self.late = False
+        self.until = math.inf
         self.peer: Peer | None = None
         answers = [names.python(source) for source in exam.answers.values()]
         self.modules = {name: module for code in answers for name, module in names.modules(code).items()}
         self.answers = {name for code in answers for name in names.defined(code)}
+        self.helpers = {name: module for code in answers for name, module in names.helpers(code).items()}
         sys.modules["__main__"] = self.main
         seed(exam.key)
 
@@ -114,6 +121,7 @@ class Examiner:
     def examine(self, request: Request, connect: Callable[[bool], Wire]) -> Report:
         """Grade a submission's file; `connect` starts its process, in which the leading cells have been run or not."""
         report = Report()
+        self.until = time.monotonic() + request.seconds
         try:
             submission = notebook.parse(request.content, request.name)
         except ValueError as reason:
@@ -148,8 +156,8 @@ class Examiner:
         assert self.peer is not None
         name = notebook.grade_id(cell)
         cell.outputs = []
+        self._begin(name)
         if not self.peer.gone:
-            self.peer.begin(name, self.exam.seconds)
             try:
                 cell.outputs = self.peer.run(cell.source)
             except Gone as gone:
@@ -227,11 +235,13 @@ class Examiner:
             if not name:
                 self._trusted(f"released {self.position}", names.definitions(names.python(cell.source)))
             elif cell.metadata.nbgrader.solution:
-                answered = names.defined(names.python(self.exam.answers.get(name, "")))
-                for name in answered | self.asked:
-                    vars(self.main).pop(name, None)
+                code = names.python(self.exam.answers.get(name, ""))
+                answered = names.defined(code) | names.changed(code) - set(self.modules)
+                for answer in answered | self.tested:
+                    vars(self.main).pop(answer, None)
                 self.trusted -= answered
-                self.asked = answered & names.BUILTINS
+                self.asked = (self.asked - self.tested) | names.defined(code) & names.BUILTINS
+                self.tested = set()
             elif not cell.metadata.nbgrader.grade:
                 self._trusted(name, self.exam.full[name])
 
@@ -243,18 +253,19 @@ class Examiner:
         except SyntaxError as error:
             return error, None
         defined, fetched = names.defined(ast.unparse(tree)), set[str]()
-        before = set(namespace)
+        before = dict(namespace)
         try:
             with self._in_time(), silence():
                 fetched = self._fetch(name, names.used(ast.unparse(tree)))
-                before = set(namespace)
+                before = dict(namespace)
                 return None, self._execute(tree, f"<cell {name}>", namespace)
         except BaseException as error:
             for name in defined & fetched:  # perhaps still the submission's
                 namespace.pop(name, None)
             return error, None
         finally:
-            self.trusted |= defined | (set(namespace) - before)  # the latter are what a star import brought
+            self.trusted |= defined  # and what a star import brought, or a function made global
+            self.trusted |= {n for n, value in namespace.items() if n not in before or value is not before[n]}
 
     def _execute(self, tree: ast.Module, file: str, namespace: dict[str, Any]) -> Any:
         last = tree.body.pop() if tree.body and isinstance(tree.body[-1], ast.Expr) else None
@@ -268,15 +279,17 @@ class Examiner:
         self.later |= used.later
         if self.peer is None:
             return set()
-        self.peer.begin(name, self.exam.seconds)
+        self._begin(name)
         namespace = vars(self.main)
         wanted = (used.now | self.later) - self.trusted - {"get_ipython"}
-        wanted = {name for name in wanted if name in self.asked or name not in names.BUILTINS}
-        for former in wanted:
+        wanted = {name for name in wanted if name not in names.BUILTINS} | (self.asked & used.now)
+        self.tested |= self.asked & wanted  # theirs until the next answer; Python's own afterwards
+        for former in wanted | self.asked:
             namespace.pop(former, None)
         namespace |= {name: undefined(name) for name in self.asked & wanted}  # not Python's own of that name
         if wanted:
-            namespace.update(self.peer.fetch(sorted(wanted)))
+            found = self.peer.fetch(sorted(wanted))
+            namespace |= found | {name: names.imported(self.helpers[name]) for name in found if name in self.helpers}
         return wanted
 
     @contextlib.contextmanager
@@ -312,8 +325,13 @@ class Examiner:
         inside = traceback.extract_tb(failure.__traceback__)[-1:] == frames[-1:]
         statement = self._statement(frames)
         seen = bool(statement) and _squeezed(statement) in _squeezed(visible)
+        open_test = _squeezed(visible) in [_squeezed(full) for full in self.exam.full.values()]
         kind = "" if isinstance(failure, AssertionError) else f"{type(failure).__name__}: "
-        if (inside and kind == "") or seen or isinstance(failure, NameError | TypeError | AttributeError):
+        if (
+            (inside and kind == "")
+            or (seen and open_test)
+            or isinstance(failure, NameError | TypeError | AttributeError)
+        ):
             words = str(failure).strip()
             if words:
                 return kind + words
@@ -330,6 +348,15 @@ class Examiner:
                 return ast.get_source_segment(source, inner) or ""
         return ""
 
+    def _begin(self, name: str) -> None:
+        """Give a cell its time, or what is left of the time for the whole notebook; none is left at the end."""
+        assert self.peer is not None
+        left = self.until - time.monotonic()
+        if left <= 0 and not self.peer.gone:
+            self.peer.late = True
+            self.peer.end(TIME_IS_UP)
+        self.peer.begin(name, min(self.exam.seconds, max(left, 0.1)))
+
     def _note_delay(self) -> None:
         """Remember that something took too long, and look out for the next."""
         assert self.peer is not None
@@ -345,6 +372,7 @@ class Examiner:
     def _finish(self, report: Report, submission: Any) -> None:
         """Say how it went as a whole, and what may be shown of it."""
         assert self.peer is not None
+        report.remarks += [f"what followed was not run: {TIME_IS_UP}"] if self.peer.gone == TIME_IS_UP else []
         if self.late:
             report.status = "timeout"
         elif self.peer.gone:
@@ -391,7 +419,9 @@ def serve(link: Wire, connect: Callable[[bool], Wire], *, examiner: Examiner) ->
     asked, buffers = link.receive()
     allowed = None if asked["allowed"] is None else {(place, what) for place, what in asked["allowed"]}
     try:
-        report = examiner.examine(Request(asked["name"], buffers[0], allowed, asked["prepared"]), connect)
+        report = examiner.examine(
+            Request(asked["name"], buffers[0], allowed, asked["prepared"], asked["seconds"]), connect
+        )
     except Exception as error:
         report = Report("failed", [f"grading it broke down ({type(error).__name__}: {error})"])
     link.send(asdict(report))

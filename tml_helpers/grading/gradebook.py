@@ -9,6 +9,8 @@ from typing import Any
 
 from tml_helpers.grading.course import Course
 
+LONGEST_TIME = 200  # bytes of a `timestamp.txt`
+
 
 @dataclass(frozen=True)
 class Points:
@@ -98,7 +100,7 @@ def enter(
     """
     with _one_transaction(book):
         book.update_or_create_student(student)
-        when = course.directory.get_existing_timestamp(str(course.folder("submitted", student, assignment)))
+        when = _time_of_submission(course.folder("submitted", student, assignment))
         submission = book.update_or_create_submission(assignment, student, **({"timestamp": when} if when else {}))
         for notebook in submission.notebooks:
             given = scores.get(notebook.name)
@@ -110,6 +112,20 @@ def enter(
             for comment in notebook.comments:
                 comment.auto_comment = "No response." if comment.name in unanswered else None
             _penalise(course, submission, notebook)
+
+
+def _time_of_submission(folder: Path) -> Any:
+    """What `timestamp.txt` says, as nbgrader's exchange writes it; None where it is no such file."""
+    from nbgrader.utils import parse_utc
+
+    stamp = folder / "timestamp.txt"
+    if stamp.is_symlink() or not stamp.is_file() or stamp.stat().st_size > LONGEST_TIME:
+        return None
+    try:
+        when = parse_utc(stamp.read_text().strip())
+        return when if 1970 < when.year < 9000 else None
+    except Exception:  # whatever a date's parser makes of a text that is none
+        return None
 
 
 def _penalise(course: Course, submission: Any, notebook: Any) -> None:

@@ -2,8 +2,9 @@
 
 import ast
 import builtins
+import importlib
 import symtable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 BUILTINS = frozenset(dir(builtins))
 DEFINITIONS = (ast.Import, ast.ImportFrom, ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
@@ -58,6 +59,40 @@ def modules(code: str) -> dict[str, str]:
                 )
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
             found |= {alias.asname or alias.name: f"{node.module}.{alias.name}" for alias in node.names}
+    return found
+
+
+def helpers(code: str) -> dict[str, str]:
+    """What this code imports, by name, if it defines something else too: then no import is what was asked for."""
+    found = modules(code)
+    return found if defined(code) - set(found) else {}
+
+
+def imported(path: str) -> Any:
+    """The module, or the object in a module, with this dotted name."""
+    try:
+        return importlib.import_module(path)
+    except ImportError:
+        module, _, name = path.rpartition(".")
+        return getattr(importlib.import_module(module), name)
+
+
+def changed(code: str) -> set[str]:
+    """The names whose items or attributes this code sets at its top level, or whose methods it calls for an effect."""
+    found: set[str] = set()
+    todo: list[ast.AST] = list(_parsed(code).body)
+    while todo:
+        node = todo.pop()
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef | ast.Lambda):
+            continue
+        todo += ast.iter_child_nodes(node)
+        effect = isinstance(node, ast.Expr) and isinstance(node.value, ast.Call)
+        inner: ast.AST = node.value.func if effect else node  # type: ignore[attr-defined]
+        stored = isinstance(node, ast.Subscript | ast.Attribute) and not isinstance(node.ctx, ast.Load)
+        while isinstance(inner, ast.Subscript | ast.Attribute) and (effect or stored):
+            inner = inner.value
+            if isinstance(inner, ast.Name):
+                found.add(inner.id)
     return found
 
 

@@ -5,7 +5,6 @@ an object at the same place of the same test: then what its test does to it is d
 """
 
 import builtins
-import importlib
 import itertools
 import operator
 import pickle
@@ -15,11 +14,13 @@ import types
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from tml_helpers.grading.names import imported
 from tml_helpers.grading.wire import Broken, Wire, decode, encode
 
 GRACE = 5.0  # seconds beyond its time in which a process may say that it was interrupted
 SEVERAL = 256  # items that come over at once
 LONGEST = 10**6  # items of an iterator that goes over
+UNSEEN = "(an object of the submission)"  # what a message says of one that the model solution's test does not show
 READABLE = {"__name__", "__doc__", "__qualname__", "__annotations__"}
 
 
@@ -69,7 +70,7 @@ class Peer:
         reply, buffers = self._ask({"do": "fetch", "names": names}, [])
         values = reply.get("values")
         if not isinstance(values, dict):
-            raise self._end("it does not answer as it should")
+            raise self.end("it does not answer as it should")
         return {name: self._decoded(values[name], buffers, name) for name in names if name in values}
 
     def operate(self, operation: str, origin: str, *arguments: Any, **keywords: Any) -> Any:
@@ -77,9 +78,14 @@ class Peer:
         sent: list[bytes] = []
         parts = [encode(part, sent, self._refer) for part in (list(arguments), keywords)]
         reply, buffers = self._ask({"do": operation, "arguments": parts[0], "keywords": parts[1]}, sent)
+        sys.stdout.write(str(reply.get("printed", "")))
         if "raised" in reply:
             raise self._raised(reply, operation)
         return self._decoded(reply.get("value"), buffers, origin)
+
+    def may(self, origin: str, operation: str) -> bool:
+        """Whether the model solution's object was used so, too."""
+        return self.learning or (f"{self.test}/{origin}", operation) in self.allowed
 
     def permit(self, origin: str, operation: str) -> None:
         """Raises Refused unless the model solution's object was used so, too."""
@@ -109,9 +115,9 @@ class Peer:
                 self._serve(reply, received)
         except TimeoutError as error:
             self.late = True
-            raise self._end("it did not answer in time") from error
+            raise self.end("it did not answer in time") from error
         except Broken as error:
-            raise self._end(str(error)) from error
+            raise self.end(str(error)) from error
 
     def _raised(self, reply: dict[str, Any], operation: str) -> BaseException:
         """What the submission raised, as an exception of Python's own; what ends a program is no answer at all."""
@@ -121,10 +127,11 @@ class Peer:
             self.late = self.late or "TookTooLong" in names
             ended = "was stopped" if "TookTooLong" in names else f"ended with {names[0] if names else 'an error'}"
             return self.refuse(f"your code {ended}: {text}")
-        if operation != "next" and ("StopIteration" in names or "StopAsyncIteration" in names):
-            names = ["RuntimeError", "Exception"]  # or a loop of the test would end early, and be content
+        kind = self.exceptions.get(names[0], _nearest(names))
+        if operation != "next" and issubclass(kind, StopIteration | StopAsyncIteration):
+            kind = RuntimeError  # or a loop of the test would end early, and be content
         try:
-            error = self.exceptions.get(names[0], _nearest(names))(text)
+            error = kind(text)
         except TypeError:  # some want more than a text
             error = RuntimeError(text)
         error.said_by_submission = f"{names[0]}: {text}"  # type: ignore[attr-defined]
@@ -148,7 +155,8 @@ class Peer:
             reply = {"raised": type(error).__name__, "text": str(error)[:2000]}
         self.wire.send(reply, sent)
 
-    def _end(self, reason: str) -> Gone:
+    def end(self, reason: str) -> Gone:
+        """Speak to the submission's process no more."""
         self.gone = self.gone or reason
         self.wire.end.close()
         return Gone(reason)
@@ -162,14 +170,14 @@ class Peer:
         try:
             return decode(value, buffers, resolve)
         except Broken as error:
-            raise self._end(str(error)) from error
+            raise self.end(str(error)) from error
 
     def _handle(self, content: list[Any], origin: str) -> Any:
         number, kind, name, bases = content
         if kind == "class" and type(bases) is list and "BaseException" in bases:
             return self.exceptions.setdefault(str(name), type(str(name), (_nearest(bases),), {}))
         if kind == "module" and origin in self.modules:
-            return importlib.import_module(self.modules[origin])
+            return imported(self.modules[origin])
         return Handle(self, number, origin)
 
     def _refer(self, value: Any) -> Any:
@@ -195,13 +203,14 @@ class Peer:
 class Handle:
     """Something of a submission that stays there."""
 
-    __slots__ = ("_tml_number", "_tml_origin", "_tml_peer")
+    __slots__ = ("_tml_items", "_tml_number", "_tml_origin", "_tml_peer")
     __array_ufunc__ = None
 
     def __init__(self, peer: Peer, number: int, origin: str) -> None:
         object.__setattr__(self, "_tml_peer", peer)
         object.__setattr__(self, "_tml_number", number)
         object.__setattr__(self, "_tml_origin", origin)
+        object.__setattr__(self, "_tml_items", None)
 
     def __call__(self, *arguments: Any, **keywords: Any) -> Any:
         return self._tml_peer.operate("call", self._tml_origin, self, *arguments, **keywords)
@@ -222,9 +231,22 @@ class Handle:
         return _forward(self, "attribute", "__doc__")
 
     def __iter__(self) -> Iterator[Any]:
-        iterator = _forward(self, "iterate")
-        while several := self._tml_peer.operate("several", self._tml_origin, iterator, SEVERAL):
-            yield from several
+        """Its items, as the model solution's may be taken one by one; else all at once, and the same every time."""
+        if self._tml_peer.may(self._tml_origin, "iterate"):
+            iterator = _forward(self, "iterate")
+            while several := self._tml_peer.operate("several", self._tml_origin, iterator, SEVERAL):
+                yield from several
+            return
+        if self._tml_items is None:
+            iterator = self._tml_peer.operate("iterate", self._tml_origin, self)
+            items = self._tml_peer.operate("several", self._tml_origin, iterator, LONGEST)
+            object.__setattr__(self, "_tml_items", items)
+        yield from self._tml_items
+
+    def __len__(self) -> int:
+        if self._tml_peer.may(self._tml_origin, "length"):
+            return int(_forward(self, "length"))
+        raise TypeError(f"`{self._tml_origin}` has no length that this test can use")  # `list` asks, and goes on
 
     def __instancecheck__(self, value: Any) -> Any:
         if not isinstance(value, Handle):
@@ -239,14 +261,14 @@ class Handle:
         _forward(self, "leave")
 
     def __repr__(self) -> str:
-        allowed = (f"{self._tml_peer.test}/{self._tml_origin}", "representation") in self._tml_peer.allowed
-        return str(_forward(self, "representation")) if allowed else "(an object of the submission)"
+        allowed = self._tml_peer.may(self._tml_origin, "representation")
+        return str(_forward(self, "representation")) if allowed else UNSEEN
 
     def __str__(self) -> str:
         return str(_forward(self, "text"))
 
-    def __format__(self, _: str) -> str:
-        return "(an object of the submission)"
+    def __format__(self, form: str) -> str:
+        return format(str(self), form) if self._tml_peer.may(self._tml_origin, "text") else UNSEEN
 
 
 def _forward(handle: Handle, operation: str, *arguments: Any) -> Any:
@@ -274,7 +296,6 @@ for _name in ("add", "sub", "mul", "truediv", "floordiv", "mod", "pow", "matmul"
 for _name in ("neg", "pos", "abs", "invert"):
     setattr(Handle, f"__{_name}__", _unary(_name))
 for _name, _operation in (
-    ("len", "length"),
     ("bool", "truth"),
     ("hash", "hash"),
     ("int", "integer"),

@@ -23,6 +23,8 @@ from tml_helpers.grading.wire import MIB, Broken, Wire
 UNPRIVILEGED = 65533  # the user that root becomes: it owns nothing
 STEP_DOWN = ["setpriv", f"--reuid={UNPRIVILEGED}", f"--regid={UNPRIVILEGED}", "--clear-groups", "--inh-caps=-all"]
 STARTING = 600.0  # seconds for imports and the course's own first cells
+SLACK = 30.0  # seconds beyond its time that an examiner has to say what came out
+ENDING = 30.0  # seconds in which a job that is killed must be gone
 LARGEST_REPLY = 64 * MIB
 SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32")
 SETTINGS = (
@@ -160,20 +162,32 @@ class Sandbox:
             wire.close()
             leashes[0][1].close()
             answers = Wire(link, largest=LARGEST_REPLY)
-            answers.until = time.monotonic() + seconds
-            request = {"name": submission.name, "allowed": allowed, "prepared": self.students_ready}
-            answers.send(request, [submission.content])
-            reply, _ = answers.receive()
-            if isinstance(reply, dict) and "student" in reply:
-                _ask(
-                    self.students if reply["student"] else self.control,
-                    {"role": "student"},
-                    [wire_there, handed_in, leashes[1][1]],
-                )
-                wire_there.close()
-                leashes[1][1].close()
+            answers.until = time.monotonic() + seconds + SLACK
+            request = {"name": submission.name, "allowed": allowed, "prepared": self.students_ready, "seconds": seconds}
+            try:
+                answers.send(request, [submission.content])
                 reply, _ = answers.receive()
+                if isinstance(reply, dict) and "student" in reply:
+                    server = self.students if reply["student"] else self.control
+                    _ask(server, {"role": "student"}, [wire_there, handed_in, leashes[1][1]])
+                    wire_there.close()
+                    reply, _ = answers.receive()
+            finally:
+                self._end(leashes)
             return reply if isinstance(reply, dict) else {}
+
+    def _end(self, leashes: tuple[tuple[socket.socket, socket.socket], ...]) -> None:
+        """Cut the leashes, and wait until all that hung on them has ended: nothing of it may disturb the next."""
+        for mine, theirs in leashes:
+            theirs.close()
+            mine.settimeout(ENDING)
+            try:
+                mine.shutdown(socket.SHUT_WR)
+                mine.recv(1)
+            except TimeoutError:
+                self.process.kill()
+            except OSError:
+                continue
 
     def alive(self) -> bool:
         """Whether it can examine another submission."""

@@ -159,9 +159,11 @@ class Student:
         if message["do"] == "fetch":
             names = [name for name in message["names"] if name in self.shell.user_ns]
             return {"values": {name: encode(self.shell.user_ns[name], sent, self._refer) for name in names}}
-        # What a test hands in, and the submission may print, is not for its author to see.
-        with contextlib.redirect_stdout(None), contextlib.redirect_stderr(None):
-            return {"value": encode(self._operate(message, buffers), sent, self._refer)}
+        # What a test hands in, and the submission may print, is for the test and not for the author to see.
+        printed = io.StringIO()
+        with contextlib.redirect_stdout(printed), contextlib.redirect_stderr(io.StringIO()):
+            value = encode(self._operate(message, buffers), sent, self._refer)
+        return {"value": value, "printed": printed.getvalue()[:MOST_TEXT]}
 
     def _operate(self, message: dict[str, Any], buffers: list[bytes]) -> Any:
         """Apply one of Python's operators, or a call, to objects of the submission."""

@@ -94,7 +94,8 @@ PLAIN: set[type] = {type(None), bool, str}
 SEQUENCES: dict[str, type] = {"list": list, "tuple": tuple, "set": set, "frozenset": frozenset, "deque": deque}
 MAPPINGS: dict[str, type] = {"dict": dict, "ordered": OrderedDict, "counter": Counter}
 TEXTUAL: dict[str, type] = {"decimal": Decimal, "fraction": Fraction}
-SEQUENCE_NAMES = {kind: name for name, kind in SEQUENCES.items()}
+VIEWS: tuple[type, ...] = (type({}.keys()), type({}.values()), type({}.items()))
+SEQUENCE_NAMES = {kind: name for name, kind in SEQUENCES.items()} | dict.fromkeys(VIEWS, "list")
 MAPPING_NAMES = {kind: name for name, kind in MAPPINGS.items()} | {defaultdict: "dict"}
 TEXTUAL_NAMES = {kind: name for name, kind in TEXTUAL.items()}
 
