@@ -214,7 +214,8 @@ TASKS = [
         "class Pair:\n    def __init__(self, a): self.a = a\n    def __repr__(self): return f'Pair({self.a})'",
         "assert repr(Pair(1)) == 'Pair(1)'\n---\nassert str([Pair(2)]) == '[Pair(2)]' and f'{Pair(3)}' == 'Pair(3)'",
         wrong={
-            "class Pair:\n    __init__ = lambda self, a: None\n    __repr__ = lambda self: 'Pair(1)'": "a hidden test failed"
+            "class Pair:\n    __init__ = lambda self, a: None\n"
+            "    __repr__ = lambda self: 'Pair(1)'": "a hidden test failed"
         },
     ),
     Task(
