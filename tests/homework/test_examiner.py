@@ -200,6 +200,14 @@ TASKS = [
         wrong={"frame['ratio'] = frame.a": "a hidden test failed", "pass": "this failed"},
     ),
     Task(
+        "magic",
+        "def raised(x):\n    return x + BASE",
+        "%timeit -n1 -r1 raised(1)\nassert raised(1) == 1 + BASE\n---\nassert raised(2) == 7 and mm.floor(2.5) == 2",
+        plain="%load_ext autoreload\nimport math as mm",
+        locked="%%time\n%matplotlib inline\n!true\nBASE = 5",
+        wrong={"BASE = 0\ndef raised(x): return x": "this failed"},
+    ),
+    Task(
         "lazy",
         "def doubled(values):\n    return [2 * v for v in values]",
         "assert list(doubled([1, 2])) == [2, 4]\n---\nassert sorted(doubled([3, 1])) == [2, 6]",

@@ -109,6 +109,7 @@ class Examiner:
         self.answers = {name for code in answers for name in names.defined(code)}
         self.helpers = {name: module for code in answers for name, module in names.helpers(code).items()}
         sys.modules["__main__"] = self.main
+        vars(self.main)["get_ipython"] = NoIPython
         seed(exam.key)
 
     def prepare(self) -> None:
@@ -383,6 +384,13 @@ class Examiner:
         for cell in cleaned["cells"]:
             name = cell["metadata"].get("nbgrader", {}).get("grade_id", "")
             report.fragments.append({"name": name, "html": feedback.fragment(cell, report.messages.get(name, ""))})
+
+
+class NoIPython:
+    """What magics and shell lines reach on this side: they do nothing."""
+
+    def __getattr__(self, _: str) -> Callable[..., None]:
+        return lambda *arguments, **keywords: None
 
 
 class Mirror(MutableMapping[str, Any]):

@@ -3,6 +3,7 @@
 import ast
 import builtins
 import importlib
+import re
 import symtable
 from typing import Any, NamedTuple
 
@@ -11,10 +12,10 @@ DEFINITIONS = (ast.Import, ast.ImportFrom, ast.FunctionDef, ast.AsyncFunctionDef
 
 
 def python(source: str) -> str:
-    """A cell's text as Python, its magics and shell lines made calls of IPython's."""
+    """A cell's text as Python: magics and shell lines are calls of IPython's, a cell magic as `%%time` is left out."""
     from IPython.core.inputtransformer2 import TransformerManager
 
-    return TransformerManager().transform_cell(source)
+    return TransformerManager().transform_cell(re.sub(r"\A\s*%%.*\n", "", source))
 
 
 def defined(code: str) -> set[str]:
