@@ -11,6 +11,7 @@ import struct
 from dataclasses import dataclass
 
 MIB = 2**20
+JOB = "/job"  # the folder that a job has for itself
 CLONE_FLAGS = {"user": 0x10000000, "mount": 0x00020000, "pid": 0x20000000, "net": 0x40000000}
 CLONE_FLAGS |= {"ipc": 0x08000000, "uts": 0x04000000, "cgroup": 0x02000000, "time": 0x80}
 OWN = sum(CLONE_FLAGS[name] for name in ("mount", "pid", "net", "ipc", "uts"))
@@ -115,9 +116,9 @@ def own_namespaces() -> None:
 
 
 def own_mounts() -> None:
-    """What this process has mounted or written under `/tmp` is seen by itself and its children alone."""
+    """What this process writes into its own folder is seen by itself and its children alone."""
     _call("unshare", ctypes.c_int(CLONE_FLAGS["mount"]))
-    _mount(b"tmpfs", b"/tmp", b"tmpfs", 2 | 4, b"mode=0700")
+    _mount(b"tmpfs", JOB.encode(), b"tmpfs", 2 | 4, b"mode=0700")
 
 
 def die_with_parent() -> None:
@@ -125,12 +126,12 @@ def die_with_parent() -> None:
     _prctl(PR_SET_PDEATHSIG, 9)
 
 
-def private_files(limits: Limits) -> None:
-    """In place of the shared ones: `/proc` of this namespace, an empty `/tmp` and `/dev/shm`."""
+def private_files(limits: Limits, places: list[str]) -> None:
+    """In place of the shared ones: `/proc` of this namespace, and these folders, empty."""
     size = f"size={limits.files}m,nr_inodes=100000,mode=0700".encode()
     _mount(b"proc", b"/proc", b"proc", MS_NOSUID_NODEV_NOEXEC, None)
-    _mount(b"tmpfs", b"/tmp", b"tmpfs", 2 | 4, size)
-    _mount(b"tmpfs", b"/dev/shm", b"tmpfs", MS_NOSUID_NODEV_NOEXEC, size)
+    for place in places:
+        _mount(b"tmpfs", place.encode(), b"tmpfs", 2 | 4, size)
 
 
 def give_up_rights() -> None:

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from tml_helpers.grading import cgroups
-from tml_helpers.grading.confine import Limits
+from tml_helpers.grading.confine import JOB, Limits
 from tml_helpers.grading.wire import MIB, Broken, Wire
 
 UNPRIVILEGED = 65533  # the user that root becomes: it owns nothing
@@ -37,7 +37,8 @@ SETTINGS = (
 )
 DEVICES = ("null", "zero", "full", "random", "urandom")
 ENVIRONMENT = {
-    "HOME": "/tmp",
+    "HOME": JOB,
+    "TMPDIR": JOB,
     "LANG": "C.UTF-8",
     "USER": "student",
     "PATH": "/usr/bin:/bin",
@@ -123,6 +124,7 @@ class Sandbox:
         self.group = cgroups.Group(task.limits.memory + 2048, 4 * task.limits.processes)
         self.folder = tempfile.TemporaryDirectory(prefix="tml-grading-")
         os.chmod(self.folder.name, 0o755)
+        self.private: list[str] = []
         self.log = tempfile.TemporaryFile()  # noqa: SIM115  (closed by close)
         try:
             self.control = self._start()
@@ -215,13 +217,17 @@ class Sandbox:
         if self.task.isolated:
             command, environment = self._bubblewrap(python), {"PATH": os.environ.get("PATH", os.defpath)}
         else:
-            command, environment = python, os.environ | ENVIRONMENT | {"TML_UNSANDBOXED": self.folder.name}
+            command, environment = (
+                python,
+                os.environ | ENVIRONMENT | dict.fromkeys(("TML_UNSANDBOXED", "HOME", "TMPDIR"), self.folder.name),
+            )
         with there:
             self.process = subprocess.Popen(
                 self.group.entering(command), env=environment, pass_fds=[there.fileno()],
                 stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log, cwd="/",
             )  # fmt: skip
         settings = {"isolated": self.task.isolated, "limits": asdict(self.task.limits), "modules": self.task.modules}
+        settings["private"] = self.private
         with contextlib.suppress(BrokenPipeError):
             control.sendall(json.dumps(settings).encode())
         self._ready(control)
@@ -280,6 +286,9 @@ class Sandbox:
             elif os.path.exists(name):
                 shown.append(name)
         shown += [str(folder) for folder in folders if not folder.is_relative_to("/usr")]
+        # Where Python itself lies in /tmp, jobs have no /tmp of their own.
+        self.private = [JOB, "/dev/shm"] + ["/tmp"] * (not any(path.startswith("/tmp/") for path in shown))
+        command += ["--tmpfs", "/tmp", "--tmpfs", JOB]
         made: set[Path] = set()
         for path in shown:
             for parent in reversed(Path(path).parents[:-1]):
@@ -290,10 +299,10 @@ class Sandbox:
         for folder in shown:
             if Path(self.task.hidden).is_relative_to(folder):
                 command += ["--tmpfs", self.task.hidden]
-        command += ["--proc", "/proc", "--tmpfs", "/tmp", "--perms", "0755", "--dir", "/dev", "--tmpfs", "/dev/shm"]
+        command += ["--proc", "/proc", "--perms", "0755", "--dir", "/dev", "--tmpfs", "/dev/shm"]
         for device in DEVICES:
             command += ["--dev-bind", f"/dev/{device}", f"/dev/{device}"]
-        command += ["--remount-ro", "/", "--chdir", "/tmp", "--", *python]
+        command += ["--remount-ro", "/", "--remount-ro", "/tmp", "--chdir", JOB, "--", *python]
         return command if os.geteuid() else self._stepped_down(command, shown)
 
     def _stepped_down(self, command: list[str], shown: list[str]) -> list[str]:

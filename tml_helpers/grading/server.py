@@ -34,6 +34,7 @@ class Server:
         self.control = control
         self.isolated = bool(settings["isolated"])
         self.limits = confine.Limits(**settings["limits"])
+        self.private: list[str] = settings["private"]
         self.roles: dict[str, Role] = {}
 
     def serve(self) -> None:
@@ -69,7 +70,7 @@ class Server:
             content = os.pread(files, os.fstat(files).st_size, 0)
             if self.isolated:
                 confine.die_with_parent()
-                confine.private_files(limits)
+                confine.private_files(limits, self.private)
             unpack(content)
             confine.set_limits(limits)
             if self.isolated:
@@ -204,11 +205,8 @@ def reap(*, wait: bool = False) -> None:
 
 def unpack(content: bytes) -> None:
     """Make the folder that code runs in, with these files."""
-    folder = (
-        Path("/tmp/work")
-        if not os.environ.get("TML_UNSANDBOXED")
-        else Path(os.environ["TML_UNSANDBOXED"], str(os.getpid()))
-    )
+    apart = os.environ.get("TML_UNSANDBOXED")
+    folder = Path(apart, str(os.getpid())) if apart else Path(confine.JOB, "work")
     folder.mkdir(parents=True)
     with tarfile.open(fileobj=io.BytesIO(content)) as archive:
         archive.extractall(folder, filter="data")
