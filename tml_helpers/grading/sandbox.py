@@ -347,10 +347,11 @@ def archive(folder: Path, leave_out: set[str], most: int = 100 * MIB) -> tuple[b
 
 def _python_folders(modules: list[str], hidden: Path) -> tuple[list[Path], list[str]]:
     """Where Python, its packages, and each of these modules lie, and what of it Python would not search by itself."""
-    asked = os.environ.get("PYTHONPATH", "").split(":")
-    packages = [p for p in sys.path if p in asked or Path(p).name in ("site-packages", "dist-packages")]
-    search = [p for p in packages if p and Path(p).is_dir() and not hidden.is_relative_to(p)]
-    found = [Path(sys.base_prefix), Path(sys.prefix), *map(Path, search)]
+    packages = [p for p in sys.path if Path(p).name in ("site-packages", "dist-packages") and Path(p).is_dir()]
+    packages = [p for p in packages if not hidden.is_relative_to(p)]
+    # Of a folder that was added to the path, only the modules that are asked for are shown.
+    search = [*packages, *filter(None, os.environ.get("PYTHONPATH", "").split(":"))]
+    found = [Path(sys.base_prefix), Path(sys.prefix), *map(Path, packages)]
     for name in {"tml_helpers", *(module.split(".")[0] for module in modules)}:
         with contextlib.suppress(ImportError, ValueError, AttributeError):
             spec = importlib.util.find_spec(name)
