@@ -237,6 +237,12 @@ TASKS = [
         },
     ),
     Task(
+        "rounded_credit",
+        "def tenth(x):\n    return x / 10",
+        "import math\nfound = [math.isclose(tenth(x), x / 10) for x in (1, 2, 40)]\n---\n0.1 * sum(found) / 0.3",
+        wrong={"def tenth(x): return -1": ""},
+    ),
+    Task(
         "tensor_credit",
         "def cube(x):\n    return x**3",
         "import torch\nx = torch.arange(4.0)\n---\n(cube(x) == x * x * x).float().mean()",
@@ -346,7 +352,7 @@ def test_right_answers_get_all_points(scores: dict[str, dict[str, float]], stude
 def test_wrong_answers_lose_their_point_and_hear_why(
     course: Path, scores: dict[str, dict[str, float]], student: str, task: Task, words: str
 ) -> None:
-    due = 0.25 if "credit" in task.name else 0.0
+    due = 0.25 if task.name in ("credit", "tensor_credit") else 0.0
     # A redefined builtin is the student's own loss, wherever it is used.
     others = {name for name in scores[student] if name != task.name}
     assert scores[student][task.name] == due

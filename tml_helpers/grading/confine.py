@@ -178,11 +178,6 @@ def keep_only(*descriptors: int) -> None:
     os.closerange(low, 1 << 20)
 
 
-def unreadable() -> None:
-    """Nobody of the same user may read this process's memory."""
-    _prctl(PR_SET_DUMPABLE, 0)
-
-
 def seccomp_filter(machine: str) -> bytes:
     """The filter as a program for the kernel (struct sock_filter, 8 bytes each): what is denied fails with EPERM."""
     audit, column, (clone, clone3, make_socket, ioctl, prctl) = MACHINES[machine]

@@ -27,6 +27,7 @@ from tml_helpers.grading.sanitize import clean
 from tml_helpers.grading.wire import Wire
 
 TIME_IS_UP = "the time for the whole notebook was up"
+ROUNDED = 1 + 1e-9  # points may be a sum of thirds
 MOST_STORED = 2000  # characters of a message to a student
 
 
@@ -216,8 +217,8 @@ class Examiner:
         if self.peer.learning and number:
             self.peer.allowed.add(counts)
         if counts in self.peer.allowed:
-            good = number and 0 <= value <= worth
-            return (float(value), None) if good else (0.0, AssertionError(f"no number from 0 to {worth:g} came out"))
+            good = number and 0 <= value <= worth * ROUNDED
+            return (min(float(value), worth), None) if good else (0.0, AssertionError(f"no number from 0 to {worth:g}"))
         if isinstance(value, Handle) or value is False:
             return 0.0, AssertionError("")
         return worth, None

@@ -135,12 +135,6 @@ class Sandbox:
             self.close()
             raise
 
-    def __enter__(self) -> "Sandbox":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
     def examine(self, submission: Submission, seconds: float, allowed: list[Any] | None) -> dict[str, Any]:
         """What the examiner says of a submission; nothing of it outlives the call.
 
