@@ -181,7 +181,7 @@ TASKS = [
         "looped",
         "class Few(Exception): pass\ndef same(x):\n    return x",
         "try:\n    same(1)\nexcept Few:\n    pass\nassert all(map(lambda n: same(n) == n, range(5)))\n---\n"
-        "assert [same(n) for n in range(3)] == [0, 1, 2]",
+        "assert all(map(lambda n: same(n) == n, range(7)))",
         wrong={"class Few(StopIteration): pass\ndef same(x): raise Few": "your code raised"},
     ),
     Task(
