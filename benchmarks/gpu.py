@@ -1,22 +1,44 @@
 """The kernels on a GPU: bytes per second over those of a measured copy; plain PyTorch and torch.compile beside them.
 
-python benchmarks/gpu.py      writes results/gpu.json; takes about two minutes
+python benchmarks/gpu.py      writes results/gpu.json; takes about three minutes
 """
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import torch
-from _measure import copy_bandwidth, device_times, medians, speedups, write
+from _measure import Runs, copy_bandwidth, device_times, medians, speedups, write
 from torch import Tensor
 
-from tml_helpers.kernels import distillation_loss
-from tml_helpers.kernels.distillation_loss import reference
+from tml_helpers.kernels import ball_step, distillation_loss
+from tml_helpers.kernels.ball_step import reference as ball_step_reference
+from tml_helpers.kernels.distillation_loss import reference as distillation_loss_reference
 
 SIZES = [(8192, 32_000), (64, 32_000), (256, 1000)]  # the first is beyond the cache, the others are bound by launches
+IMAGES = [(256, 3, 224, 224), (256, 1, 28, 28), (8, 3, 32, 32)]  # likewise
 DTYPES = [torch.bfloat16, torch.float32]
 ALPHA = 0.9
+RADIUS = {"linf": 8 / 255, "l2": 0.5}
+
+
+def columns(reference: Callable[..., Tensor], ours: Callable[..., Tensor]) -> dict[str, Callable[..., Tensor]]:
+    """The competitors of one line, compiled afresh: a shape that was seen before must not make this one dynamic."""
+    torch.compiler.reset()
+    return {"eager": reference, "torch.compile": torch.compile(reference, dynamic=False), "ours": ours}
+
+
+def measured(runs: Runs, fewest: int, copy: float) -> dict[str, Any]:
+    """What is noted of each line: its fewest bytes, microseconds, and those bytes per second over the copy's."""
+    times = device_times(runs, rounds=50)
+    seconds = medians(times)
+    return {
+        "fewest_bytes": fewest,
+        "us": {name: round(1e6 * value, 1) for name, value in seconds.items()},
+        "of_copy": {name: round(fewest / value / copy, 3) for name, value in seconds.items()},
+        "times_as_fast": speedups(times, "ours"),
+    }
 
 
 def forward_and_backward(
@@ -35,21 +57,48 @@ def distillation(rows: int, classes: int, dtype: torch.dtype, temperature: float
     """One line of the table. Fewest bytes: read both logits, write the gradient."""
     student, teacher = (3 * torch.randn(rows, classes, device="cuda", dtype=dtype) for _ in range(2))
     inputs = student.requires_grad_(), teacher, torch.randint(classes, (rows,), device="cuda")
-    torch.compiler.reset()
-    losses = {"eager": reference, "torch.compile": torch.compile(reference, dynamic=False), "ours": distillation_loss}
+    losses = columns(distillation_loss_reference, distillation_loss)
     runs = {name: forward_and_backward(loss, inputs, temperature) for name, loss in losses.items()}
-    times = device_times(runs, rounds=50)
-    seconds, fewest = medians(times), 3 * student.nbytes
-    return {
-        "rows": rows,
-        "classes": classes,
-        "dtype": str(dtype).removeprefix("torch."),
-        "temperature": temperature,
-        "fewest_bytes": fewest,
-        "us": {name: round(1e6 * value, 1) for name, value in seconds.items()},
-        "of_copy": {name: round(fewest / value / copy, 3) for name, value in seconds.items()},
-        "times_as_fast": speedups(times, "ours"),
-    }
+    kind = str(dtype).removeprefix("torch.")
+    size = {"rows": rows, "classes": classes, "dtype": kind, "temperature": temperature}
+    return {**size, **measured(runs, 3 * student.nbytes, copy)}
+
+
+def distillation_table(copy: float) -> Iterator[dict[str, Any]]:
+    print("Distillation loss, forward and backward: median µs (fewest bytes per second, as a share of the copy's)")
+    for rows, classes in SIZES:
+        for dtype in DTYPES:
+            for temperature in (4.0, 2.5):  # a whole temperature spares the kernel one exponential in three
+                line = distillation(rows, classes, dtype, temperature, copy)
+                show(f"[{rows}, {classes}] {line['dtype']:8} T={temperature:<4}", line)
+                yield line
+
+
+def step(shape: tuple[int, ...], dtype: torch.dtype, norm: str, copy: float) -> dict[str, Any]:
+    """One line of the table. Fewest bytes: read where the attack stands, the images and the gradient, write the end."""
+    images, noise, gradient = (torch.rand(shape, device="cuda", dtype=dtype) for _ in range(3))
+    epsilon = RADIUS[norm]
+    tensors = (images + epsilon * (noise - 0.5)).clamp(0, 1), images, gradient - 0.5
+    settings = {"step_size": epsilon / 4, "epsilon": epsilon, "norm": norm}
+    steps = columns(ball_step_reference, ball_step)
+    runs = {name: partial(function, *tensors, **settings) for name, function in steps.items()}
+    kind = str(dtype).removeprefix("torch.")
+    return {"shape": list(shape), "dtype": kind, "norm": norm, **measured(runs, 4 * images.nbytes, copy)}
+
+
+def step_table(copy: float) -> Iterator[dict[str, Any]]:
+    print("Ball step: median µs (fewest bytes per second, as a share of the copy's)")
+    for shape in IMAGES:
+        for dtype in DTYPES:
+            for norm in RADIUS:
+                line = step(shape, dtype, norm, copy)
+                show(f"{line['shape']!s:20} {line['dtype']:8} {norm:4}", line)
+                yield line
+
+
+def show(name: str, line: dict[str, Any]) -> None:
+    cells = (f"{n} {line['us'][n]:.1f} ({line['of_copy'][n]:.0%})" for n in line["us"])
+    print(name, " ".join(f"{cell:>28}" for cell in cells))
 
 
 def main() -> None:
@@ -58,16 +107,8 @@ def main() -> None:
     torch.manual_seed(0)
     copy = copy_bandwidth()
     print(f"{torch.cuda.get_device_name()}: a copy of 1 GiB moves {copy / 1e12:.2f} TB/s")
-    print("Distillation loss, forward and backward: median µs (fewest bytes per second, as a share of the copy's)")
-    table = []
-    for rows, classes in SIZES:
-        for dtype in DTYPES:
-            for temperature in (4.0, 2.5):  # a whole temperature spares the kernel one exponential in three
-                line = distillation(rows, classes, dtype, temperature, copy)
-                table.append(line)
-                cells = (f"{n} {line['us'][n]:.1f} ({line['of_copy'][n]:.0%})" for n in line["us"])
-                print(f"[{rows}, {classes}] {line['dtype']:8} T={temperature:<4}", " ".join(f"{c:>28}" for c in cells))
-    print(write("gpu", {"alpha": ALPHA, "copy_bytes_per_second": copy, "distillation_loss": table}))
+    tables = {"distillation_loss": list(distillation_table(copy)), "ball_step": list(step_table(copy))}
+    print(write("gpu", {"alpha": ALPHA, "radius": RADIUS, "copy_bytes_per_second": copy, **tables}))
 
 
 if __name__ == "__main__":

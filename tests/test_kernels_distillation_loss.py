@@ -1,17 +1,15 @@
 """kernels.distillation_loss without a GPU: against float64, its laws, its edges; the kernel in Triton's interpreter."""
 
-import importlib.util
 import math
-import os
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 import torch
 import torch.nn.functional as F
 from hypothesis import given
 from hypothesis import strategies as st
+from kernel_checks import compiled, interpret, needs_triton
 from torch import Tensor
 
 from tml_helpers import distillation, kernels
@@ -284,45 +282,28 @@ def test_one_function_under_both_of_its_names():
     assert distillation.distillation_loss is kernels.distillation_loss
 
 
-@pytest.mark.skipif(importlib.util.find_spec("triton") is None, reason="Triton is not installed: no interpreter")
+@needs_triton
 def test_the_kernel_in_tritons_interpreter():
-    """The tests that a GPU runs, on tiny shapes, in a process of its own: Triton reads the variable once."""
-    root = Path(__file__).parents[1]
-    run = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "--noconftest", "-p", "no:cacheprovider", "tests/test_kernels_gpu.py"],
-        cwd=root,
-        env={**os.environ, "TRITON_INTERPRET": "1", "OMP_NUM_THREADS": "1"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert run.returncode == 0, run.stdout
-    assert "passed" in run.stdout
+    """The tests that a GPU runs, on tiny shapes."""
+    interpret("test_kernels_gpu.py")
 
 
-@pytest.mark.skipif(importlib.util.find_spec("triton") is None, reason="Triton is not installed: no compiler")
+@needs_triton
 @pytest.mark.parametrize(
     ("dtype", "hard", "power", "slope"),
     [("bf16", True, 4, True), ("fp16", True, 0, True), ("fp32", False, 4, True), ("bf16", True, 4, False)],
 )
 def test_the_kernel_compiles_for_a_gpu_that_need_not_be_there(dtype, hard, power, slope):
-    """The interpreter takes what the compiler refuses; ptxas, which comes with Triton, needs no device."""
-    from triton import compile
-    from triton.backends.compiler import GPUTarget
-    from triton.compiler import ASTSource
-
+    """The interpreter takes what the compiler refuses."""
     values = {"HARD": hard, "POWER": power, "GRADIENT": slope, "LANES": 1024, "WIDTH": 8}
     types = dict.fromkeys(("student", "teacher", "gradient"), f"*{dtype}") | {"labels": "*i64", "losses": "*fp32"}
     types |= dict.fromkeys(("student_stride", "teacher_stride", "classes"), "i32")
-    types |= dict.fromkeys(("temperature", "alpha"), "fp32") | dict.fromkeys(values, "constexpr")
+    types |= dict.fromkeys(("temperature", "alpha"), "fp32")
     values |= {} if hard else {"labels": None}
     values |= {} if slope else {"gradient": None}
-    names = _row.arg_names
-    signature = {name: "constexpr" if name in values else types[name] for name in names}
-    source = ASTSource(_row, signature, {(names.index(name),): value for name, value in values.items()})
-    compiled = compile(source, target=GPUTarget("cuda", 90, 32), options={"num_warps": 16})
-    assert compiled.asm["cubin"]
-    assert "ex2.approx.ftz" in compiled.asm["ptx"]
+    code = compiled(_row, types, values, warps=16)
+    assert code["cubin"]
+    assert "ex2.approx.ftz" in code["ptx"]
 
 
 def test_the_library_works_where_triton_is_missing():

@@ -1,26 +1,20 @@
-"""The Triton kernels on a GPU: `pytest --noconftest -m gpu tests/test_kernels_gpu.py`.
+"""The distillation loss's kernel on a GPU: `pytest --noconftest -m gpu tests/test_kernels_gpu*.py` runs every kernel's.
 
 That needs torch, triton, pytest and numpy alone. With TRITON_INTERPRET=1 the kernels run in Triton's interpreter, on
 the CPU. It takes about a millisecond a program, so what is large, or needs a device, is left to the GPU.
 """
 
 import math
-import os
 
 import pytest
 import torch
+from kernel_checks import DEVICE, on_a_device, on_a_gpu_or_interpreted
 from torch import Tensor
 
 from tml_helpers.kernels import distillation_loss
 from tml_helpers.kernels.distillation_loss import TILE, _row, _scale_in_place, closed_form, fused, reference
 
-INTERPRETED = os.environ.get("TRITON_INTERPRET") == "1"
-DEVICE = "cpu" if INTERPRETED else "cuda"
-pytestmark = [
-    pytest.mark.gpu,
-    pytest.mark.skipif(not INTERPRETED and not torch.cuda.is_available(), reason="no CUDA device"),
-]
-on_a_device = pytest.mark.skipif(INTERPRETED, reason="needs a CUDA device: the interpreter has none")
+pytestmark = on_a_gpu_or_interpreted
 
 # Relative to float64 on the same inputs. A loss is float32 in any case; a gradient is rounded to its own dtype.
 # (To bfloat16 the interpreter cuts, where a GPU rounds to the nearest: twice the error.)

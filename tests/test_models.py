@@ -4,6 +4,7 @@ import copy
 import email.message
 import io
 import itertools
+import json
 import urllib.error
 from pathlib import Path
 
@@ -16,15 +17,22 @@ from torch import nn
 
 from tml_helpers import data
 from tml_helpers.models import (
+    GAN,
+    GAN_WEIGHTS,
     MLP,
     STATISTICS,
+    Critic,
+    Generator,
     ImageNetClassifier,
+    Inverter,
     Normalize,
     SmallCNN,
     imagenet_classifier,
+    mnist_gan,
     multiply_adds,
     parameter_count,
 )
+from tml_helpers.training import fit, predict, seed_everything
 
 widths = st.lists(st.integers(1, 9), max_size=3)
 
@@ -208,3 +216,83 @@ def test_weights_that_cannot_be_had_are_one_sentence(
     with refuses(OSError, "weights of resnet18", "with a network", "efficientnet_lite0"):
         imagenet_classifier("resnet18")
     assert not [path for path in tmp_path.rglob("*") if path.is_file()]
+
+
+# --- the generator of digits ---
+
+MEASURED = Path(__file__).parents[1] / "benchmarks/results/gan.json"
+
+
+@pytest.fixture(scope="module")
+def gan() -> GAN:
+    return mnist_gan()
+
+
+@pytest.fixture(scope="module")
+def digits() -> data.ImageSet:
+    return data.mnist("test", source="default")
+
+
+@pytest.mark.parametrize("latent", [1, 64])
+def test_generator_inverter_and_critic_fit_together(latent: int) -> None:
+    generator, inverter = Generator(latent), Inverter(latent)
+    images = generator(torch.randn(3, latent))
+    assert images.shape == (3, 1, 28, 28)
+    assert images.min() >= 0
+    assert images.max() <= 1
+    assert inverter(images).shape == (3, latent)
+    assert Critic()(images).shape == (3,)
+
+
+def test_their_parameters_by_hand() -> None:
+    up = (64 + 1) * 80 * 16 + (80 * 9 + 1) * 48 + (48 * 16 + 1) * 24 + (24 * 16 + 1)
+    norms = 2 * (80 + 48 + 24)
+    down = (16 + 1) * 24 + (24 * 16 + 1) * 48 + (48 * 9 + 1) * 80
+    assert parameter_count(Generator()) == up + norms == 136_953
+    assert parameter_count(Inverter()) == down + (80 * 16 + 1) * 64 == 135_512
+    assert parameter_count(Critic()) == down + 80 * 16 + 1
+
+
+def test_the_critic_looks_at_each_image_alone() -> None:
+    critic, images = Critic().train(), torch.rand(4, 1, 28, 28)  # as the gradient penalty needs it
+    torch.testing.assert_close(critic(images)[:1], critic(images[:1]))
+
+
+def test_a_generator_refuses_no_latents() -> None:
+    with refuses(ValueError, "latent", "at least 1", "got 0"):
+        Generator(latent=0)
+
+
+def test_the_gan_is_ready_to_be_asked(gan: GAN) -> None:
+    for network in gan:
+        assert not any(layer.training for layer in network.modules())
+        assert not any(weights.requires_grad for weights in network.parameters())
+        assert all(weights.dtype == torch.float32 for weights in network.parameters())
+    assert mnist_gan().generator is not gan.generator, "who changes one must not change another's"
+
+
+def test_its_file_is_small_and_the_one_that_was_measured(gan: GAN) -> None:
+    measured = json.loads(MEASURED.read_text())
+    assert GAN_WEIGHTS.stat().st_size == measured["bytes"] <= 600_000
+    assert {name: parameter_count(net) for name, net in gan._asdict().items()} == measured["parameters"]
+
+
+def test_it_makes_all_ten_digits_and_a_classifier_of_real_ones_is_sure_of_them(gan: GAN) -> None:
+    random = seed_everything(0)
+    judge = SmallCNN()
+    fit(judge, data.mnist("train", source="default"), epochs=3, generator=random)
+    samples = gan.generator(torch.randn(500, gan.generator.latent, generator=random))
+    confidence, named = predict(judge, samples).softmax(dim=1).max(dim=1)
+    assert (confidence > 0.9).float().mean() > 0.5
+    counts = named.bincount(minlength=10)
+    assert counts.min() > 10
+    assert counts.max() < 150
+
+
+def test_the_inverter_leads_back(gan: GAN, digits: data.ImageSet) -> None:
+    images = digits.images[:200]
+    error = (gan.generator(gan.inverter(images)) - images).square().mean()
+    assert error < 0.6 * images.var(dim=0).mean(), "no better than the mean of all images"
+    latents = torch.randn(200, gan.generator.latent, generator=torch.Generator().manual_seed(0))
+    back = gan.inverter(gan.generator(latents))
+    assert (back - latents).square().mean() < 0.7 * latents.square().mean()

@@ -8,14 +8,17 @@ from types import ModuleType
 
 __version__ = "0.1.0"
 __all__ = [
+    "attacks",
     "claims",
     "data",
+    "defenses",
     "distillation",
     "grading",
     "kernels",
     "machine",
     "models",
     "plotting",
+    "threat_models",
     "training",
 ]
 

@@ -3,6 +3,8 @@
 import itertools
 import math
 from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -14,6 +16,8 @@ STATISTICS = {  # mean and standard deviation of each channel over the training 
     "cifar10": ((0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616)),
     "imagenet": ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
 }
+
+GAN_WEIGHTS = Path(__file__).parent / "weights/mnist_gan.pt"  # written by benchmarks/train_gan.py
 
 
 class Normalize(nn.Module):
@@ -114,6 +118,92 @@ def imagenet_classifier(name: str = "efficientnet_lite0") -> ImageNetClassifier:
     return ImageNetClassifier(network, normalize, imagenet_classes()).eval()
 
 
+class Generator(nn.Module):
+    """z ↦ G(z): latents `[N, latent]`, standard normal, become digits `[N, 1, 28, 28]` in [0, 1].
+
+    One linear layer and three transposed convolutions, 4×4 → 7×7 → 14×14 → 28×28; 136,953 parameters.
+    Source: Radford, Metz and Chintala, 2016. Derived in: lectures/20_adversarial/black_box.
+    """
+
+    def __init__(self, latent: int = 64) -> None:
+        if latent < 1:
+            raise ValueError(f"latent is how many numbers make an image, at least 1; got {latent}")
+        super().__init__()
+        self.latent = latent
+        self.layers = nn.Sequential(
+            nn.Linear(latent, 80 * 4 * 4),
+            nn.Unflatten(1, (80, 4, 4)),
+            nn.BatchNorm2d(80),
+            nn.ReLU(),
+            nn.ConvTranspose2d(80, 48, 3, stride=2, padding=1),
+            nn.BatchNorm2d(48),
+            nn.ReLU(),
+            nn.ConvTranspose2d(48, 24, 4, stride=2, padding=1),
+            nn.BatchNorm2d(24),
+            nn.ReLU(),
+            nn.ConvTranspose2d(24, 1, 4, stride=2, padding=1),
+            nn.Sigmoid(),
+        )
+
+    def forward(self, latents: Tensor) -> Tensor:
+        images: Tensor = self.layers(latents)
+        return images
+
+
+class Inverter(nn.Module):
+    """x ↦ I(x): digits `[N, 1, 28, 28]` become latents `[N, latent]` whose image G(I(x)) is near x.
+
+    The generator's convolutions the other way round; 135,512 parameters.
+    Source: Zhao, Dua and Singh, 2018. Derived in: lectures/20_adversarial/black_box.
+    """
+
+    def __init__(self, latent: int = 64) -> None:
+        super().__init__()
+        self.layers = _halving_convolutions(outputs=latent)
+
+    def forward(self, images: Tensor) -> Tensor:
+        latents: Tensor = self.layers(images)
+        return latents
+
+
+class Critic(nn.Module):
+    """x ↦ one number `[N]`, large for real digits: the opponent that a generator is trained against.
+
+    No normalisation between images, which the gradient penalty does not allow.
+    Source: Gulrajani et al., 2017. Derived in: lectures/20_adversarial/black_box.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layers = _halving_convolutions(outputs=1)
+
+    def forward(self, images: Tensor) -> Tensor:
+        scores: Tensor = self.layers(images)
+        return scores.squeeze(1)
+
+
+class GAN(NamedTuple):
+    """A generator of images and the inverter that leads an image back to its latents."""
+
+    generator: nn.Module
+    inverter: nn.Module
+
+
+def mnist_gan() -> GAN:
+    """A generator of MNIST's digits and its inverter, in evaluation mode, with weights that come with the book.
+
+    A Wasserstein GAN with gradient penalty, trained on MNIST's 60,000 images by `benchmarks/train_gan.py`; how good it
+    is stands in `benchmarks/results/gan.json`.
+    Source: Gulrajani et al., 2017; Zhao, Dua and Singh, 2018. Derived in: lectures/20_adversarial/black_box.
+    """
+    gan = GAN(Generator(), Inverter())
+    state = torch.load(GAN_WEIGHTS, map_location="cpu", weights_only=True)
+    for name, network in gan._asdict().items():
+        network.load_state_dict(state[name])  # float16 in the file, float32 here
+        network.eval().requires_grad_(False)
+    return gan
+
+
 def parameter_count(model: nn.Module) -> int:
     """How many numbers are trained."""
     return sum(p.numel() for p in model.parameters())
@@ -139,6 +229,20 @@ def multiply_adds(model: nn.Module, image: Tensor) -> int:
         for hook in hooks:
             hook.remove()
     return total
+
+
+def _halving_convolutions(*, outputs: int) -> nn.Sequential:
+    """28×28 → 14×14 → 7×7 → 4×4 → `outputs` numbers."""
+    return nn.Sequential(
+        nn.Conv2d(1, 24, 4, stride=2, padding=1),
+        nn.LeakyReLU(0.2),
+        nn.Conv2d(24, 48, 4, stride=2, padding=1),
+        nn.LeakyReLU(0.2),
+        nn.Conv2d(48, 80, 3, stride=2, padding=1),
+        nn.LeakyReLU(0.2),
+        nn.Flatten(),
+        nn.Linear(80 * 4 * 4, outputs),
+    )
 
 
 def _efficientnet_lite0() -> nn.Module:

@@ -4,6 +4,7 @@ Each public function takes its Triton kernel on CUDA tensors and plain PyTorch e
 the book. Every kernel has a page in `lectures/09_kernels/`.
 """
 
+from tml_helpers.kernels.ball_step import ball_step
 from tml_helpers.kernels.distillation_loss import distillation_loss
 
-__all__ = ["distillation_loss"]
+__all__ = ["ball_step", "distillation_loss"]

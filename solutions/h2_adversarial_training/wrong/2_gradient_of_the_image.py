@@ -1,0 +1,30 @@
+"""Task 2: the gradient is always taken at the original image, so the walk is one long step.
+
+loses: 2b_walk 2c_strength
+says: take the gradient at the current point
+"""
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from h2_adversarial_training import project
+
+
+def pgd(
+    model: nn.Module,
+    images: Tensor,
+    labels: Tensor,
+    epsilon: float,
+    *,
+    steps: int,
+    step_size: float,
+    generator: torch.Generator,
+) -> Tensor:
+    noise = torch.empty_like(images).uniform_(-epsilon, epsilon, generator=generator)
+    current = project(images + noise, images, epsilon)
+    for _ in range(steps):
+        leaf = images.clone().requires_grad_()
+        (slope,) = torch.autograd.grad(F.cross_entropy(model(leaf), labels), leaf)
+        current = project(current + step_size * slope.sign(), images, epsilon)
+    return current

@@ -1,0 +1,26 @@
+"""Task 3: the network is taught what it says of the adversarial images, not the labels.
+
+loses: 3_madry
+says: the network is to be trained on adversarial images
+"""
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from tml_helpers import attacks
+
+
+def madry_loss(
+    model: nn.Module,
+    images: Tensor,
+    labels: Tensor,
+    *,
+    epsilon: float,
+    steps: int,
+    generator: torch.Generator,
+) -> Tensor:
+    settings = {"epsilon": epsilon, "steps": steps, "generator": generator}
+    worst = attacks.pgd(model, images, labels, **settings)
+    answers = model(worst)
+    return F.cross_entropy(answers, answers.argmax(dim=1))

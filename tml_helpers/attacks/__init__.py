@@ -1,0 +1,63 @@
+"""Attacks on classifiers: inputs that a person reads as before and a model does not.
+
+Every attack is called `attack(model, images, labels, *, epsilon=…, targets=None, generator=None, …)` and returns
+adversarial images of the same shape, in [0, 1]. The model maps images to logits and comes back as it went in.
+"""
+
+from tml_helpers.attacks._common import GradientMaskingWarning, cross_entropy, margin
+from tml_helpers.attacks.black_box import BlackBox, QueryLimitReached
+from tml_helpers.attacks.boundary import boundary
+from tml_helpers.attacks.evaluate import Evaluation, evaluate, robustness_curve, runner_up_pgd, standard_attacks
+from tml_helpers.attacks.expectation_over_transformation import expectation_over_transformation
+from tml_helpers.attacks.fgsm import fgsm
+from tml_helpers.attacks.goals import Goals, goals
+from tml_helpers.attacks.latent_search import NaturalAdversaries, latent_search, natural_adversaries
+from tml_helpers.attacks.patch import adversarial_patch, patch, place_patch
+from tml_helpers.attacks.pgd import pgd
+from tml_helpers.attacks.sanity import Check, obfuscated_gradients
+from tml_helpers.attacks.sparse_l0 import sparse_l0
+from tml_helpers.attacks.spatial import spatial
+from tml_helpers.attacks.square import square
+from tml_helpers.attacks.substitute import substitute, train_substitute
+from tml_helpers.attacks.universal import universal, universal_perturbation
+from tml_helpers.attacks.wasserstein import project_wasserstein, wasserstein
+from tml_helpers.attacks.zoo import estimate_gradient, estimate_hessian, zoo
+
+__all__ = [
+    "BlackBox",
+    "Check",
+    "Evaluation",
+    "Goals",
+    "GradientMaskingWarning",
+    "NaturalAdversaries",
+    "QueryLimitReached",
+    "adversarial_patch",
+    "boundary",
+    "cross_entropy",
+    "estimate_gradient",
+    "estimate_hessian",
+    "evaluate",
+    "expectation_over_transformation",
+    "fgsm",
+    "goals",
+    "latent_search",
+    "margin",
+    "natural_adversaries",
+    "obfuscated_gradients",
+    "patch",
+    "pgd",
+    "place_patch",
+    "project_wasserstein",
+    "robustness_curve",
+    "runner_up_pgd",
+    "sparse_l0",
+    "spatial",
+    "square",
+    "standard_attacks",
+    "substitute",
+    "train_substitute",
+    "universal",
+    "universal_perturbation",
+    "wasserstein",
+    "zoo",
+]

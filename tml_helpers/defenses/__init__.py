@@ -1,0 +1,27 @@
+"""Defences of classifiers against adversarial examples, each with what is known to break it."""
+
+from tml_helpers.defenses.adversarial_training import adversarial_training
+from tml_helpers.defenses.defense_gan import DefenseGAN
+from tml_helpers.defenses.defensive_distillation import defensive_distillation
+from tml_helpers.defenses.feature_squeezing import FeatureSqueezing, median_filter, reduce_bit_depth
+from tml_helpers.defenses.friendly import friendly_pgd, tau_schedule
+from tml_helpers.defenses.null_label import null_label_training, null_probability
+from tml_helpers.defenses.randomized_smoothing import RandomizedSmoothing, clopper_pearson_bound, noisy_cross_entropy
+from tml_helpers.defenses.trades import trades_loss
+
+__all__ = [
+    "DefenseGAN",
+    "FeatureSqueezing",
+    "RandomizedSmoothing",
+    "adversarial_training",
+    "clopper_pearson_bound",
+    "defensive_distillation",
+    "friendly_pgd",
+    "median_filter",
+    "noisy_cross_entropy",
+    "null_label_training",
+    "null_probability",
+    "reduce_bit_depth",
+    "tau_schedule",
+    "trades_loss",
+]

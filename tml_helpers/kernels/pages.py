@@ -1,0 +1,50 @@
+"""What the kernels' pages share: a function's text, the memory traffic of plain PyTorch, a committed result."""
+
+import inspect
+import json
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
+
+
+def listing(function: Callable[..., Any] | type, first: str = "", last: str | None = None) -> None:
+    """Print a function, kernel or class as the library has it, from one line to before another."""
+    lines = inspect.getsource(getattr(function, "fn", function)).splitlines()
+    start = next(n for n, line in enumerate(lines) if first in line and not line.startswith("@"))
+    end = next((n for n in range(start, len(lines)) if last and last in lines[n]), None)
+    print(inspect.cleandoc("\n" + "\n".join(lines[start:end])))
+
+
+def result(name: str) -> dict[str, Any] | None:
+    """A committed result of `benchmarks/`, as a page sees it from its folder; None without the repository."""
+    file = Path("../../benchmarks/results") / f"{name}.json"
+    return json.loads(file.read_text(encoding="utf-8")) if file.exists() else None
+
+
+class Traffic(TorchDispatchMode):
+    """Notes, for each operation of PyTorch, how many numbers it reads and writes: `operations`, pairs (name, numbers).
+
+    Derived in: lectures/09_kernels/distillation_loss
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.operations: list[tuple[str, int]] = []
+
+    def __torch_dispatch__(self, operation, types, args=(), kwargs=None):  # type: ignore[no-untyped-def]
+        result = operation(*args, **(kwargs or {}))
+        name = operation.overloadpacket.__name__
+        read = [] if "nll" in name else args  # which looks up one number a row
+        written = result if isinstance(result, tuple) else (result,)
+        if not operation.is_view:
+            self.operations.append((name, _numbers(read) + _numbers(written)))
+        return result
+
+
+def _numbers(values: Iterable[object]) -> int:
+    """How many numbers of these tensors lie in memory: an expanded scalar is one, a tensor that is named twice too."""
+    tensors = {id(x): x for x in values if isinstance(x, Tensor)}.values()
+    return sum(x.numel() if 0 not in x.stride() else 1 for x in tensors)
