@@ -33,6 +33,9 @@ setup: .venv/ready
 	  { echo "Installing failed: is a package index reachable, and 2 GB of disk free? Then run make again."; exit 1; }
 	@python -m pip install --quiet -c constraints.txt --no-build-isolation -e '.[all]' || \
 	  { echo "Installing failed: is a package index reachable, and 2 GB of disk free? Then run make again."; exit 1; }
+	@# peers that the tests compare with, alone: one pins an old requests, the other asks for a plotting server
+	@python -m pip install --quiet -c constraints.txt --no-deps torchattacks adv-lib || \
+	  { echo "Installing failed: is a package index reachable? Then run make again."; exit 1; }
 	@touch $@
 
 book: setup
@@ -51,7 +54,7 @@ test: setup
 	$(ONE_THREAD) $(NBVAL) -n $(JOBS) --dist loadscope lectures
 
 test-gpu: setup
-	pytest --noconftest -m gpu tests/test_kernels_gpu.py
+	pytest --noconftest -m gpu tests/test_kernels_gpu*.py
 	$(NBVAL) lectures/09_kernels
 
 lab: setup
@@ -68,6 +71,7 @@ grade: setup
 
 bench: setup
 	python benchmarks/distillation.py
+	python benchmarks/attacks.py
 	python benchmarks/grading.py
 	@python -c 'import torch, sys; sys.exit(not torch.cuda.is_available())' && python benchmarks/gpu.py || \
 	  echo "No GPU here: benchmarks/gpu.py was left out."

@@ -1,6 +1,7 @@
 """kernels.ball_step without a GPU: against NumPy in float64, its laws, its edges; the kernels in the interpreter."""
 
 import math
+import re
 import subprocess
 import sys
 from types import SimpleNamespace
@@ -177,6 +178,13 @@ def test_a_zero_gradient_only_projects(dtype, norm):
         assert torch.isfinite(moved).all()
 
 
+def test_a_gradient_shorter_than_1e_12_makes_a_shorter_step():
+    gradient = torch.tensor([[3e-13, 4e-13]])  # 5e-13 long
+    middle = torch.full((1, 2), 0.5)
+    moved = ball_step(middle, middle, gradient, step_size=0.1, epsilon=1, norm="l2")
+    torch.testing.assert_close(moved, torch.tensor([[0.53, 0.54]]))
+
+
 @pytest.mark.parametrize("position", range(3))
 def test_what_is_not_a_number_stays_visible_in_its_image_alone(position):
     """torch.sign makes 0 of it, so that an attack on a broken gradient would seem to fail."""
@@ -276,10 +284,12 @@ def test_the_kernels_in_tritons_interpreter():
     ],
 )
 def test_the_kernels_compile_for_a_gpu_that_need_not_be_there(kernel, values, warps, dtype):
-    """The interpreter takes what the compiler refuses."""
+    """The interpreter takes what the compiler refuses. And its minimum keeps what is not a number; a GPU's does not."""
     types = dict.fromkeys(("current", "images", "gradient", "moved"), f"*{dtype}") | {"sums": "*fp32"}
     types |= dict.fromkeys(("total", "size", "chunks"), "i32") | dict.fromkeys(("step_size", "epsilon"), "fp32")
-    assert compiled(kernel, types, values, warps)["cubin"]
+    code = compiled(kernel, types, values, warps)
+    assert code["cubin"]
+    assert not re.search(r"\b(min|max)\.f32", code["ptx"])
 
 
 @needs_triton

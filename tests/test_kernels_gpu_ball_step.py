@@ -104,6 +104,13 @@ def test_a_zero_gradient_leaves_the_image_where_it_is_and_its_neighbours_move(si
 
 
 @pytest.mark.parametrize("size", [40, HELD + 40])
+def test_a_gradient_shorter_than_1e_12_makes_a_shorter_step(size):
+    current, images, gradient = batch((1, size))
+    moved = check(current, images, gradient * (2e-13 / gradient.norm()), 0.5, 100.0, "l2")
+    assert not torch.equal(moved, current)
+
+
+@pytest.mark.parametrize("size", [40, HELD + 40])
 def test_what_is_not_a_number_stays_visible_in_its_image_alone(size):
     for position in range(3):
         tensors = batch((3, size))

@@ -23,23 +23,20 @@
 # slowly, and Triton must know that before the kernel's file is read. That is why the first lines decide.
 
 # %%
-import inspect
-import json
 import os
 from importlib import import_module
-from pathlib import Path
 
 import matplotlib.pyplot as plt
 import numpy as np
 import torch
 from torch.nn import functional as F
-from torch.utils._python_dispatch import TorchDispatchMode
 
 from tml_helpers.claims import claim, seed
 from tml_helpers.plotting import COLOURS, use_style
 
 if not torch.cuda.is_available():
     os.environ["TRITON_INTERPRET"] = "1"
+pages = import_module("tml_helpers.kernels.pages")  # what these pages share
 kernel = import_module("tml_helpers.kernels.distillation_loss")  # the file
 distillation_loss = kernel.distillation_loss  # its public function
 use_style()
@@ -56,47 +53,19 @@ use_style()
 #
 # with means over the batch {cite}`hinton2015distilling`. This is how one writes it:
 
-
 # %%
-def listing(function, first="def ", last=None):
-    """Print a function as the library has it, from one line to before another."""
-    lines = inspect.getsource(getattr(function, "fn", function)).splitlines()
-    start = next(n for n, line in enumerate(lines) if first in line)
-    end = next((n for n in range(start, len(lines)) if last and last in lines[n]), None)
-    print(inspect.cleandoc("\n" + "\n".join(lines[start:end])))
-
-
-listing(kernel.reference)
+pages.listing(kernel.reference)
 
 # %% [markdown]
 # Every call in it reads whole tensors from memory and writes a whole tensor back, and so does the backward pass that
 # autograd derives from it. How many? PyTorch can tell: a dispatch mode sees every operation, with its inputs and its
 # outputs. We count in units of one tensor of $N \times K$ logits.
 
-
 # %%
-def distinct(x):
-    """How many numbers lie in memory: an expanded scalar is one."""
-    return x.numel() if 0 not in x.stride() else 1
+pages.listing(pages.Traffic, first="def __init__")
 
-
-class Traffic(TorchDispatchMode):
-    """Notes, for each operation, how many numbers it reads and writes."""
-
-    def __init__(self):
-        super().__init__()
-        self.operations = []
-
-    def __torch_dispatch__(self, operation, types, args=(), kwargs=None):
-        result = operation(*args, **(kwargs or {}))
-        name = operation.overloadpacket.__name__
-        read = {id(x): x for x in args if isinstance(x, torch.Tensor)}.values()
-        read = [] if "nll" in name else read  # which looks up one number a row
-        written = result if isinstance(result, tuple) else (result,)
-        if not operation.is_view:
-            self.operations.append((name, sum(map(distinct, [*read, *written]))))
-        return result
-
+# %% [markdown]
+# `_numbers` adds up the sizes of the tensors among its arguments.
 
 # %%
 N, K = 64, 1000
@@ -104,9 +73,9 @@ generator = torch.Generator().manual_seed(seed())
 z_s, z_t = 3 * torch.randn(2, N, K, generator=generator)  # (N, K) each
 y = torch.randint(K, (N,), generator=generator)
 z_s.requires_grad_()
-with Traffic() as forward:
+with pages.Traffic() as forward:
     loss = kernel.reference(z_s, z_t, y, temperature=4.0, alpha=0.9)
-with Traffic() as backward:
+with pages.Traffic() as backward:
     loss.backward()
 operations = [*forward.operations, ("", 0), *backward.operations]
 moved = {
@@ -191,9 +160,9 @@ claim("By hand and by autograd: equal", torch.allclose(by_hand, z_s.grad, atol=1
 # $\exp(\max z - \ell)$, so $\ell$ comes from two maxima instead of another round of exponentials.
 
 # %%
-listing(kernel._softmax)
+pages.listing(kernel._softmax)
 print()
-listing(kernel.closed_form)
+pages.listing(kernel.closed_form)
 
 # %% [markdown]
 # ## A softmax in one pass
@@ -236,7 +205,7 @@ for piece in (1, 7, 300, K):
 # variable is a whole block of numbers, spread over the program's threads.
 
 # %%
-listing(kernel._row, first="row = ", last="# Each lane")
+pages.listing(kernel._row, first="row = ", last="# Each lane")
 
 # %% [markdown]
 # - `program_id(0)` is this program's row. It becomes a 64-bit number before it is multiplied by a stride, for a batch
@@ -247,7 +216,7 @@ listing(kernel._row, first="row = ", last="# Each lane")
 #   bytes of bfloat16, the most that a thread loads at once.
 
 # %%
-listing(kernel._row, first="# Each lane", last="# The lanes' sums")
+pages.listing(kernel._row, first="# Each lane", last="# The lanes' sums")
 
 # %% [markdown]
 # This is the online softmax, three times at once. `s_high` and `t_high` are the lanes' maxima so far, `p_sum`, `q_sum`
@@ -265,7 +234,7 @@ listing(kernel._row, first="# Each lane", last="# The lanes' sums")
 #   costs nothing.
 
 # %%
-listing(kernel._row, first="# The lanes' sums", last="if GRADIENT")
+pages.listing(kernel._row, first="# The lanes' sums", last="if GRADIENT")
 
 # %% [markdown]
 # The lanes are merged: `tl.max(…, 0)` and `tl.sum(…, 0)` run over all of them, and here, once a row, threads wait for
@@ -274,7 +243,7 @@ listing(kernel._row, first="# The lanes' sums", last="if GRADIENT")
 # into NaN.
 
 # %%
-listing(kernel._row, first="if GRADIENT")
+pages.listing(kernel._row, first="if GRADIENT")
 
 # %% [markdown]
 # The second reading. The row was read a moment ago: for $K$ = 32,000 in bfloat16 both rows are 128 kB, and the
@@ -285,7 +254,7 @@ listing(kernel._row, first="if GRADIENT")
 # What remains is to launch it: a program for each row, and a sum over the rows' losses.
 
 # %%
-listing(kernel.fused)
+pages.listing(kernel.fused)
 
 # %% [markdown]
 # Autograd meets the kernel in a function whose forward pass makes the gradient and whose backward pass hands it on,
@@ -293,7 +262,7 @@ listing(kernel.fused)
 # would make the host wait for the device, so a tiny kernel looks there, and returns at once if the factor is 1.
 
 # %%
-listing(kernel._DistillationLoss, first="def forward")
+pages.listing(kernel._DistillationLoss, first="def forward")
 
 # %% [markdown]
 # ## The check
@@ -355,15 +324,8 @@ claim("Each row's gradient sums to 0", bool((gradient.sum(dim=1).abs() < 1e-6).a
 # forward and backward, in float32; `python benchmarks/distillation.py` makes the table again, with the machine that it
 # was taken on.
 
-
 # %%
-def result(name):
-    """A committed result of benchmarks/, or None without the repository."""
-    file = Path("../../benchmarks/results") / f"{name}.json"
-    return json.loads(file.read_text()) if file.exists() else None
-
-
-cpu = result("distillation")
+cpu = pages.result("distillation")
 for line in cpu["table"] if cpu else []:
     print(
         f"[{line['rows']}, {line['classes']}]: median ms; ours is so many times as fast"
@@ -393,7 +355,7 @@ plt.show()
 # bytes ($3NKb$) per second, as a share of what a copy reached on the same machine.
 
 # %%
-gpu = result("gpu")
+gpu = pages.result("gpu")
 if gpu is None:
     print("The GPU figures have not been measured: no machine with a GPU was at hand.")
     print("One command measures them, and this cell then shows them:")

@@ -135,10 +135,11 @@ def test_right_answers_of_another_shape_get_every_point(graded: Graded) -> None:
 
 
 def test_blank_notebook_gets_nothing_and_hears_so(graded: Graded) -> None:
-    blank, questions = graded.grades["blank"], graded.homework.autograded
+    blank, homework = graded.grades["blank"], graded.homework
     assert (blank.score, blank.status) == (0, "ok")
-    assert blank.reason.count("has no answer yet") == len(questions)
-    assert set(questions) <= set(errors(graded.course, "blank", graded.homework.name))
+    cells = sum(map(is_answer, read(homework.released).cells)) + len(homework.by_hand)
+    assert blank.reason.count("has no answer yet") == cells
+    assert set(homework.autograded) <= set(errors(graded.course, "blank", homework.name))
 
 
 def test_report_has_a_row_for_each_student_and_question(graded: Graded) -> None:

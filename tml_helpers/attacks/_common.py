@@ -80,10 +80,11 @@ def project(delta: Tensor, epsilon: float, norm: str) -> Tensor:
 
 def random_start(images: Tensor, epsilon: float, norm: str, generator: torch.Generator | None) -> Tensor:
     """A point drawn uniformly from the ball around each image, cut to [0, 1]."""
+    empty = torch.empty_like(images, memory_format=torch.contiguous_format)  # drawn in the same order for all strides
     if norm == "linf":
-        noise = torch.empty_like(images).uniform_(-epsilon, epsilon, generator=generator)
+        noise = empty.uniform_(-epsilon, epsilon, generator=generator)
     else:
-        direction = torch.empty_like(images).normal_(generator=generator)
+        direction = empty.normal_(generator=generator)
         radius = torch.empty(len(images), device=images.device, dtype=images.dtype).uniform_(generator=generator)
         radius = epsilon * radius ** (1 / images[0].numel())  # uniform in the volume: most of it is near the surface
         noise = direction * per_image(radius / norms(direction, "l2"))
@@ -122,7 +123,7 @@ def check_images(model: nn.Module, images: Tensor) -> None:
         raise TypeError(f"images must be a float32 or float64 tensor, got {kind}: pass images.float()")
     if images.ndim != 4 or images.numel() == 0:
         raise ValueError(f"images must be a non-empty [N, C, H, W] tensor, got shape {list(images.shape)}")
-    lowest, highest = (float(bound) for bound in images.aminmax())
+    lowest, highest = (float(bound) for bound in images.detach().aminmax())
     if not (lowest >= 0 and highest <= 1):  # false for NaN as well
         raise ValueError(
             f"images must lie in [0, 1], got values from {lowest:g} to {highest:g}: is a division missing?"

@@ -42,7 +42,7 @@ def boundary(
     """
     check(model, images, labels, targets=targets)
     check_walk(model, images, queries, start, tries)
-    images = images.detach()
+    images = images.detach().contiguous()
     asked = Questions(model, images, labels, targets, queries)
     with attacked(model), torch.no_grad():
         index = torch.arange(len(images), device=images.device)
@@ -62,6 +62,8 @@ class Questions:
 
     def wrong(self, candidates: Tensor, index: Tensor) -> Tensor:
         """Ask about one candidate for each image of `index`; those that are misclassified become the nearest."""
+        if len(index) == 0:
+            return torch.zeros_like(index, dtype=torch.bool)
         self.left[index] -= 1
         logits = self.model(candidates)
         if candidates is self.images:

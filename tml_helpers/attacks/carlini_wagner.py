@@ -19,7 +19,7 @@ from tml_helpers.attacks._common import (
 
 INSIDE = 1 - 1e-6  # black and white lie at infinity for atanh: start this near to them
 CHECKS = 10  # how often in a run an image is asked whether its loss still falls,
-FALLING = 0.99  # that is, has come below this share of what it was
+FALLING = 0.98  # that is, has come below this share of what it was
 FADING, FADING_SQUARES, FLOOR = 0.9, 0.999, 1e-8  # Adam's β₁, β₂ and ε
 
 
@@ -47,7 +47,7 @@ def carlini_wagner(
     Nothing is drawn: `generator` is accepted as by every attack.
 
     Other than in the paper, a run starts from the best x' so far instead of x, and ends for each image by itself once
-    a tenth of the steps lowered its loss by less than 1 %: the batch shrinks.
+    a tenth of the steps lowered its loss by less than 2 %: the batch shrinks.
 
     Raises TypeError or ValueError for what the attack is not defined on. Warns where a gradient is zero.
     Source: Carlini and Wagner, 2017. Derived in: lectures/20_adversarial/iterative_attacks.
@@ -79,8 +79,7 @@ def carlini_wagner(
             )
             lower, upper = torch.where(found, lower, constants), torch.where(found, constants, upper)
             constants = torch.where(upper.isinf(), 10 * constants, (lower + upper) / 2)
-    best = check_finite(search.best)
-    return best if epsilon is None else images + project(best - images, epsilon, "l2")
+    return search.best if epsilon is None else images + project(search.best - images, epsilon, "l2")
 
 
 class Search:
@@ -118,7 +117,7 @@ class Search:
             gradient = input_gradient((constants[index] * short.clamp_min(0)).sum(), leaf)
             current, short = leaf.detach(), short.detach()
             if warn and step == 1:
-                warn_of_masking(gradient, short > 0)
+                warn_of_masking(gradient, short >= 0)
             delta = current - origin
             squared = delta.flatten(1).square().sum(dim=1)
             found[index] |= short < 0
@@ -131,7 +130,7 @@ class Search:
             w.addcdiv_(mean, size, value=-learning_rate / (1 - FADING**step))
 
             if step % math.ceil(steps / CHECKS) == 0:
-                loss = squared + constants[index] * short.clamp_min(0)
+                loss = check_finite(squared + constants[index] * short.clamp_min(0))
                 falling = (loss <= FALLING * former).nonzero().squeeze(1)
                 index, origin, w, mean, square, former = (
                     tensor[falling] for tensor in (index, origin, w, mean, square, loss)

@@ -208,7 +208,9 @@ def robustness_curve(
         raise ValueError(f"epsilons must grow, and there must be at least one; got {list(epsilons)}")
     for epsilon in epsilons:
         check_epsilon(epsilon, norm, images)
-    standing, curve, notes = reads(model, images, labels), [], []
+    standing = reads(model, images, labels)
+    curve: list[float] = []
+    notes: list[str] = []
     for epsilon in epsilons:
         if epsilon > 0 and standing.any():
             found = evaluate(

@@ -14,7 +14,7 @@ from tml_helpers.attacks._common import (
     fooled,
     warn_of_masking,
 )
-from tml_helpers.attacks.transforms import Transformation
+from tml_helpers.attacks.transforms import Transformation, transformed
 from tml_helpers.kernels import ball_step
 
 
@@ -63,19 +63,3 @@ def expectation_over_transformation(
                 warn_of_masking(gradient, ~fooled(logits, *repeated).view(samples, -1).all(dim=0))
             current = ball_step(current, images, gradient, step_size=step_size, epsilon=epsilon, norm=norm)
     return check_finite(current)
-
-
-def transformed(
-    images: Tensor, transformations: Sequence[Transformation], generator: torch.Generator | None = None
-) -> Tensor:
-    """The images after each of the transformations, in their order.
-
-    Raises ValueError where one of them changes the shape.
-    Derived in: lectures/20_adversarial/other_threat_models.
-    """
-    seen = images
-    for transform in transformations:
-        seen = transform(seen, generator)
-        if seen.shape != images.shape:
-            raise ValueError(f"a transformation must keep the shape {list(images.shape)}, got {list(seen.shape)}")
-    return seen

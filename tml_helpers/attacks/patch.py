@@ -52,14 +52,14 @@ def adversarial_patch(
         raise ValueError(f"steps must be 0 or more and batch_size 1 or more, got {steps} and {batch_size}")
     aim, sign = (labels, -1.0) if targets is None else (targets, 1.0)
     drawn = torch.empty(images.shape[1], size, size, device=images.device, dtype=images.dtype)
-    patch = drawn.uniform_(generator=generator).requires_grad_()
-    optimizer = torch.optim.Adam([patch], lr=step_size)
+    picture = drawn.uniform_(generator=generator).requires_grad_()
+    optimizer = torch.optim.Adam([picture], lr=step_size)
     with attacked(model):
         for step in range(steps):
             order = torch.randperm(len(images), generator=generator, device=images.device)[:batch_size]
             pasted = place_patch(
                 images[order],
-                patch,
+                picture,
                 location=location,
                 max_rotation=max_rotation,
                 scales=scales,
@@ -67,15 +67,15 @@ def adversarial_patch(
             )
             logits = model(pasted)
             loss = sign * cross_entropy(logits, aim[order]).mean()
-            (patch.grad,) = torch.autograd.grad(loss, patch)
+            picture.grad = check_finite(torch.autograd.grad(loss, picture)[0])
             if step == 0:
                 check_logits(logits.detach(), labels, targets)
                 unfooled = ~fooled(logits, labels[order], None if targets is None else targets[order])
-                warn_of_masking(patch.grad[None], unfooled.any()[None])
+                warn_of_masking(picture.grad[None], unfooled.any()[None])
             optimizer.step()
             with torch.no_grad():
-                patch.clamp_(0, 1)
-    return check_finite(patch.detach())
+                picture.clamp_(0, 1)
+    return picture.detach()
 
 
 def place_patch(
@@ -89,9 +89,10 @@ def place_patch(
 ) -> Tensor:
     """m ⊙ patch + (1 − m) ⊙ x: each image `[N, C, H, W]` with the patch `[C, size, size]` on it; m is where it lies.
 
-    The patch lies wholly inside, with its upper left corner at `location` (row, column) or, if that is None, at a
-    place drawn for each image; it is turned by up to `max_rotation` degrees either way and scaled by a factor
-    between the two `scales`. All other pixels stay exactly as they were. Differentiable in the patch.
+    The patch lies wholly inside, with its upper left corner (that of the upright box around it, if it is turned) at
+    `location` (row, column) or, if that is None, at a place drawn for each image; it is turned by up to
+    `max_rotation` degrees either way and scaled by a factor between the two `scales`. All other pixels stay exactly
+    as they were. Differentiable in the patch.
 
     Raises TypeError or ValueError for a patch that does not fit.
     Derived in: lectures/20_adversarial/other_threat_models.
@@ -100,6 +101,9 @@ def place_patch(
     size = patch.shape[-1]
     if patch.shape != (images.shape[1], size, size):
         raise ValueError(f"a patch for these images is [{images.shape[1]}, size, size], got {list(patch.shape)}")
+    lowest, highest = (float(bound) for bound in patch.detach().aminmax())
+    if not (lowest >= 0 and highest <= 1):
+        raise ValueError(f"a patch must lie in [0, 1], got values from {lowest:g} to {highest:g}")
     check_place(size, location, max_rotation, scales, images)
     height, width = images.shape[2:]
     angle = uniform(-max_rotation, max_rotation, images, generator).deg2rad()
@@ -171,6 +175,8 @@ def check_place(
     size: int, location: Place | None, max_rotation: float, scales: tuple[float, float], images: Tensor
 ) -> None:
     height, width = images.shape[2:]
+    if isinstance(size, bool) or not isinstance(size, int):
+        raise TypeError(f"size must be a whole number of pixels, got {size!r}")
     if not 0 <= max_rotation <= 180 or not 0 < scales[0] <= scales[1]:
         raise ValueError(
             f"max_rotation is 0 to 180 degrees and scales rise from above 0, got {max_rotation} and {scales}"

@@ -95,10 +95,11 @@ def ascend(
         for step in range(steps):
             leaf = current.detach().requires_grad_()
             logits = model(leaf)
+            if step == 0:
+                check_first(logits.detach())
             gradient = input_gradient(objective(logits, index).sum(), leaf)
             logits = logits.detach()
             if step == 0:
-                check_first(logits)
                 warn_of_masking(gradient, ~fallen(logits, index))
             if tau is not None:
                 down = fallen(logits, index)

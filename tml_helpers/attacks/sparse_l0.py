@@ -15,6 +15,7 @@ from tml_helpers.attacks._common import (
     per_image,
     warn_of_masking,
 )
+from tml_helpers.attacks.transforms import uniform
 
 
 def sparse_l0(
@@ -44,7 +45,7 @@ def sparse_l0(
     images = images.detach()
     aim, sign = (labels, 1.0) if targets is None else (targets, -1.0)
     step_size = sign * (images[0].numel() / 2 if step_size is None else step_size)
-    drawn = torch.empty_like(images).uniform_(generator=generator)
+    drawn = uniform(0, 1, images, generator, *images.shape[1:])
     current = images + project_l0(drawn - images, images, epsilon)
     best, best_score = images.clone(), torch.full_like(images[:, 0, 0, 0], -torch.inf)
     with attacked(model):

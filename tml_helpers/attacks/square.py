@@ -39,7 +39,7 @@ def square(
     check(model, images, labels, targets=targets, epsilon=epsilon, norm=norm)
     check_budget(queries, initial_share)
     start, propose = (stripes, propose_linf) if norm == "linf" else (tiles, propose_l2)
-    images = images.detach()
+    images = images.detach().contiguous()
     result = images.clone()
     index = torch.arange(len(images), device=images.device)  # of the images that have not fallen
     score = torch.zeros_like(images[:, 0, 0, 0])

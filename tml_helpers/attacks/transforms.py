@@ -5,7 +5,7 @@ keeps the shape and can be differentiated.
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
@@ -13,6 +13,22 @@ from torch.nn import functional as F
 
 Transformation = Callable[[Tensor, torch.Generator | None], Tensor]
 """`transform(images, generator)`: images of the same shape."""
+
+
+def transformed(
+    images: Tensor, transformations: Sequence[Transformation], generator: torch.Generator | None = None
+) -> Tensor:
+    """The images after each of the transformations, in their order.
+
+    Raises ValueError where one of them changes the shape.
+    Derived in: lectures/20_adversarial/other_threat_models.
+    """
+    seen = images
+    for transform in transformations:
+        seen = transform(seen, generator)
+        if seen.shape != images.shape:
+            raise ValueError(f"a transformation must keep the shape {list(images.shape)}, got {list(seen.shape)}")
+    return seen
 
 
 def rotate_and_shift(images: Tensor, degrees: Tensor, shifts: Tensor, scales: Tensor | None = None) -> Tensor:
@@ -109,7 +125,7 @@ def random_noise(*, deviation: float) -> Transformation:
         raise ValueError(f"deviation is 0 or more, got {deviation}")
 
     def noise(images: Tensor, generator: torch.Generator | None) -> Tensor:
-        drawn = torch.empty_like(images).normal_(generator=generator)
+        drawn = torch.empty(images.shape, device=images.device, dtype=images.dtype).normal_(generator=generator)
         return (images + deviation * drawn).clamp(0, 1)
 
     return noise

@@ -68,7 +68,10 @@ def zoo(
     """
     check(model, images, labels, targets=targets)
     check_choices(queries, constant, confidence, solver, coordinates, learning_rate, h)
-    result, nearest = images.detach().clone(), torch.full_like(images[:, 0, 0, 0], math.inf)
+    result, nearest = (
+        images.detach().clone(memory_format=torch.contiguous_format),
+        torch.full_like(images[:, 0, 0, 0], math.inf),
+    )
     with attacked(model), torch.no_grad():
         logits = model(result)
         check_logits(logits, labels, targets)

@@ -7,7 +7,7 @@ image by image. With d = x − x₀ and a = α/‖g‖, the length of the step's
 
 Fewest bytes: read x, x₀ and g, write the result: 4·n·b for n entries of b bytes. That is what moves in L∞, and in L2
 for images that a program can hold; a larger image is read twice, 7·n·b where the cache keeps nothing of the batch.
-Plain PyTorch, operation by operation, moves 14·n·b in L∞ and 19·n·b in L2. Derived in: lectures/09_kernels/ball_step
+Plain PyTorch, operation by operation, moves 17·n·b in L∞ and 19·n·b in L2. Derived in: lectures/09_kernels/ball_step
 """
 
 from __future__ import annotations

@@ -1,7 +1,11 @@
-"""What the kernels' pages share: a function's text, the memory traffic of plain PyTorch, a committed result."""
+"""What the kernels' pages share: a function's text, the memory traffic of plain PyTorch, a committed result.
+
+Derived in: lectures/09_kernels/distillation_loss
+"""
 
 import inspect
 import json
+import re
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
@@ -15,7 +19,8 @@ def listing(function: Callable[..., Any] | type, first: str = "", last: str | No
     lines = inspect.getsource(getattr(function, "fn", function)).splitlines()
     start = next(n for n, line in enumerate(lines) if first in line and not line.startswith("@"))
     end = next((n for n in range(start, len(lines)) if last and last in lines[n]), None)
-    print(inspect.cleandoc("\n" + "\n".join(lines[start:end])))
+    text = inspect.cleandoc("\n" + "\n".join(lines[start:end]))
+    print(re.sub(r"  # (type: ignore|fmt: skip)\S*", "", text))
 
 
 def result(name: str) -> dict[str, Any] | None:
@@ -25,10 +30,7 @@ def result(name: str) -> dict[str, Any] | None:
 
 
 class Traffic(TorchDispatchMode):
-    """Notes, for each operation of PyTorch, how many numbers it reads and writes: `operations`, pairs (name, numbers).
-
-    Derived in: lectures/09_kernels/distillation_loss
-    """
+    """Notes how many numbers each operation of PyTorch reads and writes: `operations`, pairs of name and count."""
 
     def __init__(self) -> None:
         super().__init__()

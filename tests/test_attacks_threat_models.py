@@ -1,0 +1,468 @@
+"""Attacks whose "small" is no Lᵖ norm: each keeps to what its threat model allows, and succeeds within it."""
+
+import copy
+import itertools
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+import scipy.ndimage
+import torch
+from bad_input import refuses
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import Tensor, nn
+
+from tml_helpers import attacks
+from tml_helpers.attacks._common import margin, norms
+from tml_helpers.attacks.sparse_l0 import project_l0
+from tml_helpers.attacks.transforms import (
+    infrared_spots,
+    random_blur,
+    random_light,
+    random_noise,
+    random_pose,
+    rotate_and_shift,
+    transformed,
+)
+from tml_helpers.data import ImageSet, mnist
+from tml_helpers.models import SmallCNN
+from tml_helpers.training import fit, predict, seed_everything
+
+POSE = [random_pose(max_rotation=30, max_shift=3, scales=(0.8, 1.2))]
+ATTACKS: dict[str, Callable[..., Tensor]] = {
+    "wasserstein": lambda *a, **k: attacks.wasserstein(*a, epsilon=0.3, steps=4, **k),
+    "sparse_l0": lambda *a, **k: attacks.sparse_l0(*a, epsilon=10, steps=5, **k),
+    "patch": lambda *a, **k: attacks.patch(*a, size=8, steps=20, **k),
+    "spatial": lambda *a, **k: attacks.spatial(*a, max_rotation=30, max_translation=2, samples=5, **k),
+    "universal": lambda *a, **k: attacks.universal(*a, epsilon=0.2, epochs=2, **k),
+    "expectation_over_transformation": lambda *a, **k: attacks.expectation_over_transformation(
+        *a, transformations=POSE, epsilon=0.2, samples=2, steps=4, **k
+    ),
+}
+each_attack = pytest.mark.parametrize("attack", ATTACKS.values(), ids=list(ATTACKS))
+
+
+@pytest.fixture(scope="module")
+def train() -> ImageSet:
+    return mnist("train", source="default")
+
+
+@pytest.fixture(scope="module")
+def test() -> ImageSet:
+    return mnist("test", source="default").select(slice(None, None, 25))  # four of each digit
+
+
+@pytest.fixture(scope="module")
+def model(train: ImageSet) -> nn.Module:
+    generator = seed_everything(0)
+    network = SmallCNN()
+    fit(network, train, epochs=4, learning_rate=2e-3, batch_size=64, generator=generator, progress=False)
+    return network.eval()
+
+
+def generator(seed: int = 0) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+def share_right(model: nn.Module, images: Tensor, labels: Tensor) -> float:
+    return (predict(model, images).argmax(dim=1) == labels).float().mean().item()
+
+
+# --- what all of them promise ---
+
+
+@each_attack
+def test_an_attack_keeps_shape_and_range_and_leaves_model_and_images_as_they_were(attack, model, test):
+    network = copy.deepcopy(model).train()
+    network.layers[1].eval()
+    for weight in network.parameters():
+        weight.grad = torch.ones_like(weight)
+    modes, images = [m.training for m in network.modules()], test.images[:6].clone()
+    found = attack(network, images, test.labels[:6], generator=generator())
+    assert found.shape == images.shape
+    assert found.dtype == images.dtype
+    assert not found.requires_grad
+    assert 0 <= found.min() <= found.max() <= 1
+    assert torch.equal(images, test.images[:6])
+    assert [m.training for m in network.modules()] == modes
+    assert all(torch.equal(w.grad, torch.ones_like(w)) and w.requires_grad for w in network.parameters())
+
+
+@each_attack
+def test_the_same_seed_gives_the_same_images(attack, model, test):
+    one, two = (attack(model, test.images[:5], test.labels[:5], generator=generator(3)) for _ in range(2))
+    assert torch.equal(one, two)
+
+
+@each_attack
+def test_strided_images_and_a_batch_of_one_are_attacked_alike(attack, model, test):
+    images = test.images[:3].transpose(2, 3)  # not contiguous
+    expected = attack(model, images.contiguous(), test.labels[:3], generator=generator())
+    torch.testing.assert_close(attack(model, images, test.labels[:3], generator=generator()), expected)
+    assert attack(model, test.images[:1], test.labels[:1], generator=generator()).shape == (1, 1, 28, 28)
+
+
+@each_attack
+def test_an_attack_on_a_constant_model_ends_without_an_error(attack, test):
+    class Constant(nn.Module):
+        def forward(self, images: Tensor) -> Tensor:
+            return 0 * images.flatten(1)[:, :10]
+
+    zeros = torch.zeros_like(test.images[:2])
+    if attack is ATTACKS["spatial"]:  # asks for no gradient
+        found = attack(Constant(), zeros, torch.tensor([0, 0]))
+    else:
+        with pytest.warns(attacks.GradientMaskingWarning, match="gradient is zero"):
+            found = attack(Constant(), zeros, torch.tensor([0, 0]))
+    assert torch.isfinite(found).all()
+
+
+@each_attack
+def test_targets_are_approached(attack, model, test):
+    images, labels = test.images[:20], test.labels[:20]
+    targets = (labels + 1) % 10
+
+    def mean_margin(found: Tensor) -> float:
+        return margin(predict(model, found), targets).mean().item()  # positive: not the target
+
+    assert mean_margin(attack(model, images, labels, targets=targets, generator=generator())) < mean_margin(images)
+
+
+@each_attack
+def test_bad_input_is_refused_in_one_sentence(attack, model, test):
+    images, labels = test.images[:2], test.labels[:2]
+    with refuses(TypeError, "float32", "uint8"):
+        attack(model, (255 * images).byte(), labels)
+    with refuses(ValueError, "[0, 1]", "division"):
+        attack(model, 255 * images, labels)
+    with refuses(ValueError, "[0, 1]"):
+        attack(model, images * torch.nan, labels)
+    with refuses(ValueError, "non-empty"):
+        attack(model, images[:0], labels[:0])
+    with refuses(TypeError, "int64"):
+        attack(model, images, labels.float())
+    with refuses(ValueError, "labels", "0…9", "12"):
+        attack(model, images, labels + 12 - labels)
+    with refuses(ValueError, "target must differ"):
+        attack(model, images, labels, targets=labels)
+
+
+def test_each_refuses_the_sizes_that_it_is_not_defined_on(model, test):
+    a, two = attacks, (model, test.images[:2], test.labels[:2])
+    with refuses(ValueError, "epsilon", "-0.1"):
+        a.wasserstein(*two, epsilon=-0.1)
+    with refuses(ValueError, "window", "odd", "4"):
+        a.wasserstein(*two, epsilon=0.1, window=4)
+    with refuses(ValueError, "regularization", "0"):
+        a.project_wasserstein(two[1], two[1], epsilon=0.1, regularization=0)
+    with refuses(ValueError, "points", "[2, 1, 28, 28]"):
+        a.project_wasserstein(two[1][:1], two[1], epsilon=0.1)
+    with refuses(TypeError, "whole number of pixels", "0.1"):
+        a.sparse_l0(*two, epsilon=0.1)
+    with refuses(ValueError, "784", "785"):
+        a.sparse_l0(*two, epsilon=785)
+    with refuses(ValueError, "must fit", "28×28"):
+        a.patch(*two, size=29)
+    with refuses(ValueError, "must fit", "turned"):
+        a.patch(*two, size=21, max_rotation=45)
+    with refuses(ValueError, "leaves the 28×28 images"):
+        a.patch(*two, size=8, location=(21, 0))
+    with refuses(ValueError, "[1, size, size]"):
+        a.place_patch(test.images[:2], torch.zeros(3, 8, 8))
+    with refuses(ValueError, "max_rotation", "181"):
+        a.spatial(*two, max_rotation=181, max_translation=0)
+    with refuses(ValueError, "samples"):
+        a.spatial(*two, max_rotation=10, max_translation=0, samples=0)
+    with refuses(ValueError, "linf", "16/255"):
+        a.universal(*two, epsilon=16)
+    with refuses(TypeError, "transformations"):
+        a.expectation_over_transformation(*two, transformations=[], epsilon=0.1)
+    with refuses(ValueError, "keep the shape"):
+        a.expectation_over_transformation(*two, transformations=[lambda x, g: x[..., 1:]], epsilon=0.1)
+
+
+# --- few pixels ---
+
+
+def nearest_by_brute_force(delta: Tensor, image: Tensor, pixels: int) -> float:
+    """The least distance to a perturbation that changes so many pixels and stays in the box: every choice is tried."""
+    boxed = (image + delta).clamp(0, 1) - image
+    height, width = delta.shape[1:]
+    distances = []
+    for chosen in itertools.combinations(range(height * width), pixels):
+        mask = torch.zeros(height * width).index_fill(0, torch.tensor(chosen, dtype=torch.int64), 1).view(height, width)
+        distances.append((delta - mask * boxed).norm().item())
+    return min(distances)
+
+
+@given(st.integers(0, 2**31), st.integers(0, 6))
+def test_the_l0_projection_is_the_nearest_of_all(seed, pixels):
+    draws = generator(seed)
+    images = torch.rand(3, 2, 2, 3, generator=draws)
+    delta = 2 * torch.randn(3, 2, 2, 3, generator=draws)
+    found = project_l0(delta, images, pixels)
+    assert (norms(found, "l0") <= pixels).all()
+    assert 0 <= (images + found).min() <= (images + found).max() <= 1
+    for one_delta, image, one_found in zip(delta, images, found, strict=True):
+        assert (one_delta - one_found).norm().item() == pytest.approx(
+            nearest_by_brute_force(one_delta, image, pixels), abs=1e-5
+        )
+
+
+def test_sparse_l0_changes_as_many_pixels_as_allowed_and_more_pixels_fool_more(model, test):
+    right = []
+    for pixels in (0, 5, 20):
+        found = attacks.sparse_l0(model, *test.tensors, epsilon=pixels, generator=generator())
+        assert (norms(found - test.images, "l0") <= pixels).all()
+        right.append(share_right(model, found, test.labels))
+    assert torch.equal(attacks.sparse_l0(model, *test.tensors, epsilon=0), test.images)
+    assert right[0] > 0.9 > right[1] > right[2]
+    assert right[2] < 0.3
+
+
+def test_sparse_l0_beats_pixels_at_random(model, test):
+    draws = generator()
+    noise = torch.randint(2, test.images.shape, generator=draws) - test.images
+    kept = torch.rand(len(test), 784, generator=draws).topk(20, dim=1).indices
+    mask = torch.zeros(len(test), 784).scatter(1, kept, 1.0).view(test.images.shape)
+    assert share_right(model, test.images + noise * mask, test.labels) > 0.7
+
+
+# --- turned and shifted ---
+
+
+@pytest.mark.parametrize("degrees", [-30.0, 0.0, 17.0, 90.0])
+def test_a_rotation_is_scipys(degrees):
+    images = torch.rand(2, 3, 9, 9, generator=generator(), dtype=torch.float64)
+    ours = rotate_and_shift(images, torch.full((2,), degrees).double(), torch.zeros(2, 2).double())
+    theirs = scipy.ndimage.rotate(images.numpy(), degrees, axes=(3, 2), reshape=False, order=1, mode="grid-constant")
+    np.testing.assert_allclose(ours, theirs, atol=1e-6)
+
+
+@pytest.mark.parametrize(("height", "width"), [(9, 9), (7, 12)])
+def test_any_pose_is_scipys_affine_transform(height, width):
+    images = torch.rand(2, 1, height, width, generator=generator(), dtype=torch.float64)
+    degrees, scales = torch.tensor([20.0, -50.0]).double(), torch.tensor([1.3, 0.7]).double()
+    shifts = torch.tensor([[1.5, -2.0], [0.0, 3.0]]).double()
+    ours = rotate_and_shift(images, degrees, shifts, scales)
+    centre = np.array([height - 1, width - 1]) / 2
+    for index in range(2):
+        cos, sin = np.cos(np.deg2rad(degrees[index])), np.sin(np.deg2rad(degrees[index]))
+        back = np.array([[cos, sin], [-sin, cos]]) / scales[index].item()  # rows first
+        offset = centre - back @ (centre + shifts[index].numpy())
+        theirs = scipy.ndimage.affine_transform(images[index, 0].numpy(), back, offset, order=1, mode="grid-constant")
+        np.testing.assert_allclose(ours[index, 0], theirs, atol=1e-6)
+
+
+def worst_by_brute_force(model: nn.Module, image: Tensor, label: Tensor) -> float:
+    """The largest margin over the grid of the test below, with scipy's rotations and shifts."""
+    tried = []
+    for degrees, down, right in itertools.product((-30, -15, 0, 15, 30), (-2, 0, 2), (-2, 0, 2)):
+        turned = scipy.ndimage.rotate(image[0].numpy(), degrees, reshape=False, order=1, mode="grid-constant")
+        tried.append(scipy.ndimage.shift(turned, (down, right), order=1))  # whole pixels: no second interpolation
+    logits = predict(model, torch.from_numpy(np.stack(tried))[:, None].clamp(0, 1))
+    return margin(logits, label.expand(len(tried))).max().item()
+
+
+def test_the_grid_search_finds_the_worst_that_brute_force_finds(model, test):
+    images, labels = test.images[::5], test.labels[::5]
+    found = attacks.spatial(model, images, labels, max_rotation=30, max_translation=2, rotations=5, translations=3)
+    for image, label, ours in zip(images, labels, margin(predict(model, found), labels), strict=True):
+        assert ours.item() == pytest.approx(worst_by_brute_force(model, image, label), abs=1e-3)
+
+
+def test_no_rotation_and_no_translation_leave_the_images(model, test):
+    found = attacks.spatial(model, *test.tensors, max_rotation=0, max_translation=0)
+    assert torch.equal(found, test.images)
+
+
+def test_more_random_poses_are_never_weaker(model, test):
+    margins = [margin(predict(model, test.images), test.labels)]
+    for samples in (3, 6, 12):  # the first poses are the same, since the generator is
+        found = attacks.spatial(
+            model, *test.tensors, max_rotation=30, max_translation=3, samples=samples, generator=generator()
+        )
+        margins.append(margin(predict(model, found), test.labels))
+    assert all((later >= earlier - 1e-5).all() for earlier, later in itertools.pairwise(margins))
+    assert (margins[-1] > 0).float().mean() > 0.5
+
+
+# --- patches ---
+
+
+def test_a_patch_lies_where_it_is_put_and_touches_nothing_else():
+    images, picture = torch.rand(3, 3, 12, 20, generator=generator()), torch.rand(3, 5, 5, generator=generator(1))
+    found = attacks.place_patch(images, picture, location=(4, 11))
+    torch.testing.assert_close(found[:, :, 4:9, 11:16], picture.expand(3, -1, -1, -1))
+    found[:, :, 4:9, 11:16] = images[:, :, 4:9, 11:16]
+    assert torch.equal(found, images)
+
+
+@given(st.integers(0, 2**31))
+def test_a_patch_at_random_is_whole_and_inside(seed):
+    images = torch.zeros(4, 1, 12, 20)
+    found = attacks.place_patch(images, torch.ones(1, 6, 6), generator=generator(seed))
+    assert (found.sum(dim=(1, 2, 3)) == 36).all()
+    rows, columns = found.amax(dim=3).sum(dim=(1, 2)), found.amax(dim=2).sum(dim=(1, 2))
+    assert (rows == 6).all()
+    assert (columns == 6).all()
+
+
+def test_a_patch_reaches_every_place():
+    images = torch.zeros(2000, 1, 8, 9)
+    found = attacks.place_patch(images, torch.ones(1, 7, 7), generator=generator())
+    corners = {tuple((image[0] > 0).nonzero()[0].tolist()) for image in found}
+    assert corners == set(itertools.product(range(2), range(3)))
+
+
+def test_a_patch_that_is_turned_and_scaled_is_never_cut_off():
+    images = torch.zeros(200, 1, 64, 64)
+    found = attacks.place_patch(
+        images, torch.ones(1, 20, 20), max_rotation=180, scales=(0.5, 2.0), generator=generator()
+    )
+    areas = found.sum(dim=(1, 2, 3))
+    assert areas.min() > 0.9 * 10**2
+    assert areas.max() < 1.1 * 40**2
+    assert areas.std() > 100
+
+
+def test_a_patch_made_on_some_images_fools_on_others_as_noise_does_not(model, train, test):
+    some = train.select(slice(0, None, 10))
+    made = attacks.adversarial_patch(model, *some.tensors, size=10, steps=80, generator=generator())
+    assert made.shape == (1, 10, 10)
+    with_patch = attacks.place_patch(test.images, made, generator=generator(1))
+    noise = attacks.place_patch(test.images, torch.rand(1, 10, 10, generator=generator(2)), generator=generator(1))
+    assert share_right(model, with_patch, test.labels) < share_right(model, noise, test.labels) - 0.2
+
+
+def test_patch_is_the_made_patch_in_place(model, test):
+    how = {"size": 9, "location": (0, 3), "steps": 15}
+    made = attacks.adversarial_patch(model, *test.tensors, generator=generator(), **how)
+    found = attacks.patch(model, *test.tensors, generator=generator(), **how)
+    torch.testing.assert_close(found[:, :, :9, 3:12], made.expand(len(test), -1, -1, -1))
+    assert torch.equal(found[:, :, 9:], test.images[:, :, 9:])
+
+
+# --- one perturbation for all ---
+
+
+@pytest.mark.parametrize(("norm", "epsilon"), [("linf", 0.25), ("l2", 4.0)])
+def test_a_universal_perturbation_fools_on_images_that_it_has_not_seen(model, train, test, norm, epsilon):
+    some = train.select(slice(0, None, 4))
+    delta = attacks.universal_perturbation(
+        model, *some.tensors, epsilon=epsilon, norm=norm, epochs=8, generator=generator()
+    )
+    assert delta.shape == (1, 28, 28)
+    assert norms(delta[None], norm) <= epsilon * (1 + 1e-6)
+    noise = torch.randn(1, 28, 28, generator=generator()).sign()
+    noise = noise * epsilon / norms(noise[None], norm)
+    clean = predict(model, test.images).argmax(dim=1)
+    fooled_by = [
+        (predict(model, (test.images + added).clamp(0, 1)).argmax(dim=1) != clean).float().mean().item()
+        for added in (delta, noise)
+    ]
+    assert fooled_by[0] > 0.35
+    assert fooled_by[0] > 3 * fooled_by[1]
+
+
+def test_universal_adds_the_one_perturbation_to_every_image(model, test):
+    how = {"epsilon": 0.2, "epochs": 2}
+    delta = attacks.universal_perturbation(model, *test.tensors, generator=generator(), **how)
+    found = attacks.universal(model, *test.tensors, generator=generator(), **how)
+    assert torch.equal(found, (test.images + delta).clamp(0, 1))
+
+
+def test_the_cap_silences_an_image_that_is_already_lost():
+    class Linear(nn.Module):
+        def forward(self, images: Tensor) -> Tensor:
+            total = images.flatten(1).sum(dim=1)
+            return torch.stack([total, -total], dim=1)
+
+    images, labels = torch.full((4, 1, 2, 2), 0.9), torch.tensor([0, 1, 1, 1])  # three are lost by a loss of 7.2
+    free, capped = (
+        attacks.universal_perturbation(Linear(), images, labels, epsilon=0.1, epochs=3, loss_cap=cap)
+        for cap in (100.0, 5.0)
+    )
+    assert (free > 0).all()  # the three decide
+    assert (capped < 0).all()  # only the one that can still be lost does
+
+
+# --- expectation over transformations ---
+
+
+def test_with_no_transformation_it_is_pgd(model, test):
+    for norm, epsilon in (("linf", 0.1), ("l2", 1.5)):
+        how = {"epsilon": epsilon, "norm": norm, "steps": 5}
+        plain = attacks.pgd(model, *test.tensors, random_start=False, **how)
+        found = attacks.expectation_over_transformation(
+            model, *test.tensors, transformations=[lambda images, _: images], samples=3, **how
+        )
+        torch.testing.assert_close(found, plain, atol=1e-4, rtol=0)
+        assert (norms(found - test.images, norm) <= epsilon * (1 + 1e-5)).all()
+
+
+@pytest.mark.parametrize("changes", [[random_noise(deviation=0.3)], [random_blur(max_sigma=1.5), POSE[0]]])
+def test_it_survives_changes_of_the_image_that_undo_pgd(model, test, changes):
+    plain = attacks.pgd(model, *test.tensors, epsilon=0.15, steps=20, generator=generator())
+    made = attacks.expectation_over_transformation(
+        model, *test.tensors, transformations=changes, epsilon=0.15, steps=20, generator=generator()
+    )
+    assert norms(made - test.images, "linf").max() <= 0.15 + 1e-6
+    draws = generator(1)  # not those that it was made with
+    right = {
+        name: np.mean([share_right(model, transformed(x, changes, draws), test.labels) for _ in range(20)])
+        for name, x in {"plain": plain, "made": made}.items()
+    }
+    assert right["made"] < right["plain"] - 0.05
+    assert share_right(model, plain, test.labels) < right["plain"] - 0.1  # they do undo it
+
+
+def test_transformations_are_applied_in_their_order():
+    doubled, lifted = (lambda x, _: 2 * x), (lambda x, _: x + 1)
+    assert transformed(torch.ones(1, 1, 1, 1), [doubled, lifted]).item() == 3
+
+
+def test_random_transformations_draw_for_each_image_from_the_generator():
+    images = torch.rand(1, 3, 16, 16, generator=generator()).expand(5, -1, -1, -1) * 0.5 + 0.25
+    for transform in (
+        random_pose(max_rotation=20),
+        random_pose(max_shift=3),
+        random_pose(scales=(0.5, 2)),
+        random_light(brightness=0.1),
+        random_light(contrast=0.3),
+        random_blur(max_sigma=2.0),
+        random_noise(deviation=0.1),
+    ):
+        one, same, other = (transform(images, generator(seed)) for seed in (0, 0, 1))
+        assert torch.equal(one, same)
+        assert not torch.equal(one, other)
+        assert one.shape == images.shape
+        assert all(not torch.equal(one[0], drawn) for drawn in one[1:])
+
+
+def test_blur_averages_and_light_is_affine():
+    images = torch.full((4, 2, 9, 11), 0.4)
+    torch.testing.assert_close(random_blur(max_sigma=3.0)(images, generator()), images)
+    spike = torch.zeros(50, 1, 21, 21)
+    spike[:, :, 10, 10] = 1
+    blurred = random_blur(max_sigma=2.0)(spike, generator())
+    torch.testing.assert_close(blurred.sum(dim=(1, 2, 3)), torch.ones(50))
+    torch.testing.assert_close(blurred, blurred.transpose(2, 3))
+    ramp = torch.linspace(0.4, 0.6, 100).view(1, 1, 10, 10).repeat(30, 1, 1, 1)
+    lit = random_light(brightness=0.1, contrast=0.2)(ramp, generator()).flatten(1)
+    gain = (lit[:, -1] - lit[:, 0]) / 0.2
+    assert 0.8 <= gain.min() < 0.9 < 1.1 < gain.max() <= 1.2
+    assert (lit.diff(dim=1) > 0).all()
+
+
+def test_infrared_spots_are_gaussians_of_light_that_can_be_differentiated():
+    images = torch.full((1, 3, 20, 40), 0.2, dtype=torch.float64)
+    spots = torch.tensor([[[0.525, 0.2625, 0.5, 0.1], [0.9, 0.9, 0.0, 0.1]]], dtype=torch.float64)
+    lit = infrared_spots(images, spots)
+    assert lit[0, :, 10, 10].tolist() == pytest.approx([0.7] * 3)  # the centre of pixel (10, 10)
+    assert lit[0, 0, 10, 12].item() == pytest.approx(0.2 + 0.5 * np.exp(-0.5))  # 2 of 20 pixels: one size away
+    assert lit[0, 0, 12, 10].item() == pytest.approx(0.2 + 0.5 * np.exp(-0.5))
+    assert torch.autograd.gradcheck(lambda s: infrared_spots(images[..., :6, :9], s), spots.requires_grad_())
+    with refuses(ValueError, "[1, S, 4]"):
+        infrared_spots(images, spots[0])
