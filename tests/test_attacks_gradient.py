@@ -86,10 +86,10 @@ def trained() -> nn.Module:
 
 @pytest.fixture(scope="module")
 def digits(trained: nn.Module) -> tuple[Tensor, Tensor]:
-    """Forty test digits that the model reads correctly."""
+    """Thirty test digits that the model reads correctly."""
     test = mnist("test", source="default")
     right = called(trained, test.images) == test.labels
-    return test.images[right][::20][:40], test.labels[right][::20][:40]
+    return test.images[right][::30][:30], test.labels[right][::30][:30]
 
 
 # --- the ball, the box, the seed ---
@@ -268,12 +268,12 @@ def test_with_one_candidate_deepfool_goes_to_the_runner_up_not_to_the_nearest():
 
 @settings(max_examples=10)
 @given(seed=st.integers(0, 10**6))
-def test_on_affine_classes_carlini_wagner_comes_within_two_per_cent_of_the_least_distance(seed):
-    net, images = affine(seed, pixels=12), greys(seed)
+def test_on_two_affine_classes_carlini_wagner_comes_within_two_per_cent_of_the_least_distance(seed):
+    net, images = affine(seed, classes=2), greys(seed)
     labels = called(net, images)
     least = least_distance(net, images, labels, 2)
     near = (least < 0.3) & (least > 0.01)
-    found = carlini_wagner(net, images, labels, search_steps=9, steps=200, learning_rate=0.01)
+    found = carlini_wagner(net, images, labels, search_steps=9, learning_rate=0.02)
     ratio = (lengths(found - images, "l2") / least)[near]
     assert (called(net, found) != labels)[near].all()
     assert ((ratio > 1 - 1e-9) & (ratio < 1.02)).all(), ratio
@@ -346,14 +346,13 @@ def test_unbounded_pgd_leaves_no_image_right(trained, digits):
     ],
 )
 def test_a_target_is_reached(trained, digits, attack, settings):
-    images, labels = (part[:20] for part in digits)
-    targets = (labels + torch.arange(1, 21) % 9 + 1) % 10
-    targets = torch.where(targets == labels, (labels + 1) % 10, targets)
+    images, labels = (part[:10] for part in digits)
+    targets = (labels + torch.arange(10) % 9 + 1) % 10
     assert (called(trained, attack(trained, images, labels, targets=targets, **settings)) == targets).all()
 
 
 def test_carlini_wagner_comes_nearer_than_deepfool_and_a_margin_costs_distance(trained, digits):
-    images, labels = (part[:20] for part in digits)
+    images, labels = (part[:12] for part in digits)
     found = {"deepfool": deepfool(trained, images, labels), "cw": carlini_wagner(trained, images, labels)}
     found["sure"] = carlini_wagner(trained, images, labels, confidence=5.0)
     distance = {}
@@ -364,11 +363,10 @@ def test_carlini_wagner_comes_nearer_than_deepfool_and_a_margin_costs_distance(t
 
 
 def test_more_of_the_search_comes_no_farther(trained, digits):
-    images, labels = (part[:20] for part in digits)
-    distances = [
-        lengths(carlini_wagner(trained, images, labels, search_steps=n) - images, "l2").sum() for n in (3, 5, 8)
-    ]
-    assert distances[0] >= distances[1] >= distances[2]
+    images, labels = (part[:8] for part in digits)
+    few, many = (lengths(carlini_wagner(trained, images, labels, search_steps=n) - images, "l2") for n in (3, 6))
+    assert (many <= few + 1e-6).all()
+    assert many.sum() < few.sum()
 
 
 # --- tau ---

@@ -277,14 +277,21 @@ def test_its_file_is_small_and_the_one_that_was_measured(gan: GAN) -> None:
     assert {name: parameter_count(net) for name, net in gan._asdict().items()} == measured["parameters"]
 
 
-def test_it_makes_all_ten_digits_and_a_classifier_of_real_ones_is_sure_of_them(gan: GAN) -> None:
+def test_it_makes_all_ten_digits_and_a_classifier_of_real_ones_is_often_sure_of_them(
+    gan: GAN, digits: data.ImageSet
+) -> None:
     random = seed_everything(0)
     judge = SmallCNN()
     fit(judge, data.mnist("train", source="default"), epochs=3, generator=random)
     samples = gan.generator(torch.randn(500, gan.generator.latent, generator=random))
-    confidence, named = predict(judge, samples).softmax(dim=1).max(dim=1)
-    assert (confidence > 0.9).float().mean() > 0.5
-    counts = named.bincount(minlength=10)
+    scrambled = samples.flatten(1)[:, torch.randperm(784, generator=random)].view_as(samples)
+
+    def sure(images: torch.Tensor) -> float:
+        return (predict(judge, images).softmax(dim=1).amax(dim=1) > 0.9).float().mean().item()
+
+    assert sure(samples) > 0.4 * sure(digits.images)
+    assert sure(scrambled) < 0.05, "the judge is sure of anything: the test shows nothing"
+    counts = predict(judge, samples).argmax(dim=1).bincount(minlength=10)
     assert counts.min() > 10
     assert counts.max() < 150
 
@@ -295,4 +302,5 @@ def test_the_inverter_leads_back(gan: GAN, digits: data.ImageSet) -> None:
     assert error < 0.6 * images.var(dim=0).mean(), "no better than the mean of all images"
     latents = torch.randn(200, gan.generator.latent, generator=torch.Generator().manual_seed(0))
     back = gan.inverter(gan.generator(latents))
-    assert (back - latents).square().mean() < 0.7 * latents.square().mean()
+    alike = torch.nn.functional.cosine_similarity(back[:, None], latents[None], dim=2)
+    assert (alike.argmax(dim=1) == torch.arange(200)).float().mean() > 0.25, "a guess is right once in 200"

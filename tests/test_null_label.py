@@ -18,26 +18,34 @@ NULL = 10
 
 
 class Brightness(nn.Module):
-    """Is the image bright or dark? Logits of two classes and NULL, for the sum of the pixels above or below half."""
+    """Is the image bright or dark? Logits of two classes and NULL, from a weighted sum of the pixels above half."""
 
-    def __init__(self) -> None:
+    def __init__(self, weights: Tensor) -> None:
         super().__init__()
-        self.scale = nn.Parameter(torch.tensor(1.0))
+        self.weights = nn.Parameter(weights)
 
     def forward(self, images: Tensor) -> Tensor:
-        sums = self.scale * (images - 0.5).flatten(1).sum(dim=1)
+        sums = (images - 0.5).flatten(1) @ self.weights
         return torch.stack([-sums, sums, torch.full_like(sums, -100.0)], dim=1)
 
 
-def test_the_probability_in_closed_form() -> None:
-    """Each changed pixel takes `magnitude` off a margin: an image of margin m is lost after m / magnitude of them."""
-    pixels, magnitude = 56, 0.1
-    margins = (torch.arange(1, 21) + 0.5) * magnitude  # the i-th is lost with the (i + 1)-th pixel
-    images = (0.5 - margins / pixels).view(-1, 1, 1, 1).expand(-1, 1, 7, 8).contiguous()
-    found = null_probability(Brightness(), images, torch.zeros(20, dtype=torch.int64), magnitude=magnitude)
-    lost = torch.arange(0, pixels + 1, 2).sub(1).clamp(0, 20) / 20  # of those measured: 0, 2, 4, … pixels
-    torch.testing.assert_close(found[::2], (lost / (1 - 1 / 2)).clamp_max(1), rtol=0, atol=1e-6)
-    torch.testing.assert_close(found[1::2], (found[:-1:2] + found[2::2]) / 2, rtol=0, atol=1e-6)
+PIXELS, MAGNITUDE = 56, 0.1
+EQUAL = torch.ones(PIXELS)
+UNEQUAL = torch.arange(1.0, PIXELS + 1)[torch.randperm(PIXELS, generator=torch.Generator().manual_seed(0))]
+
+
+@pytest.mark.parametrize("weights", [EQUAL, UNEQUAL])
+def test_the_probability_in_closed_form(weights: Tensor) -> None:
+    """n pixels take `magnitude` times the n largest weights off a margin: whose margin is smaller is lost."""
+    margins = (weights.sum() * MAGNITUDE) * (torch.arange(20) + 0.55) / 21
+    images = (0.5 - margins / weights.sum()).view(-1, 1, 1, 1).expand(-1, 1, 7, 8).contiguous()
+    labels = torch.zeros(20, dtype=torch.int64)  # dark
+    found = null_probability(Brightness(weights), images, labels, magnitude=MAGNITUDE)
+    taken = MAGNITUDE * weights.sort(descending=True).values.cumsum(dim=0)
+    lost = torch.stack([torch.tensor(0.0), *(margins[None] < taken[:, None]).float().mean(dim=1)])
+    by_hand = (lost / (1 - 1 / 2)).clamp_max(1)[::2]  # measured at 0, 2, 4, … pixels, and linear between
+    torch.testing.assert_close(found[::2], by_hand, rtol=0, atol=1e-6)
+    torch.testing.assert_close(found[1::2], (by_hand[:-1] + by_hand[1:]) / 2, rtol=0, atol=1e-6)
     assert found[0] == 0
     assert found[-1] == 1
 
@@ -58,7 +66,7 @@ def test_the_probability_starts_at_zero_and_never_falls(seed: int, magnitude: fl
 def test_a_larger_magnitude_is_no_less_null() -> None:
     images = torch.full((20, 1, 7, 8), 0.5) - 0.02 * torch.rand(20, 1, 1, 1)
     labels = torch.zeros(20, dtype=torch.int64)
-    little, much = (null_probability(Brightness(), images, labels, magnitude=m) for m in (0.02, 0.1))
+    little, much = (null_probability(Brightness(EQUAL), images, labels, magnitude=m) for m in (0.02, 0.1))
     assert (much >= little).all()
     assert (much > little).any()
 

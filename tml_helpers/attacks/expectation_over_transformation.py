@@ -56,9 +56,10 @@ def expectation_over_transformation(
         for step in range(steps):
             leaf = current.detach().requires_grad_()
             logits = model(transformed(leaf.repeat(samples, 1, 1, 1), transformations, generator))
-            (gradient,) = torch.autograd.grad(cross_entropy(logits, aim.repeat(samples)).sum(), leaf)
             if step == 0:
                 check_logits(logits.detach(), labels, targets)
+            (gradient,) = torch.autograd.grad(cross_entropy(logits, aim.repeat(samples)).sum(), leaf)
+            if step == 0:
                 repeated = labels.repeat(samples), None if targets is None else targets.repeat(samples)
                 warn_of_masking(gradient, ~fooled(logits, *repeated).view(samples, -1).all(dim=0))
             current = ball_step(current, images, gradient, step_size=step_size, epsilon=epsilon, norm=norm)

@@ -66,10 +66,11 @@ def adversarial_patch(
                 generator=generator,
             )
             logits = model(pasted)
+            if step == 0:
+                check_logits(logits.detach(), labels, targets)
             loss = sign * cross_entropy(logits, aim[order]).mean()
             picture.grad = check_finite(torch.autograd.grad(loss, picture)[0])
             if step == 0:
-                check_logits(logits.detach(), labels, targets)
                 unfooled = ~fooled(logits, labels[order], None if targets is None else targets[order])
                 warn_of_masking(picture.grad[None], unfooled.any()[None])
             optimizer.step()

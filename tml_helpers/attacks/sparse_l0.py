@@ -52,9 +52,10 @@ def sparse_l0(
         for step in range(steps + 1):
             leaf = current.detach().requires_grad_()
             logits = model(leaf)
-            (gradient,) = torch.autograd.grad(cross_entropy(logits, aim).sum(), leaf)
             if step == 0:
                 check_logits(logits.detach(), labels, targets)
+            (gradient,) = torch.autograd.grad(cross_entropy(logits, aim).sum(), leaf)
+            if step == 0:
                 warn_of_masking(gradient, ~fooled(logits, labels, targets))
             score = sign * margin(logits.detach(), aim)
             better = score > best_score

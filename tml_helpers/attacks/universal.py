@@ -54,13 +54,14 @@ def universal_perturbation(
             for step, chosen in enumerate(order.split(batch_size)):
                 leaf = delta.detach().requires_grad_()
                 logits = model((images[chosen] + leaf).clamp(0, 1))
+                if epoch == step == 0:
+                    check_logits(logits.detach(), labels, targets)
                 if targets is None:
                     objective = cross_entropy(logits, labels[chosen]).clamp_max(loss_cap).mean()
                 else:
                     objective = -cross_entropy(logits, targets[chosen]).mean()
                 (gradient,) = torch.autograd.grad(objective, leaf)
                 if epoch == step == 0:
-                    check_logits(logits.detach(), labels, targets)
                     warn_of_masking(gradient, gradient.new_ones(1, dtype=torch.bool))
                 direction = gradient.sign() if norm == "linf" else gradient / norms(gradient, "l2").clamp_min(1e-12)
                 delta = project(check_finite(delta + step_size * direction), epsilon, norm)

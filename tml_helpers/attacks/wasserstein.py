@@ -58,9 +58,10 @@ def wasserstein(
         for step in range(steps):
             leaf = current.detach().requires_grad_()
             logits = model(leaf)
-            (gradient,) = torch.autograd.grad(cross_entropy(logits, aim).sum(), leaf)
             if step == 0:
                 check_logits(logits.detach(), labels, targets)
+            (gradient,) = torch.autograd.grad(cross_entropy(logits, aim).sum(), leaf)
+            if step == 0:
                 warn_of_masking(gradient, ~fooled(logits, labels, targets))
             goal = check_finite((current + sign * step_size * gradient.sign()).clamp(0, 1))
             ball.approach(goal, [regularization] * rounds if step else sharpening(regularization, rounds))

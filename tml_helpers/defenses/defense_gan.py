@@ -32,7 +32,7 @@ class DefenseGAN(nn.Module):
         latent: int = 64,
         steps: int = 100,
         restarts: int = 4,
-        step_size: float = 0.1,
+        step_size: float = 0.2,
         random: torch.Generator | None = None,
     ) -> None:
         if min(latent, steps, restarts) < 1:

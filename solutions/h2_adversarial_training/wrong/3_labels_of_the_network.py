@@ -1,7 +1,7 @@
 """Task 3: the network is taught what it says of the adversarial images, not the labels.
 
 loses: 3_madry
-says: the network is to be trained on adversarial images
+says: or another label
 """
 
 import torch

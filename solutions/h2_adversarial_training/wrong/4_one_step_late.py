@@ -1,7 +1,7 @@
 """Task 4: an image takes one more step after it should rest.
 
 loses: 4_friendly
-says: images rest at the wrong time
+says: misread from the start take tau steps, and then rest
 """
 
 import torch

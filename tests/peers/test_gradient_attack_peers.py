@@ -1,0 +1,219 @@
+"""FGSM and PGD equal torchattacks', Foolbox's and ART's; DeepFool and Carlini & Wagner are no worse than theirs."""
+
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from tml_helpers import _torchvision
+from tml_helpers.attacks.carlini_wagner import carlini_wagner
+from tml_helpers.attacks.deepfool import deepfool
+from tml_helpers.attacks.fgsm import fgsm
+from tml_helpers.attacks.pgd import pgd
+from tml_helpers.data import mnist
+from tml_helpers.models import SmallCNN
+from tml_helpers.training import fit, predict, seed_everything
+
+_torchvision.load()  # which torchattacks imports
+torchattacks = pytest.importorskip("torchattacks", reason="the extra [peers] is not installed")
+foolbox = pytest.importorskip("foolbox", reason="the extra [peers] is not installed")
+pytest.importorskip("art", reason="the extra [peers] is not installed")
+
+Batch = tuple[nn.Module, Tensor, Tensor]
+EPSILON = {"linf": 0.1, "l2": 1.5}
+STEPS = 10
+
+
+def art_classifier(model: nn.Module, images: Tensor) -> Any:
+    from art.estimators.classification import PyTorchClassifier
+
+    classes = predict(model, images[:1]).shape[1]
+    loss = nn.CrossEntropyLoss(reduction="sum")  # ART's own mean would shrink gradients below the L2 norm's guard
+    return PyTorchClassifier(model, loss, images.shape[1:], classes, clip_values=(0.0, 1.0), device_type="cpu")
+
+
+def by_art(attack: Any, images: Tensor, labels: Tensor) -> Tensor:
+    return torch.from_numpy(attack.generate(images.numpy(), np.eye(10)[labels.numpy()]))
+
+
+def by_foolbox(attack: Any, model: nn.Module, images: Tensor, labels: Tensor, epsilon: float | None) -> Tensor:
+    return attack(foolbox.PyTorchModel(model, bounds=(0, 1), device="cpu"), images, labels, epsilons=epsilon)[1]
+
+
+def random_net(seed: int) -> Batch:
+    """A smooth random network and images away from its gradients' zeros."""
+    torch.manual_seed(seed)
+    model = nn.Sequential(nn.Conv2d(1, 4, 3), nn.Tanh(), nn.Flatten(), nn.Linear(400, 10)).eval()
+    return model, torch.rand(16, 1, 12, 12), torch.randint(10, (16,))
+
+
+@pytest.fixture(scope="module")
+def small_cnn() -> Batch:
+    generator = seed_everything(0)
+    model = SmallCNN()
+    fit(model, mnist("train", source="default"), epochs=3, learning_rate=2e-3, batch_size=64, generator=generator)
+    test = mnist("test", source="default")
+    right = predict(model, test.images).argmax(dim=1) == test.labels
+    return model.eval(), test.images[right][::40][:24], test.labels[right][::40][:24]
+
+
+@pytest.fixture(params=["random 0", "random 1", "random 2", "SmallCNN"])
+def batch(request: pytest.FixtureRequest) -> Batch:
+    if request.param == "SmallCNN":
+        return request.getfixturevalue("small_cnn")
+    return random_net(int(request.param[-1]))
+
+
+def assert_same(ours: Tensor, theirs: Tensor) -> None:
+    torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-6)
+
+
+# --- FGSM and PGD: the same images ---
+
+
+def test_fgsm_equals_torchattacks(batch):
+    model, images, labels = batch
+    theirs = torchattacks.FGSM(model, eps=0.1)(images, labels)
+    assert_same(fgsm(model, images, labels, epsilon=0.1), theirs)
+
+
+@pytest.mark.parametrize("norm", ["linf", "l2"])
+def test_fgsm_equals_foolboxs(batch, norm):
+    model, images, labels = batch
+    attack = {"linf": foolbox.attacks.LinfFastGradientAttack, "l2": foolbox.attacks.L2FastGradientAttack}[norm]()
+    theirs = by_foolbox(attack, model, images, labels, EPSILON[norm])
+    assert_same(fgsm(model, images, labels, epsilon=EPSILON[norm], norm=norm), theirs)
+
+
+@pytest.mark.parametrize("norm", ["linf", "l2"])
+def test_fgsm_equals_arts(batch, norm):
+    from art.attacks.evasion import FastGradientMethod
+
+    model, images, labels = batch
+    attack = FastGradientMethod(
+        art_classifier(model, images), norm=math.inf if norm == "linf" else 2, eps=EPSILON[norm], batch_size=64
+    )
+    theirs = by_art(attack, images, labels)
+    assert_same(fgsm(model, images, labels, epsilon=EPSILON[norm], norm=norm), theirs)
+
+
+def ours(model: nn.Module, images: Tensor, labels: Tensor, norm: str) -> Tensor:
+    epsilon = EPSILON[norm]
+    how = {"steps": STEPS, "step_size": epsilon / 4, "random_start": False}
+    return pgd(model, images, labels, epsilon=epsilon, norm=norm, **how)
+
+
+@pytest.mark.parametrize("norm", ["linf", "l2"])
+def test_pgd_equals_torchattacks(batch, norm):
+    model, images, labels = batch
+    attack = {"linf": torchattacks.PGD, "l2": torchattacks.PGDL2}[norm]
+    epsilon = EPSILON[norm]
+    theirs = attack(model, eps=epsilon, alpha=epsilon / 4, steps=STEPS, random_start=False)(images, labels)
+    assert_same(ours(model, images, labels, norm), theirs)
+
+
+@pytest.mark.parametrize("norm", ["linf", "l2"])
+def test_pgd_equals_foolboxs(batch, norm):
+    model, images, labels = batch
+    attack = {"linf": foolbox.attacks.LinfPGD, "l2": foolbox.attacks.L2PGD}[norm]
+    theirs = attack(abs_stepsize=EPSILON[norm] / 4, steps=STEPS, random_start=False)
+    assert_same(ours(model, images, labels, norm), by_foolbox(theirs, model, images, labels, EPSILON[norm]))
+
+
+@pytest.mark.parametrize("norm", ["linf", "l2"])
+def test_pgd_equals_arts(batch, norm):
+    from art.attacks.evasion import ProjectedGradientDescentPyTorch
+
+    model, images, labels = batch
+    attack = ProjectedGradientDescentPyTorch(
+        art_classifier(model, images),
+        norm=math.inf if norm == "linf" else 2,
+        eps=EPSILON[norm],
+        eps_step=EPSILON[norm] / 4,
+        max_iter=STEPS,
+        batch_size=64,
+        verbose=False,
+    )
+    assert_same(ours(model, images, labels, norm), by_art(attack, images, labels))
+
+
+def test_targeted_pgd_equals_torchattacks(batch):
+    model, images, labels = batch
+    targets = (labels + 1) % 10
+    attack = torchattacks.PGD(model, eps=0.1, alpha=0.025, steps=STEPS, random_start=False)
+    attack.set_mode_targeted_by_label(quiet=True)
+    mine = pgd(model, images, labels, targets=targets, epsilon=0.1, step_size=0.025, steps=STEPS, random_start=False)
+    assert_same(mine, attack(images, targets))
+
+
+# --- DeepFool and Carlini & Wagner: success and median distance ---
+
+
+def success_and_distance(batch: Batch, adversarial: Tensor, order: float = 2) -> tuple[float, float]:
+    model, images, labels = batch
+    wrong = predict(model, adversarial).argmax(dim=1) != labels
+    lengths = torch.linalg.vector_norm((adversarial - images).flatten(1), order, dim=1)
+    return float(wrong.float().mean()), float(lengths[wrong].median())
+
+
+def assert_no_worse(mine: tuple[float, float], theirs: tuple[float, float]) -> None:
+    assert mine[0] >= theirs[0]
+    assert mine[1] <= 1.02 * theirs[1]
+
+
+@pytest.mark.parametrize(("norm", "order"), [("l2", 2), ("linf", math.inf)])
+def test_deepfool_is_no_worse_than_foolboxs(small_cnn, norm, order):
+    attack = {"l2": foolbox.attacks.L2DeepFoolAttack, "linf": foolbox.attacks.LinfDeepFoolAttack}[norm]()
+    theirs = success_and_distance(small_cnn, by_foolbox(attack, *small_cnn, None), order)
+    mine = success_and_distance(small_cnn, deepfool(*small_cnn, norm=norm), order)
+    assert theirs[0] == 1
+    assert_no_worse(mine, theirs)
+    assert mine[1] == pytest.approx(theirs[1], rel=0.02)
+
+
+def test_deepfool_is_no_worse_than_arts(small_cnn):
+    from art.attacks.evasion import DeepFool
+
+    model, images, labels = small_cnn
+    attack = DeepFool(art_classifier(model, images), max_iter=50, epsilon=0.02, verbose=False)
+    mine = success_and_distance(small_cnn, deepfool(*small_cnn))
+    assert_no_worse(mine, success_and_distance(small_cnn, by_art(attack, images, labels)))
+
+
+def test_carlini_wagner_is_no_worse_than_foolboxs(small_cnn):
+    attack = foolbox.attacks.L2CarliniWagnerAttack(binary_search_steps=5, steps=100, stepsize=0.1)
+    theirs = success_and_distance(small_cnn, by_foolbox(attack, *small_cnn, None))
+    assert theirs[0] == 1
+    assert_no_worse(success_and_distance(small_cnn, carlini_wagner(*small_cnn)), theirs)
+
+
+def test_carlini_wagner_is_no_worse_than_arts(small_cnn):
+    from art.attacks.evasion import CarliniL2Method
+
+    model, images, labels = (small_cnn[0], *(part[:8] for part in small_cnn[1:]))
+    attack = CarliniL2Method(
+        art_classifier(model, images),
+        binary_search_steps=5,
+        max_iter=30,
+        learning_rate=0.1,
+        batch_size=8,
+        verbose=False,
+    )
+    few = (model, images, labels)
+    theirs = success_and_distance(few, by_art(attack, images, labels))
+    assert_no_worse(success_and_distance(few, carlini_wagner(model, images, labels)), theirs)
+
+
+def test_targeted_carlini_wagner_is_no_worse_than_foolboxs(small_cnn):
+    model, images, labels = (small_cnn[0], *(part[:8] for part in small_cnn[1:]))
+    targets = (labels + 1) % 10
+    attack = foolbox.attacks.L2CarliniWagnerAttack(binary_search_steps=5, steps=100, stepsize=0.1)
+    theirs = by_foolbox(attack, model, images, foolbox.criteria.TargetedMisclassification(targets), None)
+    mine = carlini_wagner(model, images, labels, targets=targets)
+    for found in (mine, theirs):
+        assert (predict(model, found).argmax(dim=1) == targets).all()
+    few = (model, images, labels)
+    assert_no_worse(success_and_distance(few, mine), success_and_distance(few, theirs))

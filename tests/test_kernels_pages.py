@@ -1,0 +1,43 @@
+"""What the kernels' pages share: traffic against counts by hand, listings, results."""
+
+import json
+
+import torch
+
+from tml_helpers.kernels import pages
+
+
+def test_traffic_counts_what_is_read_and_what_is_written():
+    x, y = torch.ones(2, 3, 4)
+    with pages.Traffic() as traffic:
+        total = x + y
+        total.mul_(2)
+        total * total
+        total.sum()
+        total.view(4, 3)
+        y + torch.ones(1).expand(3, 4)
+    counts = [(name, numbers) for name, numbers in traffic.operations if name in {"add", "mul_", "mul", "sum", "view"}]
+    assert counts == [("add", 36), ("mul_", 24), ("mul", 24), ("sum", 13), ("add", 25)]
+
+
+def example(x: int) -> int:  # type: ignore[unused-ignore]
+    y = x + 1
+    return y
+
+
+def test_a_listing_is_the_text_from_one_line_to_before_another(capsys):
+    pages.listing(example)
+    assert capsys.readouterr().out == "def example(x: int) -> int:\n    y = x + 1\n    return y\n"
+    pages.listing(example, first="y =", last="return")
+    assert capsys.readouterr().out == "y = x + 1\n"
+
+
+def test_a_result_is_read_from_the_repository_or_is_none(tmp_path, monkeypatch):
+    folder = tmp_path / "benchmarks/results"
+    page = tmp_path / "lectures/09_kernels"
+    folder.mkdir(parents=True)
+    page.mkdir(parents=True)
+    (folder / "gpu.json").write_text(json.dumps({"table": [1]}))
+    monkeypatch.chdir(page)
+    assert pages.result("gpu") == {"table": [1]}
+    assert pages.result("cpu") is None
