@@ -72,6 +72,7 @@ grade: setup
 bench: setup
 	python benchmarks/distillation.py
 	python benchmarks/attacks.py
+	python benchmarks/ball_step.py
 	python benchmarks/grading.py
 	@python -c 'import torch, sys; sys.exit(not torch.cuda.is_available())' && python benchmarks/gpu.py || \
 	  echo "No GPU here: benchmarks/gpu.py was left out."

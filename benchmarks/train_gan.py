@@ -1,6 +1,6 @@
 """Train the book's GAN and its inverter on the full MNIST, and say how good they are.
 
-    TML_DATA_DIR=… python benchmarks/train_gan.py        about 25 CPU-minutes on one core
+    TML_DATA_DIR=… python benchmarks/train_gan.py        about 15 CPU-minutes on one core
 
 Writes tml_helpers/weights/mnist_gan.pt (float16) and results/gan.json. The generator is trained as a Wasserstein GAN
 with gradient penalty (Gulrajani et al., 2017). For a short training the learning rates are large and fall to zero, the

@@ -273,7 +273,7 @@ def test_on_two_affine_classes_carlini_wagner_comes_within_two_per_cent_of_the_l
     labels = called(net, images)
     least = least_distance(net, images, labels, 2)
     near = (least < 0.3) & (least > 0.01)
-    found = carlini_wagner(net, images, labels, search_steps=9, learning_rate=0.02)
+    found = carlini_wagner(net, images, labels, search_steps=9, steps=200, learning_rate=0.01)
     ratio = (lengths(found - images, "l2") / least)[near]
     assert (called(net, found) != labels)[near].all()
     assert ((ratio > 1 - 1e-9) & (ratio < 1.02)).all(), ratio

@@ -33,10 +33,15 @@ class Transport:
 
     def cost_to(self, image: Tensor) -> float:
         """The exact cost of moving the image into another of (nearly) the same mass, in pixels."""
-        other = image.flatten().double().numpy()
-        scaled = other * self.mass / other.sum()
-        both = vstack([self.sums(self.source), self.sums(self.goal)])
-        solved = linprog(self.distances, A_eq=both, b_eq=np.concatenate([self.image, scaled]))
+        other, arrive = image.flatten().double().numpy(), self.sums(self.goal)
+        other = other * self.mass / other.sum()
+        solved = linprog(
+            self.distances,
+            A_eq=self.sums(self.source),
+            b_eq=self.image,
+            A_ub=vstack([arrive, -arrive]),
+            b_ub=np.concatenate([other, -other]) + 1e-4,  # what rounding has left
+        )
         assert solved.success, solved.message
         return solved.fun / self.mass
 

@@ -21,6 +21,7 @@
 
 # %%
 import json
+import warnings
 from functools import partial
 from pathlib import Path
 
@@ -33,7 +34,7 @@ from torch.utils.data import TensorDataset
 from tml_helpers import attacks, defenses
 from tml_helpers.claims import claim, seed
 from tml_helpers.data import mnist
-from tml_helpers.models import MLP, SmallCNN
+from tml_helpers.models import MLP, SmallCNN, mnist_gan
 from tml_helpers.plotting import COLOURS, show_images, use_style
 from tml_helpers.threat_models import ThreatModel
 from tml_helpers.training import accuracy, cross_entropy, fit, predict, seed_everything
@@ -237,7 +238,9 @@ def draw(axis, model, moved, title):
     grid = torch.cartesian_prod(ticks, ticks).view(-1, 1, 1, 2)
     classes = predict(model, grid).argmax(dim=1).view(100, 100).T
     colours = [COLOURS["blue"], COLOURS["orange"]]
-    axis.contourf(ticks, ticks, classes, levels=[-0.5, 0.5, 1.5], colors=colours, alpha=0.15)
+    axis.contourf(
+        ticks, ticks, classes, levels=[-0.5, 0.5, 1.5], colors=colours, alpha=0.15
+    )
     for side, colour in enumerate(colours):
         for places, mark in ((points.tensors[0], "."), (moved, "x")):
             x, y = places[points.tensors[1] == side].flatten(1).T
@@ -274,7 +277,9 @@ claim(
     "Without attack: standard, then friendly, then Madry",
     natural["standard"] > natural["friendly"] > natural["madry"],
 )
-claim("Under attack the standard one is last", min(survive, key=survive.get) == "standard")
+claim(
+    "Under attack the standard one is last", min(survive, key=survive.get) == "standard"
+)
 
 # %% mystnb={"image": {"alt": "Three panels of the unit square: the standard boundary follows the wave between the points; Madry's is flattened and cuts through dots of both classes; the friendly one lies between the two."}}
 figure, axes = plt.subplots(1, 3, figsize=(9, 3.2))
@@ -333,10 +338,14 @@ claim("The formula and the library agree", abs(mine.item() / theirs.item() - 1) 
 # [homework H2](../../exercises/h2_adversarial_training/h2_adversarial_training.ipynb) asks for.
 
 # %%
-result = json.loads(Path("../../benchmarks/results/adversarial_training.json").read_text())
+result = json.loads(
+    Path("../../benchmarks/results/adversarial_training.json").read_text()
+)
 rows = [row for row in result["rows"] if row["data"] == "mnist"]
 columns = {"natural": "no attack", "fgsm": "FGSM", "pgd_20": "PGD-20", "cw_20": "C&W"}
-print(f"{'accuracy (%)':<16}    ε" + "".join(f"{name:>11}" for name in columns.values()))
+print(
+    f"{'accuracy (%)':<16}    ε" + "".join(f"{name:>11}" for name in columns.values())
+)
 for row in rows:
     values = "".join(f"{row[key]:11.1f}" for key in columns)
     print(f"{row['method']:<16}{row['epsilon']:5.1f}{values}")
@@ -351,7 +360,10 @@ for (method, radius), row in priced.items():
     worst = min(row["pgd_20"], row["cw_20"])
     assert worst <= row["fgsm"] <= row["natural"], f"{method} at {radius}"
 kept = min(priced["madry", 0.3][key] for key in ("pgd_20", "cw_20"))
-claim("At ε = 0.3 standard training keeps less than 5 %", priced["standard", 0.3]["pgd_20"] < 5)
+claim(
+    "At ε = 0.3 standard training keeps less than 5 %",
+    priced["standard", 0.3]["pgd_20"] < 5,
+)
 claim("Madry's keeps over 70 %", kept > 70)
 claim(
     "At every ε friendly training is the better one on clean images, or equal to 0.3 points",
@@ -363,7 +375,11 @@ claim(
 
 # %% mystnb={"image": {"alt": "Two panels against epsilon 0.1, 0.2 and 0.3. Left, accuracy without attack: all lines above ninety per cent, falling a little with epsilon. Right, accuracy under the stronger of PGD and C&W: standard training falls to zero, the adversarially trained networks stay high and fall slowly."}}
 figure, (left, right) = plt.subplots(1, 2, figsize=(8, 3.2))
-styles = {"standard": ("black", "x"), "madry": ("blue", "o"), "friendly": ("green", "s")}
+styles = {
+    "standard": ("black", "x"),
+    "madry": ("blue", "o"),
+    "friendly": ("green", "s"),
+}
 styles |= {"trades": ("orange", "^"), "friendly_trades": ("pink", "v")}
 for method, (colour, mark) in styles.items():
     chosen = [row for row in rows if row["method"] == method]
@@ -417,3 +433,432 @@ detector = defenses.FeatureSqueezing(standard)
 detector.calibrate(held_out.images, false_positive_rate=0.05)
 difference = how_far(standard, test.images) - detector.score(test.images)
 claim("Four lines and the library agree", bool(difference.abs().max() < 1e-5))
+
+# %%
+moved = attacks.pgd(
+    standard, test.images, test.labels, epsilon=epsilon, steps=20, generator=generator
+)
+fooled = predict(standard, moved).argmax(dim=1) != test.labels
+alarms = detector.detect(test.images).float().mean().item()
+found = detector.detect(moved)[fooled].float().mean().item()
+claim("On new clean images it raises less than 12 % false alarms", alarms < 0.12)
+claim("It finds over 60 % of the attacks that fool the network", found > 0.6)
+
+# %% mystnb={"image": {"alt": "Two histograms of the detector's score on a scale from 0 to 2: clean images pile up at 0, attacked ones between 1 and 2, with the threshold between them."}}
+figure, axis = plt.subplots(figsize=(6, 2.8))
+bins = torch.linspace(0, 2, 41)
+axis.hist(detector.score(test.images), bins, color=COLOURS["blue"], label="clean")
+axis.hist(
+    detector.score(moved[fooled]), bins, color=COLOURS["orange"], alpha=0.7, label="PGD"
+)
+axis.axvline(detector.threshold, color="black", linestyle="--", label="threshold")
+axis.set(xlabel="score: how far the answer moves", ylabel="images", yscale="log")
+axis.legend()
+plt.show()
+
+
+# %% [markdown]
+# *An attacker who does not know of the detector is found, mostly.* Note the logarithmic axis: nearly all clean images have a
+# score of almost zero. The published numbers look like this one, too. Now let the attacker know of the detector. What
+# do they want? That the network gives *the same wrong answer to all three views*. So they attack the three views at
+# once. Rounding has no gradient, but that stops nobody: forward it stays as it is, and backward a steep sigmoid stands in
+# for it. The trick is called backward pass differentiable approximation, BPDA {cite}`athalye2018obfuscated`.
+
+
+# %%
+class AllViews(nn.Module):
+    """The mean log-probabilities of an image and its two squeezed versions."""
+
+    def forward(self, images):
+        soft = torch.sigmoid(8 * (images - 0.5))  # what the backward pass sees
+        rounded = soft + (defenses.reduce_bit_depth(images, 1) - soft).detach()
+        views = [images, rounded, defenses.median_filter(images, 2)]
+        answers = [F.log_softmax(standard(view), dim=1) for view in views]
+        return torch.stack(answers).mean(dim=0)
+
+
+half = test.select(slice(0, None, 2))  # 100 images
+
+
+def unseen(model, **ball):
+    """The share of images that an attack on this model makes misread without alarm."""
+    size = {"step_size": 0.2 * ball["epsilon"], "generator": generator}
+    moved = attacks.pgd(model, half.images, half.labels, steps=40, **size, **ball)
+    wrong = predict(standard, moved).argmax(dim=1) != half.labels
+    return (wrong & ~detector.detect(moved)).float().mean().item()
+
+
+# %%
+small, large = {"epsilon": 0.2}, {"epsilon": 3.0, "norm": "l2"}
+past = {
+    "L∞, 0.2": [unseen(standard, **small), unseen(AllViews(), **small)],
+    "L2, 3": [unseen(standard, **large), unseen(AllViews(), **large)],
+}
+claim("In L∞, fewer than 1 in 3 get past, unaware", past["L∞, 0.2"][0] < 0.33)
+claim("In L2, over 1 in 3 get past even unaware", past["L2, 3"][0] > 0.33)
+claim("In L2, aware of the detector, over 60 % get past", past["L2, 3"][1] > 0.6)
+claim("Awareness gains over 10 points there", past["L2, 3"][1] - past["L2, 3"][0] > 0.1)
+
+# %% mystnb={"image": {"alt": "Pairs of bars: the share of images misread without an alarm by an attacker who is unaware and one who is aware of the detector. Within L infinity 0.2 both are low; within L2 3 the aware one is far higher."}}
+figure, axis = plt.subplots(figsize=(5.5, 2.8))
+for k, name in enumerate(["unaware of the detector", "aware of it"]):
+    place = [row + 0.36 * (k - 0.5) for row in range(len(past))]
+    colour = COLOURS[("blue", "orange")[k]]
+    axis.bar(place, [100 * v[k] for v in past.values()], 0.33, label=name, color=colour)
+axis.set(xticks=range(len(past)), ylabel="misread, no alarm (%)", ylim=(0, 100))
+axis.set_xticklabels([f"PGD within {name}" for name in past])
+axis.legend(loc="upper left")
+plt.show()
+
+# %% [markdown]
+# *What gets past the detector, of 100 images.* Two lessons. The aware attacker gets past in the ball that the detector was made to
+# cover too: detectors that combine several weak views fall to an attack on all of them {cite}`he2017adversarial`. And where
+# the detector holds, in the small L∞ ball, ask what holds there. A black-and-white digit does not change while its
+# pixels move by less than a half. That is a property of MNIST. On colour photographs one bit would leave nothing to recognise, and the
+# weaker squeezers that remain are got past. **The trap**: to evaluate a detector on attacks that were not told of it.
+
+# %% [markdown]
+# ## Hiding the gradient: defensive distillation
+#
+# If attacks follow the gradient, take it away. Papernot and others {cite}`papernot2016distillation` train a teacher whose
+# softmax has temperature $T = 100$, train a student of the same kind on the teacher's soft answers at the same
+# temperature, and deploy the student at $T = 1$.
+
+# %%
+ThreatModel(
+    goal="any wrong class",
+    knowledge="white box",
+    capability="each pixel moves by at most ε in L∞, and stays in [0, 1]",
+    out_of_scope="nothing: in a white box the attacker may use the logits",
+)
+
+# %%
+generator = seed_everything(seed())
+student = MLP(64)
+defenses.defensive_distillation(
+    student, train, temperature=100, epochs=8, learning_rate=2e-2, generator=generator
+)
+generator = seed_everything(seed())
+usual = MLP(64)
+fit(usual, train, epochs=8, generator=generator)
+for model in (usual, student):
+    claim("It reads over 85 % of the digits", accuracy(model, test) > 0.85)
+
+# %% [markdown]
+# What did that do? To answer well at $T = 100$, the logits must be a hundred times as large as usual. At $T = 1$ the softmax of
+# such logits is 1 for one class and 0 for the others, to the last digit that a float has. The gradient of the
+# cross-entropy, $p - \mathrm{onehot}(y)$, is then exactly zero, and an attack that follows it stands still. The library
+# says so.
+
+
+# %%
+def gap(model):
+    """The median of the largest logit minus the second."""
+    first, second = predict(model, test.images).topk(2, dim=1).values.T
+    return (first - second).median().item()
+
+
+def hot(logits, labels):
+    """The cross-entropy at the temperature of training."""
+    return F.cross_entropy(logits / 100, labels, reduction="none")
+
+
+claim(
+    "The student's logits are over 20 times as far apart",
+    gap(student) > 20 * gap(usual),
+)
+claim("exp(−gap) is 0 in float32", torch.tensor(-gap(student)).exp().item() == 0)
+
+# %%
+tried = {"FGSM": attacks.fgsm, "PGD": pgd}
+tried |= {"PGD on the margin": partial(pgd, loss=attacks.margin)}
+tried |= {"PGD at T = 100": partial(pgd, loss=hot)}
+with warnings.catch_warnings(record=True) as caught:
+    left_over = {
+        name: [
+            accuracy_under(attack, model, epsilon=epsilon) for model in (usual, student)
+        ]
+        for name, attack in tried.items()
+    }
+claim(
+    "The library warned of masked gradients",
+    any(warning.category is attacks.GradientMaskingWarning for warning in caught),
+)
+claim("PGD leaves the usual network under 10 %", left_over["PGD"][0] < 0.1)
+claim("It leaves the student over 50 %: a triumph?", left_over["PGD"][1] > 0.5)
+claim(
+    "On the margin, or with the temperature put back, it leaves under 15 %",
+    max(left_over["PGD on the margin"][1], left_over["PGD at T = 100"][1]) < 0.15,
+)
+
+# %% mystnb={"image": {"alt": "Pairs of bars of accuracy under four attacks. FGSM and PGD on the cross-entropy: the distilled student far above the usual network. PGD on the margin and PGD at temperature 100: both near zero."}}
+figure, axis = plt.subplots(figsize=(6.5, 2.9))
+for k, name in enumerate(["trained as usual", "defensive distillation"]):
+    place = [row + 0.36 * (k - 0.5) for row in range(len(left_over))]
+    colour = COLOURS[("blue", "orange")[k]]
+    heights = [100 * values[k] for values in left_over.values()]
+    axis.bar(place, heights, 0.33, label=name, color=colour)
+axis.set(xticks=range(len(left_over)), ylabel="accuracy (%)", ylim=(0, 100))
+axis.set_xticklabels(left_over)
+axis.legend()
+plt.show()
+
+# %% [markdown]
+# *Two attacks fail, two that are as simple succeed.* The adversarial examples were there all the time; what was gone was the
+# signpost. Carlini and Wagner {cite}`carlini2017towards` broke this defence within a year, with a loss on the logits. The
+# general name is **gradient masking**, and the trap is to take a failed attack for a robust network. A `GradientMaskingWarning`
+# is the first sign of it; lecture 2.6 has a list of others {cite}`athalye2018obfuscated`.
+
+# %% [markdown]
+# ## A class for "this was tampered with": NULL labels
+#
+# Hosseini and others {cite}`hosseini2017blocking` add an output to the network, NULL, and train on perturbed images: the
+# more an image was perturbed, the more of its label goes to NULL. They aim at one threat in particular, adversarial
+# examples that were made on *another* network and are passed on.
+
+# %%
+ThreatModel(
+    goal="a wrong digit, not NULL",
+    knowledge="black box",
+    capability="makes images on a network of their own, at most ε in L∞, and sends them",
+    out_of_scope="an attacker with the gradients of this network: see below",
+)
+
+# %%
+generator = seed_everything(seed())
+wary = SmallCNN(classes=11).to(memory_format=torch.channels_last)  # NULL is class 10
+options = {"learning_rate": 2e-3, "batch_size": 64, "generator": generator}
+defenses.null_label_training(wary, train, initial_epochs=3, epochs=4, **options)
+
+
+def three_ways(images):
+    """The shares of images that are read, rejected as NULL, and misread."""
+    answer = predict(wary, images).argmax(dim=1)
+    right, rejected = answer == test.labels, answer == 10
+    wrong = ~right & ~rejected
+    return [kind.float().mean().item() for kind in (right, rejected, wrong)]
+
+
+# %% [markdown]
+# There are three outcomes now, and one must count all three: a rejection is neither a success nor a failure. The attacker
+# who has the network's gradients wants a wrong *digit*, and so maximises the best wrong digit over both the label and NULL.
+
+
+# %% tags=["nbval-ignore-output"]
+def avoiding_null(logits, labels):
+    wrong = logits[:, :10].scatter(1, labels[:, None], -torch.inf).amax(dim=1)
+    guard = logits.gather(1, torch.stack([labels, labels * 0 + 10], dim=1)).amax(dim=1)
+    return wrong - guard
+
+
+ball = {"epsilon": 0.3, "steps": 20, "generator": generator}
+pair = test.images, test.labels
+noise = 0.3 * torch.empty_like(test.images).normal_(generator=generator)
+shown = {
+    "clean images": test.images,
+    "PGD, passed on": attacks.pgd(standard, *pair, **ball),
+    "PGD on this network": attacks.pgd(wary, *pair, **ball),
+    "PGD that avoids NULL": attacks.pgd(wary, *pair, loss=avoiding_null, **ball),
+    "harmless noise": (test.images + noise).clamp(0, 1),
+}
+outcome = {name: three_ways(images) for name, images in shown.items()}
+for name, shares in outcome.items():
+    print(f"{name:<21}" + "".join(f"{100 * share:6.0f} %" for share in shares))
+
+# %%
+claim("Over 90 % of clean digits are read", outcome["clean images"][0] > 0.9)
+passed_on, avoiding = outcome["PGD, passed on"], outcome["PGD that avoids NULL"]
+claim("Of the passed-on images over 30 % are rejected", passed_on[1] > 0.3)
+claim("The attack that avoids NULL: over 90 % wrong digits", avoiding[2] > 0.9)
+claim("Over 10 % of noisy digits are rejected, too", outcome["harmless noise"][1] > 0.1)
+
+# %% [markdown]
+# Against passed-on images the extra class helps: many that would be misread are rejected. Against an attacker who
+# has the gradients and who avoids NULL, nothing is left. And the price is not only clean accuracy: harmless noise is
+# rejected as well, which papers do not always report. **The trap**: to count "not the label" as success, so that a rejection
+# looks like a triumph of the attacker, or to forget that the attacker can avoid NULL as easily as the label.
+#
+# ## Project onto what is possible: Defense-GAN
+#
+# Samangouei and others {cite}`samangouei2018defense` train a generator $G$ of images, and classify in place of $x$ the nearest
+# image that the generator can make:
+#
+# $$x \;\mapsto\; f\big(G(z^*)\big), \qquad z^* = \arg\min_z \|G(z) - x\|_2^2 .$$
+#
+# In words: what the generator cannot draw, such as a faint pattern over a digit, is not seen by the classifier. $z^*$ is
+# found by gradient descent from several starts, for every image that is classified.
+
+# %%
+ThreatModel(
+    goal="any wrong class",
+    knowledge="white box",
+    capability="each pixel moves by at most ε in L∞; or any digit that a person reads",
+    out_of_scope="nothing: generator and classifier are known",
+)
+
+# %%
+gan = mnist_gan()
+random = torch.Generator().manual_seed(seed())
+guarded = defenses.DefenseGAN(
+    standard, gan.generator, steps=40, restarts=2, random=random
+)
+few = test.select(slice(0, None, 10))  # 20 images: each is projected anew
+ball = {"epsilon": 0.3, "steps": 15, "step_size": 0.05, "generator": generator}
+moved = attacks.pgd(standard, *few.tensors, **ball)
+through = attacks.pgd(guarded.straight_through(), *few.tensors, **ball)
+search = {"gan": gan, "samples": 32, "patience": 1, "generator": generator}
+drawn = attacks.latent_search(standard, *few.tensors, **search)
+
+# %%
+shown = {"clean": few.images, "unaware": moved, "BPDA": through, "drawn by G": drawn}
+kept = {
+    name: accuracy(guarded, TensorDataset(images, few.labels))
+    for name, images in shown.items()
+}
+bare = accuracy(standard, TensorDataset(moved, few.labels))
+claim("PGD leaves the bare network less than 15 %", bare < 0.15)
+claim("Behind Defense-GAN over 40 % survive it", kept["unaware"] > 0.4)
+claim("Of images drawn by the generator less than 40 % do", kept["drawn by G"] < 0.4)
+
+# %% mystnb={"image": {"alt": "Two rows of six digits. Above, what is shown to the network: two clean digits, two with PGD's pattern, two drawn by the generator. Below, their projections: the pattern is gone, and the drawn digits are unchanged."}}
+pairs = [images[3:5] for name, images in shown.items() if name != "BPDA"]
+above = torch.cat(pairs)
+below = guarded.reconstruct(above)
+titles = [name for name in shown if name != "BPDA" for _ in range(2)]
+show_images(torch.cat([above, below]), titles + ["seen as"] * 6, columns=6)
+plt.show()
+
+# %% [markdown]
+# *Above what comes in, below what the classifier sees.* The projection wipes out the pattern of PGD. An image that the generator can
+# draw itself passes through it nearly untouched, and such images can be searched for: among all the digits that $G$ can draw,
+# there are some that the classifier misreads ([lecture 2.4](black_box.ipynb)). They are no longer close to the original, but they
+# are digits. BPDA, which takes the gradient at $G(z^*)$ for the gradient at $x$, is a cheap attack inside the ball; its
+# authors report that it breaks the defence in part. The price: 80 passes through the generator, forward and backward, for every image
+# that is classified (the authors of the defence take 2,000), and clean digits that the generator draws wrongly. **The trap**: the defence has no gradient, so
+# every attack by gradients fails, and the failure looks like robustness.
+#
+# ## What goes wrong
+#
+# Every trap above is the same mistake: an attack that was too weak for this defence. It runs without an error message. So make
+# the checks part of the code, for every defence, your own first.
+
+
+# %%
+def looks_honest(model):
+    """Four signs that robust accuracy means something; each must be true."""
+    one = accuracy_under(attacks.fgsm, model, epsilon=epsilon)
+    smaller, many, unbounded = (
+        accuracy_under(pgd, model, epsilon=e) for e in (0.1, epsilon, 1.0)
+    )
+    margin = accuracy_under(pgd, model, epsilon=epsilon, loss=attacks.margin)
+    return {
+        "PGD is no weaker than FGSM": many <= one + 0.02,
+        "a larger ball is no harder to attack": many <= smaller,
+        "another loss finds no more": margin > many - 0.1,
+        "without a bound nothing is left": unbounded < 0.05,
+    }
+
+
+# %%
+signs = {"Madry": looks_honest(networks["madry"])}
+with warnings.catch_warnings(record=True):  # of masked gradients, once more
+    signs["distilled"] = looks_honest(student)
+for sign in signs["Madry"]:
+    answers = (f"{name}: {found[sign]!s:<7}" for name, found in signs.items())
+    print(f"{sign:<38}", *answers)
+claim("Madry's network passes all four", all(signs["Madry"].values()))
+claim("The distilled one does not", not all(signs["distilled"].values()))
+
+# %% [markdown]
+# **How to evaluate a defence honestly.** Write the card, and let the attacker know the defence. Attack with steps and starts
+# enough that more of them change nothing. Follow another loss than the one that was trained on, and an attack without gradients.
+# Take the worst over all attacks, image by image. Give the accuracy on clean images and the cost beside it. For a
+# detector, count what is misread *and* unseen. Then ask someone else to break it {cite}`tramer2020adaptive`.
+#
+# ## Practice
+#
+# **Exercise 1** (10 minutes). *Predict, then measure.* Take the standard network and multiply its logits by 1,000. No training, no
+# distillation. Which share of the images survives PGD at $\epsilon = 0.2$, and which PGD on the margin?
+
+
+# %% tags=["hide-cell"]
+# Solution: the same triumph as defensive distillation, and the same end. The classes
+# have not changed, so robustness has not; only the softmax is saturated.
+class Loud(nn.Module):
+    def __init__(self, model):
+        super().__init__()
+        self.model = model
+
+    def forward(self, images):
+        return 1000 * self.model(images)
+
+
+loud = Loud(standard)
+with warnings.catch_warnings(record=True) as caught:
+    unmoved = accuracy_under(pgd, loud, epsilon=epsilon)
+claim("The library warns of it", len(caught) > 0)
+broken = accuracy_under(pgd, loud, epsilon=epsilon, loss=attacks.margin)
+claim("Over 60 % survive PGD on the cross-entropy", unmoved > 0.6)
+claim("Under 15 % survive PGD on the margin", broken < 0.15)
+
+# %% [markdown]
+# **Exercise 2** (10 minutes). *How much is an alarm worth?* One image in 1,000 that a service receives was tampered with. A
+# detector finds 80 % of these, with 5 % false alarms. Of 100 alarms, how many are real? Work it out by hand, then
+# simulate it.
+
+# %% tags=["hide-cell"]
+# Solution: 0.001 · 0.8 of all images are real alarms and 0.999 · 0.05 are false ones,
+# so fewer than 2 of 100 alarms are real. Rare attacks need far fewer false alarms.
+random = torch.Generator().manual_seed(seed())
+tampered = torch.rand(1_000_000, generator=random) < 0.001
+alarm = torch.rand(1_000_000, generator=random) < torch.where(tampered, 0.8, 0.05)
+real = tampered[alarm].float().mean().item()
+claim("By hand and by simulation: 1.6 of 100", abs(real - 0.0008 / 0.05075) < 0.003)
+
+# %% [markdown]
+# **Quiz**
+#
+# ```{quiz}
+# ? A network keeps 90 % under FGSM and 10 % under PGD, at the same ε. How was it trained, most likely?
+# - On clean images alone :: FGSM would take it far below 90 % as well.
+# + On FGSM images alone or mostly :: It has learned to defeat one long step, and nothing else.
+# - On PGD images :: Then it would hold against both.
+# ? What does friendly adversarial training change?
+# - The loss that the weights minimise :: It is the cross-entropy on attacked images, as before.
+# + The attack: it stops soon after the image is misclassified :: The images lie just behind the boundary, and no longer deep in another class.
+# - The ball: it is smaller :: The ball has the same ε; the search just doesn't go to its edge where it need not.
+# ? PGD finds nothing, and warns that the gradient is zero for most images. What follows?
+# - The network is robust within the ball :: A search that could not move has searched nothing.
+# - The network must be retrained :: Perhaps, but the warning says nothing about that.
+# + Nothing yet: attack the margin of the logits, or without gradients :: A zero gradient says that this attack cannot see, not that nothing is there.
+# ? A detector finds 95 % of the PGD images of a paper. Which number is missing?
+# - The accuracy of the network on clean images :: Useful, but the claim is about the detector.
+# + How much an attacker who knows of the detector gets past it :: Until someone has tried that, the detector has not been evaluated.
+# - The area under the ROC curve :: It sums up the same attacks, made by someone who did not know.
+# ```
+#
+# ## Strengths, limitations, software
+#
+# **Strengths.** Adversarial training works: after years of attempts to break it, it is the defence that stands. It needs nothing
+# but an attack in the training loop. TRADES and friendly training let one choose how much clean accuracy to pay.
+#
+# **Limitations.** It costs several times the training, and accuracy on clean images. It promises nothing outside of its ball,
+# and nothing at all in the strict sense: robust accuracy is what *these* attacks left. A certificate is another thing,
+# and comes in lecture 2.6. The other four defences of this page are worth knowing for how they fail. Each raises the effort of an
+# attacker who does not know of it, and no more. MNIST, moreover, is kind to defences: nearly black and white, and easy.
+#
+# **Software.** In this library: `defenses.adversarial_training` with `trades_loss` and `friendly_pgd`, `FeatureSqueezing`,
+# `defensive_distillation`, `null_label_training`, `DefenseGAN`. To use in earnest:
+# [the authors' TRADES](https://github.com/yaodongyu/TRADES) and
+# [friendly training](https://github.com/zjfheart/Friendly-Adversarial-Training), the networks of
+# [RobustBench](https://github.com/RobustBench/robustbench) to start from, and AutoAttack {cite}`croce2020reliable` to
+# evaluate.
+#
+# ## What to take away
+#
+# Training on attacks makes a network harder to fool, at a price that is known. Detecting, hiding and projecting help against
+# attackers who do not know of them. What separates the two is an attack that was made for the defence; so make it yourself,
+# before someone else does.
+#
+# Next: [how to measure all this honestly](honest_evaluation.ipynb), and do it yourself in
+# [homework H2](../../exercises/h2_adversarial_training/h2_adversarial_training.ipynb).

@@ -7,6 +7,8 @@ adversarial images of the same shape, in [0, 1]. The model maps images to logits
 from tml_helpers.attacks._common import GradientMaskingWarning, cross_entropy, margin
 from tml_helpers.attacks.black_box import BlackBox, QueryLimitReached
 from tml_helpers.attacks.boundary import boundary
+from tml_helpers.attacks.carlini_wagner import carlini_wagner
+from tml_helpers.attacks.deepfool import deepfool
 from tml_helpers.attacks.evaluate import Evaluation, evaluate, robustness_curve, runner_up_pgd, standard_attacks
 from tml_helpers.attacks.expectation_over_transformation import expectation_over_transformation
 from tml_helpers.attacks.fgsm import fgsm
@@ -33,7 +35,9 @@ __all__ = [
     "QueryLimitReached",
     "adversarial_patch",
     "boundary",
+    "carlini_wagner",
     "cross_entropy",
+    "deepfool",
     "estimate_gradient",
     "estimate_hessian",
     "evaluate",

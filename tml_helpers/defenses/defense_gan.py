@@ -53,9 +53,8 @@ class DefenseGAN(nn.Module):
         images = images.detach()
         with evaluating(self.generator), torch.enable_grad():
             latents = self.starts[:, None].repeat(1, len(images), 1).requires_grad_()  # [restarts, N, latent]
-            optimizer = torch.optim.Adam([latents])
-            for step in range(self.steps):
-                optimizer.param_groups[0]["lr"] = self.step_size * (1 - step / self.steps)
+            optimizer = torch.optim.Adam([latents], lr=self.step_size)
+            for _ in range(self.steps):
                 errors = self.made(latents, images)[1]
                 (latents.grad,) = torch.autograd.grad(errors.sum(), latents)
                 optimizer.step()

@@ -1,0 +1,779 @@
+# %% [markdown]
+# # 2.2 Many small steps
+#
+# One long step along the gradient is a strong attack for its price, and a poor one for an evaluation: where the loss
+# is bent, it misses. This lecture walks instead. It asks two questions about the same image. How much harm does a
+# given ball allow? And, turned round: how small a change suffices? Each has its attacks.
+#
+# **What you will learn**
+#
+# - to derive projected gradient ascent (PGD) in six lines, for two norms, with and without a target;
+# - why it starts at random, and when it should start again;
+# - to walk to the nearest boundary of a linearised network: DeepFool;
+# - to turn "as near as possible, but misread" into one loss that Adam can lower: Carlini and Wagner;
+# - to test an attack before you believe what it says about a defence.
+#
+# **Before you start**: [the fast gradient sign method](linear_explanation.ipynb) and its threat model. The symbols are
+# those of the [notation page](../../book/notation.md).
+#
+# **Time**: 50 minutes to read; at most 60 CPU-seconds to run.
+
+# %%
+import json
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from tml_helpers import attacks
+from tml_helpers.claims import claim, seed
+from tml_helpers.data import mnist
+from tml_helpers.models import MLP, SmallCNN
+from tml_helpers.plotting import COLOURS, show_image, use_style
+from tml_helpers.threat_models import ThreatModel
+from tml_helpers.training import fit, predict, seed_everything
+
+use_style()
+
+# %% [markdown]
+# ## Two questions
+#
+# One network, the same as in the lecture before, and a hundred digits that it reads correctly. An attack can only
+# spoil what was right.
+
+# %%
+train, test = mnist("train"), mnist("test")
+train = train.select(slice(4000))  # the full MNIST gives as many images: same budget
+generator = seed_everything(seed())
+model = SmallCNN()
+fit(model, train, epochs=5, learning_rate=2e-3, batch_size=64, generator=generator)
+model.eval().requires_grad_(False)
+right = predict(model, test.images).argmax(dim=1) == test.labels
+x, y = test.images[right][:900:9], test.labels[right][:900:9]  # 100 images
+
+
+def read(images):
+    """The digit that the network sees in each image."""
+    return predict(model, images).argmax(dim=1)
+
+
+def left(images):
+    """Per cent of the images that are still read correctly."""
+    return 100 * (read(images) == y).float().mean().item()
+
+
+claim("There are 100 digits, all read correctly", len(x) == 100 and left(x) == 100)
+
+# %% [markdown]
+# The first question is what a whole **ball** of changes can do. It fits a card that limits the change:
+
+# %%
+ThreatModel(
+    goal="any class but the true one; later on, a class that the attacker chooses",
+    knowledge="white box",
+    capability="a change of norm at most ε (L∞ or L2), within [0, 1]",
+    out_of_scope="changes that are no small perturbation; attacks on the training",
+)
+
+# %% [markdown]
+# In symbols, the attacker wants
+#
+# $$\max_{\|\delta\| \le \epsilon} L\big(f(x + \delta), y\big), \qquad x + \delta \in [0, 1]^n .$$
+#
+# In words: among all allowed images, the one whose loss is largest. FGSM answers with one step. Follow one image in
+# its direction, and see what the loss does beyond the point where the straight line was right:
+
+# %%
+leaf = x.clone().requires_grad_()
+losses = F.cross_entropy(model(leaf), y, reduction="none")
+(gradient,) = torch.autograd.grad(losses.sum(), leaf)  # each image's own gradient
+sizes = torch.linspace(0, 0.3, 31).tolist()
+paths = []
+for size in sizes:
+    z = predict(model, (x + size * gradient.sign()).clamp(0, 1))
+    paths.append(F.cross_entropy(z, y, reduction="none"))
+paths = torch.stack(paths)  # (sizes, images)
+turned = (paths.amax(dim=0) > paths[-1] + 0.1).float().mean().item()
+claim("Beyond some ε the loss of some images falls again", turned > 0)
+
+# %% [markdown]
+# So a long step may overshoot, and then even a good direction ends in a bad place. The obvious remedy: take a small
+# step, ask for the gradient again, and repeat.
+#
+# ## Projected gradient ascent
+#
+# A small step may leave the ball, so each is followed by the way back:
+#
+# $$x^{t+1} = \Pi\Big(x^t + \alpha \cdot \operatorname{sign} \nabla_x L\big(f(x^t), y\big)\Big),
+# \qquad x^0 = x + \text{noise from the ball}.$$
+#
+# In words: a step of length $\alpha$ uphill, then to the nearest allowed image. $\Pi$ is the **projection**. For the
+# L∞ ball it cuts each entry of $x^{t+1} - x$ to $[-\epsilon, \epsilon]$; for the L2 ball it shortens the whole change to
+# length $\epsilon$ where it is longer. Then both cut to $[0, 1]$. The attack is called PGD {cite}`madry2018towards`, with
+# the D of *descent*, as if the attacker had a loss to lower. Without the random start it is older, as the
+# *basic iterative method* {cite}`kurakin2017adversarial`. Six lines:
+
+
+# %%
+def pgd_in_six_lines(model, images, labels, epsilon, step_size, steps):
+    x = images.clone()
+    for _ in range(steps):
+        x.requires_grad_()
+        (g,) = torch.autograd.grad(F.cross_entropy(model(x), labels), x)
+        delta = (
+            x.detach() + step_size * g.sign() - images
+        )  # (n, channels, height, width)
+        x = (images + delta.clamp(-epsilon, epsilon)).clamp(0, 1)
+    return x
+
+
+by_hand = pgd_in_six_lines(model, x[:30], y[:30], 0.1, step_size=0.02, steps=10)
+how = {"epsilon": 0.1, "step_size": 0.02, "steps": 10, "random_start": False}
+by_library = attacks.pgd(model, x[:30], y[:30], **how)
+claim(
+    "Six lines and the library agree",
+    torch.allclose(by_hand, by_library, atol=1e-5),
+)
+
+# %% [markdown]
+# Those lines in the loop that are not the network's move the whole batch through memory about a dozen times. On a
+# GPU one kernel does it in one pass; [its page](../09_kernels/ball_step.ipynb) counts the bytes.
+#
+# ### Why start at random?
+#
+# Because the gradient at the image itself may be a bad guide, and because another start may end on another hill. Take
+# the image that is hardest to spoil, start twenty times, and record the loss after every step.
+
+# %%
+few = {"epsilon": 0.12, "step_size": 0.01}
+survivors = read(attacks.pgd(model, x, y, steps=30, random_start=False, **few)) == y
+cross = F.cross_entropy(predict(model, x), y, reduction="none")
+hard = torch.where(survivors, cross, -torch.inf).argmax()
+starts = 20
+many, labels = x[hard].expand(starts, -1, -1, -1), y[hard].expand(starts)
+climbs = []
+for steps in (0, 1, 2, 4, 8, 16, 32):
+    draw = torch.Generator().manual_seed(seed())  # the same twenty starts each time
+    moved = attacks.pgd(model, many, labels, steps=steps, generator=draw, **few)
+    climbs.append(F.cross_entropy(predict(model, moved), labels, reduction="none"))
+climbs = torch.stack(climbs)  # (checkpoints, starts)
+claim(
+    "From every start, 32 steps raise the loss at least fourfold",
+    bool((climbs[-1] > 4 * climbs[0]).all()),
+)
+
+# %% mystnb={"image": {"alt": "Left: cross-entropy of a dozen digits along the direction of the gradient's sign; it rises steeply, and for some digits it turns and falls again before epsilon reaches 0.3. Right: loss of one digit after 0 to 32 steps of projected gradient ascent from twenty random starts; all curves rise and then level off, at heights that are alike but not equal."}}
+figure, (one_step, walk) = plt.subplots(1, 2, figsize=(8.5, 3.1))
+bent = (paths.amax(dim=0) - paths[-1]).topk(4).indices
+straight = (paths.amax(dim=0) - paths[-1]).topk(8, largest=False).indices
+one_step.plot(sizes, paths[:, straight], color=COLOURS["sky"], alpha=0.7, linewidth=1)
+one_step.plot(sizes, paths[:, bent], color=COLOURS["orange"])
+one_step.set(title="one step", xlabel="length of the step, ε", ylabel="loss (nats)")
+walk.plot(climbs, color=COLOURS["blue"], alpha=0.4, linewidth=1)
+walk.set(title="many steps, 20 random starts", xlabel="steps", ylabel="loss (nats)")
+walk.set_xticks(range(7), labels=["0", "1", "2", "4", "8", "16", "32"])
+plt.show()
+
+# %% [markdown]
+# *One step follows a line; many steps follow the hill.* Left, a dozen digits, each along its own gradient's
+# signs. The four in orange are the most bent: their loss turns before the line ends, and a longer step does less.
+# Right, one digit that the walk finds hard. All starts climb, and they level off close to one another: the loss has many
+# maxima, but most are of similar height, as Madry and others found {cite}`madry2018towards`. That is good news,
+# since a search that ends anywhere ends nearly as high as it can. Nearly: the best of several restarts is never below one.
+
+# %% tags=["nbval-ignore-output"]
+fallen = torch.zeros(len(x), dtype=torch.bool)
+lost_after = []
+draw = torch.Generator().manual_seed(seed())
+for _ in range(4):
+    moved = attacks.pgd(model, x, y, epsilon=0.1, steps=10, tau=0, generator=draw)
+    fallen |= read(moved) != y
+    lost_after.append(int(fallen.sum()))
+print("images lost after 1, 2, 3 and 4 starts:", *lost_after)
+
+# %%
+claim(
+    "Three more restarts win at most 10 more of 100",
+    lost_after[3] <= lost_after[0] + 10,
+)
+
+# %% [markdown]
+# `tau=0` lets an image rest as soon as it is misread: the batch shrinks, and the same images fall for fewer gradients.
+#
+# ### Another norm, and a target
+#
+# With `norm="l2"` the step is $\alpha \nabla L / \|\nabla L\|_2$. With `targets` the loss of the *target* is lowered
+# instead of raising that of the label. Both change one sign or one length, and the pictures tell them apart at a glance.
+
+# %%
+flat = attacks.pgd(model, x, y, epsilon=0.15, random_start=False)
+round_ = attacks.pgd(model, x, y, epsilon=2.0, norm="l2", random_start=False)
+shown = ((read(flat) != y) & (read(round_) != y)).nonzero().flatten()[:3]
+classes = torch.arange(10)
+zero = (y == 0).nonzero().flatten()[0]
+others = classes[classes != y[zero]]
+nine = x[zero].expand(9, -1, -1, -1)
+aimed = attacks.pgd(
+    model, nine, y[zero].expand(9), targets=others, norm="l2", epsilon=6.0, steps=60
+)
+claim("A 0 becomes each other digit", torch.equal(read(aimed), others))
+
+# %% mystnb={"image": {"alt": "Three digits in rows. For each: the image, the change in the maximum norm, which is grey or white in hard blocks over the whole picture, the attacked image; then the change in the Euclidean norm, which is concentrated on the strokes and fades out, and the attacked image."}}
+titles = ["image", "L∞ change", "L∞, ε = 0.15", "L2 change", "L2, ε = 2"]
+figure, axes = plt.subplots(3, 5, figsize=(6.5, 4.4))
+for row, i in zip(axes, shown, strict=True):
+    pictures = [x[i], flat[i] - x[i], flat[i], round_[i] - x[i], round_[i]]
+    for axis, title, picture in zip(row, titles, pictures, strict=True):
+        change = "change" in title
+        size = picture.abs().max() if change else 1
+        picture = 0.5 + 0.5 * picture / size if change else picture
+        said = "" if change else f"read as {read(picture[None]).item()}"
+        show_image(axis, picture, (title if i == shown[0] else "") + "\n" + said)
+plt.show()
+
+# %% [markdown]
+# *The ball decides what the change looks like.* In L∞ every pixel may move by $\epsilon$, and nearly every pixel does: a
+# texture over the whole picture. In L2 the budget is shared, and the attack spends it where it counts, on and beside the
+# strokes. Grey means no change. Neither norm is "how people see"; [lecture 2.3](other_threat_models.ipynb) takes up that thread.
+
+# %% mystnb={"image": {"alt": "A handwritten zero in nine versions, each changed so that the network reads it as one of the digits 1 to 9; all nine still look like a zero with smudges."}}
+figure, axes = plt.subplots(1, 9, figsize=(9, 1.4))
+for axis, picture, target in zip(axes, aimed, others, strict=True):
+    show_image(axis, picture, f"read as {target.item()}")
+plt.show()
+
+# %% [markdown]
+# *One zero, aimed at nine classes.* Each looks like a 0 to you. The ball is large here (L2, $\epsilon = 6$), because a target far away
+# needs more room than the nearest wrong answer.
+#
+# ## The nearest boundary: DeepFool
+#
+# Now the second question: not how much harm $\epsilon$ allows, but how small a change suffices.
+#
+# $$\min_\delta \|\delta\|_2 \quad \text{so that} \quad \arg\max_k f_k(x + \delta) \ne y .$$
+#
+# For a linear network the answer is a formula. Between class $y$ and class $k$ lies a plane, where
+# $z_k = z_y$. Its distance from $x$, and the step that leads onto it, are
+#
+# $$d_k = \frac{|z_k - z_y|}{\|w_k\|_2}, \qquad r_k = \frac{|z_k - z_y|}{\|w_k\|_2^2}\, w_k,
+# \qquad w_k = \nabla_x (z_k - z_y).$$
+#
+# In words: the gap between two logits, divided by how fast it closes. The nearest plane wins, which is the class with the
+# least $d_k$, and need not be the one with the second largest logit. DeepFool {cite}`moosavi2016deepfool` does this
+# for any network: it takes the network for linear, steps onto the nearest plane, and repeats where it has landed
+# until the class has changed. At the end the whole change is lengthened by 2 %, the **overshoot**, to get across.
+
+
+# %%
+def deepfool_for_one(model, image, label, steps=50, overshoot=0.02):
+    total = torch.zeros_like(image)
+    for _ in range(steps):
+        leaf = (image + (1 + overshoot) * total).clamp(0, 1).requires_grad_()
+        z = model(leaf)[0]  # (classes,)
+        if z.argmax() != label:
+            break
+        best = torch.inf
+        for k in [k for k in range(len(z)) if k != label]:
+            gap = z[k] - z[label]
+            (w,) = torch.autograd.grad(gap, leaf, retain_graph=True)
+            if gap.abs() / w.norm() < best:
+                best = gap.abs().item() / w.norm()
+                step = (best + 1e-4) * w / w.norm()  # 1e-4, lest it be zero
+        total += step
+    return leaf.detach()
+
+
+# %% [markdown]
+# First on a toy, where the truth is known: three classes in the plane with linear scores.
+
+# %%
+W = torch.tensor([[1.0, 0.2], [-0.9, 0.5], [0.1, -1.1]], dtype=torch.float64)
+toy = nn.Sequential(nn.Flatten(), nn.Linear(2, 3).double())
+toy[1].weight.data, toy[1].bias.data = W, -W.sum(dim=1) / 2  # all lines meet at ½, ½
+place = torch.tensor([0.72, 0.62], dtype=torch.float64).view(1, 1, 1, 2)  # an "image"
+z_toy = toy(place)[0].detach()
+label = z_toy.argmax()
+rivals = torch.tensor([k for k in range(3) if k != label])
+w = W[rivals] - W[label]  # (2, 2)
+gaps = (z_toy[rivals] - z_toy[label]).abs()
+distances = gaps / w.norm(dim=1)
+feet = place.flatten() + distances[:, None] * w / w.norm(dim=1, keepdim=True)
+landed = attacks.deepfool(toy, place, label[None])
+claim(
+    "On linear scores DeepFool's step is the distance to the nearest line, plus 2 %",
+    abs((landed - place).norm() / distances.min() - 1.02) < 1e-3,
+)
+claim(
+    "The loop and the library agree on it",
+    torch.allclose(deepfool_for_one(toy, place, label), landed),
+)
+
+# %% mystnb={"image": {"alt": "A square divided into three coloured regions that meet in its middle. A point lies in one of them; two dashed lines lead from it at right angles to its two boundaries. A cross, just beyond the foot of the shorter one, marks where DeepFool ends."}}
+figure, axis = plt.subplots(figsize=(4.2, 3.6))
+ticks = torch.linspace(0, 1, 201, dtype=torch.float64)
+grid = torch.cartesian_prod(ticks, ticks).view(-1, 1, 1, 2)
+region = toy(grid).argmax(dim=1).view(201, 201).T
+hues = [COLOURS[name] for name in ("sky", "amber", "pink")]
+axis.contourf(ticks, ticks, region, levels=[-1, 0, 1, 2], colors=hues, alpha=0.35)
+for foot, d in zip(feet, distances, strict=True):
+    line = torch.stack([place.flatten(), foot])
+    axis.plot(line[:, 0], line[:, 1], "--", color=COLOURS["black"], linewidth=1.2)
+    middle = line.mean(dim=0)
+    axis.annotate(f"{d:.2f}", middle, xytext=(5, 3), textcoords="offset points")
+axis.plot(*place.flatten(), "o", color=COLOURS["black"], label="x")
+axis.plot(*landed.flatten(), "x", color=COLOURS["orange"], mew=2.5, label="DeepFool")
+axis.set(xlabel="first value", ylabel="second value", aspect="equal")
+axis.grid(False)
+axis.legend(loc="upper left", bbox_to_anchor=(1, 1))
+plt.show()
+
+# %% [markdown]
+# *Three classes, two lines to cross, and the shorter way.* The dashed lines meet the boundaries at right angles, since the
+# nearest point of a plane always lies straight ahead. DeepFool takes the shorter one and ends 2 % beyond it.
+#
+# A network is not linear, so the first step falls short or goes too far, and more follow. One step asks for the gradient
+# of every class, which makes it dear; but an image that has been fooled needs no more steps, and the library drops it from
+# the batch. The loop above serves one image, the library a hundred:
+
+# %%
+near = attacks.deepfool(model, x, y)
+claim("DeepFool fools the network on every image", left(near) == 0)
+one = deepfool_for_one(model, x[:1], y[0])
+claim("Loop and library agree on a digit", torch.allclose(one, near[:1], atol=1e-3))
+first_step = attacks.deepfool(model, x, y, steps=1)
+claim("One step is not enough for more than half of them", left(first_step) > 50)
+
+# %% [markdown]
+# ## As near as possible: Carlini and Wagner
+#
+# DeepFool stops at the first boundary that it meets. Nothing says that it met it at the nearest place. Carlini and
+# Wagner {cite}`carlini2017towards` write down what is wanted, and let an optimiser do the rest. The wish has two
+# constraints, and neither is something that gradient descent can handle:
+#
+# $$\min_\delta \|\delta\|_2^2 \quad \text{so that} \quad f(x + \delta) \text{ is fooled}
+# \quad \text{and} \quad x + \delta \in [0, 1]^n .$$
+#
+# **The box** goes by a change of variable: $x' = \tfrac12 (\tanh w + 1)$ lies in $[0, 1]$ for every $w$. Adam may move $w$
+# wherever it likes.
+#
+# **"Is fooled"** becomes a penalty that is zero once it holds, weighted by $c$:
+#
+# $$\min_w\; \|x' - x\|_2^2 + c \cdot \max\big(0,\; \kappa + z_y(x') - \max_{k \ne y} z_k(x')\big).$$
+#
+# In words: stay near, and pay for each logit that the label is still ahead; ahead of $-\kappa$, if the network should not only be
+# wrong but *sure*. With a target $t$, pay for what the target is behind.
+#
+# ### Why this penalty, and not cross-entropy?
+#
+# Cross-entropy never ends: after the image is fooled, it goes on pulling and trades distance for
+# confidence that nobody asked for. Before, for an image that the network is sure of, its gradient is nearly zero,
+# because it contains the factor $1 - p_y$. The logits do not saturate. Measure both:
+
+# %%
+z = predict(model, x)
+sure = F.softmax(z.double(), dim=1).gather(1, y[:, None]).squeeze(1).argsort()
+
+
+def slope(loss, images, labels):
+    """Length of the gradient for each image."""
+    leaf = images.clone().requires_grad_()
+    (g,) = torch.autograd.grad(loss(model(leaf), labels).sum(), leaf)
+    return g.flatten(1).norm(dim=1)
+
+
+by_loss = {
+    name: slope(loss, x, y)[sure]
+    for name, loss in (("entropy", attacks.cross_entropy), ("margin", attacks.margin))
+}
+spread = {name: (g.max() / g.min()).item() for name, g in by_loss.items()}
+claim(
+    "Cross-entropy's pull differs 10,000-fold between images", spread["entropy"] > 1e4
+)
+claim("The margin's, less than 20-fold", spread["margin"] < 20)
+
+# %% [markdown]
+# One $c$ can serve all images only where their penalties pull alike. With the margin, a good $c$ lies within a factor of ten or so;
+# with cross-entropy no $c$ serves two images.
+#
+# ### Twelve lines, for a given $c$
+
+
+# %%
+def nearest_for(c, model, images, labels, steps=100, learning_rate=0.1):
+    """The best images found, and their distances: infinite where none was found."""
+    w = torch.atanh((2 * images - 1) * (1 - 1e-6)).requires_grad_()
+    adam = torch.optim.Adam([w], lr=learning_rate)
+    best, closest = images.clone(), torch.full((len(images),), torch.inf)
+    for _ in range(steps):
+        moved = (w.tanh() + 1) / 2
+        behind = -attacks.margin(model(moved), labels)  # > 0 while read correctly
+        far = (moved - images).flatten(1).square().sum(dim=1)  # (n,)
+        better = (behind < 0) & (far < closest)
+        best[better], closest[better] = moved[better].detach(), far[better].detach()
+        adam.zero_grad()
+        (far + c * behind.clamp_min(0)).sum().backward()
+        adam.step()
+    return best, closest.sqrt()
+
+
+# %% [markdown]
+# The network's parameters are frozen on this page, so `backward` leaves nothing in them. How does the distance depend on $c$?
+
+# %%
+constants = [0.03, 0.1, 0.3, 1, 3, 10, 30]
+some = slice(0, 100, 5)  # 20 images
+by_constant = torch.stack(
+    [nearest_for(c, model, x[some], y[some], steps=60)[1] for c in constants]
+)  # (constants, images)
+found = by_constant.isfinite().sum(dim=1).tolist()
+claim("With c = 0.03 fewer than half are fooled", found[0] < 10)
+claim("With c = 30 all are", found[-1] == 20)
+always = by_constant[-3:].isfinite().all(dim=0)
+typical = by_constant[-3:, always].median(dim=1).values
+claim("But with c = 30 they end farther away than with c = 3", typical[2] > typical[0])
+
+# %% mystnb={"image": {"alt": "Two curves against the constant c on a logarithmic axis. The share of images that are fooled rises from little to all of them. The median distance of those that are fooled for every larger c is smallest in the middle and grows towards large c."}}
+figure, (success, distance) = plt.subplots(1, 2, figsize=(8, 2.9))
+success.semilogx(constants, [5 * n for n in found], "o-", color=COLOURS["blue"])
+success.set(xlabel="constant c", ylabel="images fooled (%)", ylim=(0, 105))
+for row in by_constant.T:
+    distance.semilogx(constants, row, "o-", color=COLOURS["sky"], ms=3, linewidth=1)
+distance.set(xlabel="constant c", ylabel="L2 distance of the best")
+plt.show()
+
+# %% [markdown]
+# *Too small a c does not fool; too large a c overshoots.* Right, one line an image, drawn where it was fooled. Each has
+# its own smallest constant that still works, and near it the distance is least. So $c$ is searched for each image by
+# itself: ten times larger until it works, then halfway between the largest that failed and the smallest that worked,
+# and so on. Five such **binary search** steps with a hundred steps of Adam {cite}`kingma2015adam` each are 500 gradients an image:
+# the price of the strongest L2 attack of this page.
+
+# %%
+carlini = attacks.carlini_wagner(model, x, y)
+claim("Carlini and Wagner fool the network on every image", left(carlini) == 0)
+
+
+def length(changed):
+    """L2 norm of each change, (n,)."""
+    return (changed - x).flatten(1).norm(dim=1)
+
+
+shorter = 1 - (length(carlini).median() / length(near).median()).item()
+claim("Their typical change is over 5 % shorter than DeepFool's", shorter > 0.05)
+for_all = [c for c, n in zip(constants, found, strict=True) if n == 20]
+by_one = min(by_constant[constants.index(c)].mean().item() for c in for_all)
+claim(
+    "A constant for each image beats the best constant that serves them all",
+    length(carlini)[some].mean().item() < by_one,
+)
+
+# %% [markdown]
+# The library's version writes Adam out, so that nothing is computed twice, and takes three liberties with the paper, which its
+# docstring admits: each search step starts from the best image so far instead of from the clean one, Adam's memory is a little shorter,
+# and an image whose loss has stopped falling leaves the batch. It must then be held to what others find; the tests do so.
+#
+# ### What $\kappa$ is for
+#
+# An image that barely crosses the boundary of *this* network may still lie on the right side for *another*. With
+# $\kappa > 0$ it must go on until the wrong class leads by $\kappa$ logits. It costs distance and buys **transfer**. The other
+# network here has one hidden layer and was never asked.
+
+# %% tags=["nbval-ignore-output"]
+generator = seed_everything(seed() + 1)
+other = MLP(100)
+fit(other, train, epochs=5, learning_rate=2e-3, batch_size=64, generator=generator)
+agreed = (predict(other, x).argmax(dim=1) == y).nonzero().flatten()[:40]
+price = {}
+for kappa in (0, 4, 12):
+    moved = attacks.carlini_wagner(
+        model, x[agreed], y[agreed], confidence=kappa, search_steps=3
+    )
+    misread = predict(other, moved).argmax(dim=1) != y[agreed]
+    far = (moved - x[agreed]).flatten(1).norm(dim=1).mean().item()
+    price[kappa] = far, 100 * misread.float().mean().item()
+for kappa, (far, share) in price.items():
+    print(
+        f"κ = {kappa:>2}: mean distance {far:.2f}, the other network misreads {share:.0f} %"
+    )
+
+# %%
+claim("Confidence costs distance", price[0][0] < price[4][0] < price[12][0])
+claim(
+    "At κ = 12 the other network misreads at least 20 points more than at κ = 0",
+    price[12][1] >= price[0][1] + 20,
+)
+
+# %% [markdown]
+# ## The same images, four attacks
+#
+# How near is the nearest misread image? Each attack gives an upper bound; the smallest is the best guess. FGSM and PGD
+# answer for a given $\epsilon$, so we try many and keep the first that works. All in L2.
+
+# %%
+radii = [0.25 * step for step in range(1, 25)]
+
+
+def smallest(attack, **settings):
+    """The first radius at which the attack works on each image; infinite if none."""
+    least = torch.full((len(x),), torch.inf)
+    for radius in radii:
+        todo = least.isinf().nonzero().flatten()
+        if len(todo):
+            how = {"epsilon": radius, "norm": "l2", **settings}
+            fooled = read(attack(model, x[todo], y[todo], **how)) != y[todo]
+            least[todo[fooled]] = radius
+    return least
+
+
+needed = {
+    "FGSM": smallest(attacks.fgsm),
+    "PGD": smallest(attacks.pgd, steps=20, tau=0, random_start=False),
+    "DeepFool": length(near),
+    "Carlini & Wagner": length(carlini),
+}
+
+# %%
+median = {name: distances.median().item() for name, distances in needed.items()}
+claim("FGSM needs the largest changes", max(median, key=median.get) == "FGSM")
+claim("Carlini & Wagner need the smallest", min(median, key=median.get)[0] == "C")
+claim(
+    "PGD, in steps of 0.25, comes within 0.4 of them",
+    median["PGD"] - median["Carlini & Wagner"] < 0.4,
+)
+beaten = (length(near) < length(carlini) - 1e-3).float().mean().item()
+claim("On some image DeepFool may win, but on less than 1 in 5", beaten < 0.2)
+
+# %% mystnb={"image": {"alt": "Left: four histograms of the smallest L2 change that fools the network, one above the other. That of the fast gradient sign method is the widest and lies farthest right; DeepFool's, PGD's and that of Carlini and Wagner lie close together, the last farthest left. Right: the share of digits that are still read correctly against the L2 radius, one falling curve for each attack in the same order."}}
+figure, (histogram, curve) = plt.subplots(1, 2, figsize=(8.5, 3.4))
+colours = [COLOURS[name] for name in ("amber", "green", "sky", "blue")]
+edges = [0, *radii]
+for row, ((name, far), colour) in enumerate(zip(needed.items(), colours, strict=True)):
+    counts = torch.histogram(far, torch.tensor(edges) + 1e-4).hist
+    heights = 0.9 * counts / counts.max()
+    histogram.bar(edges[:-1], heights, 0.25, -row, color=colour, align="edge")
+    histogram.plot(median[name], -row, "k|", ms=14, mew=2)
+    still = [100 * (far > radius).float().mean().item() for radius in edges]
+    curve.plot(edges, still, color=colour, label=name)
+histogram.set_yticks([0.3 - row for row in range(4)], labels=list(needed))
+histogram.set(xlabel="smallest L2 change", xlim=(0, 6))
+histogram.grid(False)
+curve.set(xlabel="ε (L2)", ylabel="still read correctly (%)", ylim=(0, 103))
+curve.legend(fontsize=9)
+plt.show()
+
+# %% [markdown]
+# *Four answers to one question; the truth lies at or to the left of the leftmost.* The black strokes are medians. On the right the
+# same numbers as **robustness curves**: the share of images that need more than $\epsilon$. A minimum-norm attack gives the
+# whole curve at once, while FGSM and PGD are run again for each $\epsilon$. Whoever had run FGSM alone would have called this
+# network nearly twice as robust as it is.
+#
+# One more thing to see: the margin's hinge attacks whichever wrong class leads *now*. Where several boundaries are near, it may walk to
+# the second nearest, and DeepFool, which compares them all, can be closer. That is why no attack alone is the judge.
+#
+# ### What they cost
+#
+# Time side by side with four libraries, from a script that anyone can run again (`benchmarks/attacks.py`), on the same
+# network and images, with the same settings:
+
+# %%
+measured = json.loads(Path("../../benchmarks/results/attacks.json").read_text())
+for name, row in measured["attacks"].items():
+    print(f"{name}, {row['images']} images")
+    for library, milliseconds in row["ms"].items():
+        good = row["quality"][library]
+        print(
+            f"  {library:<14}{milliseconds:9,.0f} ms{good['success']:8.1%} fooled,"
+            f" median L2 {good['median_l2']:.2f}"
+        )
+
+# %%
+speed = {name: row["times_as_fast"] for name, row in measured["attacks"].items()}
+peers = {"torchattacks", "foolbox", "ART", "adv_lib"}
+
+
+def lead(attack, ours="ours"):
+    """How many times as fast as the fastest of the other libraries."""
+    return min(ratio for name, ratio in speed[attack][ours].items() if name in peers)
+
+
+claim("Resting images make PGD twice as fast", lead("PGD", "ours, tau = 0") > 2)
+claim("A shrinking batch makes DeepFool twice as fast", lead("DeepFool") > 2)
+
+# %% [markdown]
+# Nearly all of the time goes into the network's forward and backward passes, so nobody can be much faster at the same number
+# of them; FGSM and the full PGD are a draw. What can be saved is work on images that are done.
+#
+# ## What goes wrong
+#
+# **Steps that cannot reach the surface.** Forty steps of $\epsilon / 100$ end less than halfway.
+
+# %%
+timid = attacks.pgd(model, x, y, epsilon=0.1, step_size=0.001, random_start=False)
+usual = attacks.pgd(model, x, y, epsilon=0.1, random_start=False)
+claim(
+    "With timid steps over 15 points more images seem safe",
+    left(timid) > left(usual) + 15,
+)
+
+# %% [markdown]
+# **No projection.** The steps add up, and the attack is one with a ball forty times as large.
+
+# %%
+strayed = x.clone()
+for _ in range(40):
+    leaf = strayed.clone().requires_grad_()
+    (g,) = torch.autograd.grad(F.cross_entropy(model(leaf), y), leaf)
+    strayed = (strayed + 0.025 * g.sign()).clamp(0, 1)
+claim("Without projection it leaves the ball of 0.1", (strayed - x).abs().max() > 0.5)
+claim("... and then every image falls", left(strayed) == 0)
+
+# %% [markdown]
+# **A loss that saturates.** Multiply all logits by 1,000. No answer changes, so the network is exactly as robust as before. But
+# the cross-entropy is now 0 to the last digit on most images, and so is its gradient. The library says so in a warning. The
+# margin's gradient does not saturate, and the sign does not care for its size.
+
+
+# %% tags=["nbval-ignore-output"]
+class Loud(nn.Module):
+    """The same network, a thousand times as sure of itself."""
+
+    def __init__(self, model):
+        super().__init__()
+        self.model = model
+
+    def forward(self, images):
+        return 1000 * self.model(images)
+
+
+loud = Loud(model)
+how = {"epsilon": 0.1, "random_start": False}
+by_entropy = attacks.pgd(loud, x, y, **how)
+by_margin = attacks.pgd(loud, x, y, loss=attacks.margin, **how)
+
+# %%
+claim(
+    "PGD on cross-entropy now spares 30 points more",
+    left(by_entropy) > left(usual) + 30,
+)
+claim("PGD on the margin is as strong as before", left(by_margin) <= left(usual) + 5)
+
+# %% [markdown]
+# **Medians over successes alone.** An attack that fails on the difficult images has the smaller median. Never show a
+# distance without the success rate beside it.
+
+# %%
+hasty = attacks.carlini_wagner(model, x, y, search_steps=1, initial_constant=0.1)
+fooled = read(hasty) != y
+claim("With one small c, fewer than 9 in 10 are fooled", fooled.float().mean() < 0.9)
+claim(
+    "... and the median of those looks smaller than that of all",
+    length(hasty)[fooled].median() < length(carlini).median(),
+)
+
+# %% [markdown]
+# ## How to evaluate honestly
+#
+# Before an attack may judge a defence, the attack itself is on trial. A strong attack obeys laws, and each is a line of code
+# {cite}`carlini2019evaluating`. [Lecture 2.6](honest_evaluation.ipynb) makes them a habit.
+
+# %%
+draw = torch.Generator().manual_seed(seed())
+
+
+def pgd(epsilon, steps):
+    """Per cent still read correctly after PGD."""
+    how = {"epsilon": epsilon, "steps": steps, "tau": 0, "generator": draw}
+    return left(attacks.pgd(model, x, y, **how))
+
+
+by_size = [pgd(epsilon, 20) for epsilon in (0.05, 0.1, 0.15, 0.2)]
+by_steps = [pgd(0.1, steps) for steps in (2, 5, 20)]
+once = left(attacks.fgsm(model, x, y, epsilon=0.1))
+claim("A larger ball is never safer", by_size == sorted(by_size, reverse=True))
+claim(
+    "More steps are at least as strong",
+    by_steps[0] >= by_steps[1] - 1 >= by_steps[2] - 2,
+)
+claim("Many steps are at least as strong as one", by_steps[-1] <= once)
+claim("Without a bound, no image is left", pgd(1.0, 40) == 0)
+
+# %% [markdown]
+# ## Practice
+#
+# **Exercise 1** (10 minutes). *The nearest in another norm.* For a linear score, which step onto the plane $z_k = z_y$ is the
+# shortest in L∞, and how long is it? Use Hölder's inequality, then check your formula against `norm="linf"` on the toy.
+
+# %% tags=["hide-cell"]
+# Solution: gap = |wᵀr| ≤ ‖w‖₁ ‖r‖∞, with equality for r = ± sign(w): the length is
+# gap / ‖w‖₁. The gradient is measured by the dual norm, as in the linear explanation.
+flat_landed = attacks.deepfool(toy, place, label[None], norm="linf")
+formula = (gaps / w.abs().sum(dim=1)).min()
+claim(
+    "The L∞ distance is gap / ‖w‖₁, plus 2 %",
+    abs((flat_landed - place).abs().max() / formula - 1.02) < 2e-3,
+)
+
+# %% [markdown]
+# **Exercise 2** (15 minutes). *A target is farther.* Give Carlini and Wagner a target: once, for each image, the class with
+# the second largest logit, and once the one with the smallest. Predict the order of the three median distances, untargeted
+# included, then measure.
+
+# %% tags=["hide-cell"]
+# Solution: untargeted ≤ second ≤ last. Untargeted may choose, so it is never farther
+# than a fixed target (up to what the search misses). The last class is far off.
+ranks = predict(model, x[some]).argsort(dim=1, descending=True)
+far = {"any": length(carlini)[some].median().item()}
+for name, rank in (("second", 1), ("last", 9)):
+    target = ranks[:, rank]
+    aimed = attacks.carlini_wagner(model, x[some], y[some], targets=target)
+    claim(f"Every image becomes its {name} class", torch.equal(read(aimed), target))
+    far[name] = (aimed - x[some]).flatten(1).norm(dim=1).median().item()
+claim("The second is about as near as any", far["second"] < 1.3 * far["any"])
+claim(
+    "The last is over 1.3 times as far as the second", far["last"] > 1.3 * far["second"]
+)
+
+# %% [markdown]
+# **Quiz**
+#
+# ```{quiz}
+# ? What does the projection in PGD do in the L∞ ball?
+# - It shortens the whole change to length ε :: That is the L2 ball. In L∞ each entry has its own bound.
+# + It cuts each entry of the change to between −ε and ε :: The nearest point of a cube is found entry by entry.
+# - It cuts the image to [0, 1] :: That is done as well, but it is another constraint.
+# ? DeepFool steps onto the boundary with the class …
+# - that has the second largest logit :: A large logit is near only if the gap also closes fast.
+# + with the least ratio of gap to slope :: That ratio is the distance to the linearised boundary.
+# - with the largest gradient :: A steep way is short only if the gap is not large.
+# ? Why do Carlini and Wagner search for c?
+# - A larger c makes the optimiser faster :: It makes the penalty louder, and the image ends farther away.
+# + Too small a c does not fool, too large a c goes too far, and each image has its own :: So the smallest c that works is found for each image.
+# - To stay in [0, 1] :: The change of variable sees to that.
+# ? PGD with cross-entropy leaves 60 % right; with the margin, 20 %. What is the network's accuracy under attack?
+# - 40 %, the mean :: Attacks do not vote. One image that falls is a fact.
+# - 60 %, since cross-entropy is what it was trained with :: The attacker may use any loss.
+# + At most 20 % :: Each attack gives an upper bound, and the smallest is the best known. Lower ones may follow.
+# ```
+#
+# ## Strengths, limitations, software
+#
+# **Strengths.** PGD is simple, has one loss and two numbers, and is hard to beat in a given ball: the first attack to run against any
+# defence. DeepFool needs no $\epsilon$ and few steps. Carlini and Wagner find the smallest L2 changes here, with or without
+# a target, and are not impressed by saturated probabilities.
+#
+# **Limitations.** All need gradients that mean something. All give upper bounds on robustness, never a proof. PGD wants its step size and its loss
+# chosen with care. DeepFool can stop far from the nearest boundary. Carlini and Wagner cost hundreds of gradients, and their result
+# depends on how long one searches.
+#
+# **Software.** In this library: `tml_helpers.attacks.pgd`, `deepfool` and `carlini_wagner`. In earnest:
+# [Foolbox](https://github.com/bethgelab/foolbox) {cite}`rauber2017foolbox`, the
+# [Adversarial Robustness Toolbox](https://github.com/Trusted-AI/adversarial-robustness-toolbox) {cite}`nicolae2018art`, and
+# for defences [AutoAttack](https://github.com/fra31/auto-attack) {cite}`croce2020reliable`, which needs no settings.
+#
+# ## What to take away
+#
+# Small steps, each followed by the way back: PGD is the yardstick for a given ball. DeepFool and Carlini and Wagner turn the
+# question round and ask how little suffices. All of them are searches, so what they fail to find may still be there. Test the attack
+# first. Next: changes that are [no ball at all](other_threat_models.ipynb).
