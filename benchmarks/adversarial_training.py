@@ -24,11 +24,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from tml_helpers.attacks._common import margin
-from tml_helpers.attacks.fgsm import fgsm
-from tml_helpers.attacks.pgd import pgd
+from tml_helpers.attacks import fgsm, margin, pgd
 from tml_helpers.data import ImageSet, data_folder, mnist
-from tml_helpers.defenses.adversarial_training import adversarial_training
+from tml_helpers.defenses import adversarial_training
 from tml_helpers.machine import describe
 from tml_helpers.models import SmallCNN
 from tml_helpers.training import accuracy, fit, predict, seed_everything

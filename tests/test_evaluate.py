@@ -94,7 +94,7 @@ def zeros(count: int) -> tuple[Tensor, Tensor]:
     return images, torch.zeros(count, dtype=torch.int64)
 
 
-def breaks(*numbers: int, count: int, seen: list[int] | None = None):
+def breaks(*numbers: int, count: int, seen: list[int] | None = None, to: float = 0.9):
     """An attack that breaks the images with these numbers, and notes how many it was given."""
 
     def attack(model, images, labels, *, epsilon, norm, generator):
@@ -102,7 +102,7 @@ def breaks(*numbers: int, count: int, seen: list[int] | None = None):
             seen.append(len(images))
         found = images.clone()
         chosen = torch.isin((images[:, 0, 0, 1] * count).round().long(), torch.tensor(numbers))
-        found[chosen, 0, 0, 0] = 0.9
+        found[chosen, 0, 0, 0] = to
         return found
 
     return attack
@@ -125,13 +125,15 @@ def linear() -> tuple[TwoClasses, Tensor, Tensor, Tensor]:
 
 def test_an_image_stands_where_no_attack_broke_it():
     images, labels = zeros(10)
-    attacks = {"a": breaks(0, 1, 2, count=10), "b": breaks(2, 3, count=10), "c": breaks(count=10)}
+    attacks = {"a": breaks(0, 1, 2, count=10), "b": breaks(2, 3, count=10, to=0.7), "c": breaks(count=10)}
     found = evaluate(FirstPixel(), images, labels, epsilon=1.0, attacks=attacks, each_alone=True, sanity=False)
     assert found.clean_accuracy == 1
     assert found.robust_accuracy == pytest.approx(0.6)
     assert found.after == pytest.approx({"a": 0.7, "b": 0.6, "c": 0.6})
     assert found.alone == pytest.approx({"a": 0.7, "b": 0.8, "c": 1.0})
     assert found.standing.tolist() == [False] * 4 + [True] * 6
+    by_the_first = [0.9, 0.9, 0.9, 0.7] + [0.0] * 6
+    assert found.adversarial[:, 0, 0, 0].tolist() == pytest.approx(by_the_first)
     assert found.checks == ()
 
 

@@ -321,13 +321,11 @@ for precision, there in (("single", x.float()), ("double", x)):
         ]
 paper, default = steps.index(1e-4), steps.index(1e-1)
 curvature_errors = errors["curvature", "single"]
-claim(
-    "At 1e-4 the curvature is noise: an error over 100 %", curvature_errors[paper] > 1
-)
-claim("At 0.1 its error is below a fifth", curvature_errors[default] < 0.2)
-claim("A slope at 0.01 is good to 1 %", errors["slope", "single"][3] < 0.01)
+claim("At 1e-4 the curvature is off by 50 times its size", curvature_errors[paper] > 50)
+claim("At 0.1 it is right to 1 %", curvature_errors[default] < 0.01)
+claim("A slope at 0.01 is right to 0.1 %", errors["slope", "single"][3] < 0.001)
 
-# %% mystnb={"image": {"alt": "Relative error of measured slope and curvature against the step h on two logarithmic axes. In double precision both errors fall as h shrinks; in single precision they fall only at first and then rise again, for the slope below about 0.01, for the curvature below about 0.1, where it soon exceeds one."}}
+# %% mystnb={"image": {"alt": "Relative error of measured slope and curvature against the step h on two logarithmic axes. All curves have the shape of a V. In double precision the lowest points lie near 0.0001 and 0.001, far down; in single precision near 0.1, and to the left of it the curvature's error rises steeply and exceeds one."}}
 figure, axes = plt.subplots(1, 2, figsize=(8, 3), sharey=True)
 for axis, name in zip(axes, ("slope", "curvature"), strict=True):
     for precision, style in (("single", "o-"), ("double", "s--")):
@@ -364,16 +362,13 @@ ThreatModel(
 # %% tags=["nbval-ignore-output"]
 few, few_labels = images[:5], labels[:5]
 box = attacks.BlackBox(victim, limit=5 * 5000)
-by_zoo = attacks.zoo(
-    box, few, few_labels, queries=5000, solver="newton", generator=generator
-)
+how = {"queries": 5000, "solver": "newton", "learning_rate": 0.3}
+by_zoo = attacks.zoo(box, few, few_labels, **how, generator=generator)
 zoo_length = (by_zoo - few).flatten(1).norm(dim=1)  # (5,)
 print(f"{box.queries / 5:,.0f} queries an image; L2:", zoo_length.numpy().round(1))
 
 # %%
-claim(
-    "Never shown a gradient, it fools 3 of 5", fooled(victim, by_zoo, few_labels) > 0.5
-)
+claim("Shown no gradient, it fools 4 of 5", fooled(victim, by_zoo, few_labels) > 0.7)
 claim("within its budget", box.queries <= 5 * 5000)
 
 # %% [markdown]
@@ -432,7 +427,7 @@ ThreatModel(
     goal="misclassification of any kind",
     knowledge="black box",
     capability="L∞ perturbation of at most ε = 0.25; the scores of all classes",
-    queries=500,
+    queries=300,
     out_of_scope="weights and gradients; a limit on how fast one may ask",
 )
 
@@ -444,15 +439,15 @@ ThreatModel(
 some, some_labels = images[:40], labels[:40]
 box = attacks.BlackBox(victim)
 by_square = attacks.square(
-    box, some, some_labels, epsilon=epsilon, queries=500, generator=generator
+    box, some, some_labels, epsilon=epsilon, queries=300, generator=generator
 )
 fallen = [1 - standing / 40 for standing in box.asked]  # after 0, 1, 2, … questions
-print(f"{box.queries / 40:.0f} questions an image, of 500 allowed")
+print(f"{box.queries / 40:.0f} questions an image, of 300 allowed")
 
 # %%
 square_rate = fooled(victim, by_square, some_labels)
-claim("Square fools over 70 times in 100", square_rate > 0.7)
-claim("for less than half of the questions it may ask", box.queries < 40 * 250)
+claim("Square fools over 60 times in 100", square_rate > 0.6)
+claim("for less than 200 questions an image", box.queries < 40 * 200)
 
 # %% [markdown]
 # ## Boundary: the answer is one word
@@ -480,10 +475,10 @@ def boundary_by_hand(wrong, x, start, queries, generator):
         turned = turned * delta.norm() / turned.norm()
         around = wrong(x + turned)
         towards = around and wrong(x + (1 - b) * turned)
-        a *= 1.1 if around else 0.95
         if around:
-            b *= 1.2 if towards else 0.93
             delta = (1 - b) * turned if towards else turned
+            b *= 1.2 if towards else 0.93
+        a *= 1.1 if around else 0.95
     return x + delta
 
 
@@ -511,7 +506,7 @@ start = torch.tensor([0.05, 0.95]).view(1, 1, 1, 2)
 nearest = 0.4 - (x - 0.3).norm().item()
 model = Circle()
 walked = attacks.boundary(
-    model, x, torch.tensor([0]), start=start, queries=120, generator=generator
+    model, x, torch.tensor([0]), start=start, queries=300, generator=generator
 )
 theirs = (walked - x).norm().item()
 
@@ -578,10 +573,10 @@ for total, more in ((50, 50), (200, 150), (600, 400), (1300, 700), (2000, 700)):
 # %%
 median = torch.tensor([lengths[total].median() for total in lengths])
 claim("The distance falls with every instalment", bool((median.diff() < 0).all()))
-claim("2,000 single words bring it below half", bool(median[-1] < 0.5 * median[0]))
+claim("2,000 single words take 15 % off it", bool(median[-1] < 0.85 * median[0]))
 claim("and every image still fools", fooled(victim, walked, some_labels[:16]) == 1)
 
-# %% mystnb={"image": {"alt": "Left: the share of images that Square has fooled against the number of questions, rising steeply within the first hundred and slowly after. Right: the median L2 distance of the Boundary attack against the number of questions, falling steadily on a logarithmic axis of questions."}}
+# %% mystnb={"image": {"alt": "Left: the share of images that Square has fooled against the number of questions, rising steeply within the first hundred and slowly after. Right: the median L2 distance of the Boundary attack against the number of questions, falling steadily."}}
 figure, (left, right) = plt.subplots(1, 2, figsize=(8, 3))
 left.plot(range(len(fallen)), [100 * share for share in fallen], color=COLOURS["blue"])
 left.axhline(
@@ -590,7 +585,7 @@ left.axhline(
 left.set(title="Square, ε = 0.25", xlabel="questions", ylabel="images fooled (%)")
 left.set_ylim(0, 103)
 left.legend(loc="lower right")
-right.semilogx(list(lengths), median, "o-", color=COLOURS["orange"])
+right.plot(list(lengths), median, "o-", color=COLOURS["orange"])
 right.set(title="Boundary", xlabel="questions", ylabel="median L2 distance")
 right.set_ylim(0)
 plt.show()
@@ -609,13 +604,14 @@ plt.show()
 
 # %%
 same = {"noise": made_on["noise"][:40], "transfer": made_on["CNN"][:40]}
-same |= {"Square, 500 queries": by_square, "white box, PGD": made_on["victim"][:40]}
+same |= {"Square, 300 queries": by_square, "white box, PGD": made_on["victim"][:40]}
 rates = {name: fooled(victim, made, some_labels) for name, made in same.items()}
 best = rates["white box, PGD"]
-claim("No black box does better than the white box", max(rates.values()) == best)
-claim("and each of them better than noise", min(rates.values()) == rates["noise"])
+excess = 40 * (max(rates.values()) - best)
+claim("No black box beats the white box by over 1 image in 40", excess < 1.5)
+claim("Each of them beats noise", min(rates.values()) == rates["noise"])
 
-# %% mystnb={"image": {"alt": "Four horizontal bars, the share of images that fool the victim: noise near zero, transfer in the middle, Square with 500 queries higher, and white-box PGD highest."}}
+# %% mystnb={"image": {"alt": "Four horizontal bars, the share of images that fool the victim: noise near zero, transfer in the middle, Square with 300 queries higher, and white-box PGD highest."}}
 figure, axis = plt.subplots(figsize=(6.5, 2.2))
 bars = axis.barh(list(rates), [100 * rate for rate in rates.values()])
 axis.bar_label(bars, fmt="%.0f %%", padding=3)
@@ -625,7 +621,7 @@ plt.show()
 
 # %% [markdown]
 # *The same 40 images, the same ball, four degrees of knowledge.* Ignorance costs the attacker something, but not much:
-# 500 questions replace the weights nearly.
+# some hundred questions nearly replace the weights.
 #
 # ## Natural examples: leave the ball
 #
@@ -636,7 +632,8 @@ plt.show()
 # $$z^* = \arg\min_{\tilde z} \|\tilde z - I(x)\| \quad \text{such that the model misclassifies } G(\tilde z).$$
 #
 # In words: draw a slightly different digit, and keep drawing until the model is wrong. The result is drawn by a generator of
-# digits, so it looks like one. The search asks for classes only: it throws latents into a ring around $I(x)$ and shrinks
+# digits, so it looks like one. The book's `Generator` learned to please a `Critic`, which tells drawn digits from written
+# ones, and its `Inverter` learned to find the latent of what was drawn; all three are in `tml_helpers.models`. The search asks for classes only: it throws latents into a ring around $I(x)$ and shrinks
 # the ring whenever one of them fools the model.
 
 # %%
@@ -649,27 +646,27 @@ ThreatModel(
 )
 
 # %% tags=["nbval-ignore-output"]
-box = attacks.BlackBox(victim, answers="labels", limit=6 * 5000)
+box = attacks.BlackBox(victim, answers="labels", limit=8 * 5000)
 found = attacks.natural_adversaries(
-    box, some[:6], some_labels[:6], gan=mnist_gan(), samples=128, generator=generator
+    box, some[:8], some_labels[:8], gan=mnist_gan(), samples=96, generator=generator
 )
 names = predict(victim, found.images).argmax(dim=1)
-print(f"{box.queries / 6:,.0f} questions an image; latent distances:")
+print(f"{box.queries / 8:,.0f} questions an image; latent distances:")
 print(found.distances[-1].numpy().round(2))
 
 # %%
 rounds = found.distances.median(dim=1).values  # (rounds + 1,)
 claim("The search shrinks its ring", bool((rounds[1:] <= rounds[:-1]).all()))
-claim("All are misread", fooled(victim, found.images, some_labels[:6]) == 1)
+claim("All are misread", fooled(victim, found.images, some_labels[:8]) == 1)
 only_images = attacks.latent_search(
     victim, some[:1], some_labels[:1], gan=mnist_gan(), samples=32, generator=generator
 )
 claim("`latent_search` gives the images alone", only_images.shape == some[:1].shape)
 
-# %% mystnb={"image": {"alt": "Three rows of six digits. The first row shows the originals; the second, made by Square, shows them under a grey checkerboard of patches; the third, made by the generator, shows clean strokes of slightly different handwriting, each with the class that the victim reads."}}
-pictures = torch.cat([some[:6], by_square[:6], found.images])
+# %% mystnb={"image": {"alt": "Three rows of eight digits. The first row shows the originals; the second, made by Square, shows them under a grey checkerboard of patches; the third, made by the generator, shows clean strokes of slightly different handwriting, each with the class that the victim reads."}}
+pictures = torch.cat([some[:8], by_square[:8], found.images])
 read = predict(victim, pictures).argmax(dim=1).tolist()
-show_images(pictures, [f"read as {name}" for name in read], columns=6, size=1.2)
+show_images(pictures, [f"read as {name}" for name in read], columns=8, size=1.0)
 plt.show()
 
 # %% [markdown]
@@ -689,8 +686,8 @@ def novelty(made):
     return far.median().item()
 
 
-change = (found.images - some[:6]).flatten(1).norm(dim=1).median().item()
-usual, marked, natural = map(novelty, (some[:6], by_square[:6], found.images))
+change = (found.images - some[:8]).flatten(1).norm(dim=1).median().item()
+usual, marked, natural = map(novelty, (some[:8], by_square[:8], found.images))
 print(
     f"change of a natural example {change:.1f}, of the Boundary attack {median[-1]:.1f}"
 )
@@ -732,7 +729,7 @@ asked = attacks.square(
 claim("The library warns", caught[0].category is attacks.GradientMaskingWarning)
 by_gradient, by_asking = (fooled(rounded, a, some_labels) for a in (blind, asked))
 claim("PGD fools less than 15 in 100", by_gradient < 0.15)
-claim("Square fools over 50 in 100", by_asking > 0.5)
+claim("Square fools over 40 in 100", by_asking > 0.4)
 
 # %% [markdown]
 # A black-box attack that beats the white box is an alarm. It says that the gradients lie, and that the evaluation so far
@@ -768,14 +765,13 @@ claim("Transfer passes any limit", rates["transfer"] > 0.3)
 # And when a defence withstands gradients alone, believe it only after an attack without them.
 
 # %%
-longer = attacks.square(
-    victim, some, some_labels, epsilon=epsilon, queries=1500, generator=generator
+box = attacks.BlackBox(victim)
+attacks.square(
+    box, some[:20], some_labels[:20], epsilon=0.15, queries=1000, generator=generator
 )
-shorter = fallen[100]
-claim(
-    "A model that looks robust after 100 queries is not after 1,500",
-    fooled(victim, longer, some_labels) > max(0.85, shorter),
-)
+early, late = 1 - box.asked[50] / 20, 1 - box.asked[-1] / 20
+print(f"ε = 0.15: {early:.0%} fooled after 50 questions, {late:.0%} after 1,000")
+claim("Who stops after 50 misses more than 15 in 100", late > early + 0.15)
 
 # %% [markdown]
 # ## Practice

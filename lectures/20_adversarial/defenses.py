@@ -483,7 +483,7 @@ half = test.select(slice(0, None, 2))  # 100 images
 def unseen(model, **ball):
     """The share of images that an attack on this model makes misread without alarm."""
     size = {"step_size": 0.2 * ball["epsilon"], "generator": generator}
-    moved = attacks.pgd(model, half.images, half.labels, steps=40, **size, **ball)
+    moved = attacks.pgd(model, half.images, half.labels, steps=30, **size, **ball)
     wrong = predict(standard, moved).argmax(dim=1) != half.labels
     return (wrong & ~detector.detect(moved)).float().mean().item()
 

@@ -82,25 +82,36 @@ ThreatModel(
 #
 # $$\max_{\|\delta\| \le \epsilon} L\big(f(x + \delta), y\big), \qquad x + \delta \in [0, 1]^n .$$
 #
-# In words: among all allowed images, the one whose loss is largest. FGSM answers with one step. Follow one image in
-# its direction, and see what the loss does beyond the point where the straight line was right:
+# In words: among all allowed images, the one whose loss is largest. FGSM answers with one step along the signs of the
+# gradient **at the image**. Does it still point uphill where the step ends? Compare each image's two directions:
+
 
 # %%
-leaf = x.clone().requires_grad_()
-losses = F.cross_entropy(model(leaf), y, reduction="none")
-(gradient,) = torch.autograd.grad(losses.sum(), leaf)  # each image's own gradient
-sizes = torch.linspace(0, 0.3, 31).tolist()
-paths = []
-for size in sizes:
-    z = predict(model, (x + size * gradient.sign()).clamp(0, 1))
-    paths.append(F.cross_entropy(z, y, reduction="none"))
-paths = torch.stack(paths)  # (sizes, images)
-turned = (paths.amax(dim=0) > paths[-1] + 0.1).float().mean().item()
-claim("Beyond some ε the loss of some images falls again", turned > 0)
+def signs(images):
+    """The sign of each value's gradient."""
+    leaf = images.clone().requires_grad_()
+    (g,) = torch.autograd.grad(F.cross_entropy(model(leaf), y), leaf)
+    return g.sign()
+
+
+def agreement(epsilon):
+    """Per cent of values whose sign is the same after a step of epsilon."""
+    here = signs(x)
+    there = signs((x + epsilon * here).clamp(0, 1))
+    return 100 * (here == there)[here != 0].float().mean().item()
+
+
+kept = [agreement(epsilon) for epsilon in (0.01, 0.1, 0.2)]
+print("signs that stay after ε = 0.01, 0.1, 0.2:", *(f"{k:.0f} %" for k in kept))
+claim("After a short step two of three signs stay, or more", kept[0] > 66)
+claim(
+    "After a long one, clearly fewer: a coin would keep half",
+    kept[2] < min(68, kept[0] - 7),
+)
 
 # %% [markdown]
-# So a long step may overshoot, and then even a good direction ends in a bad place. The obvious remedy: take a small
-# step, ask for the gradient again, and repeat.
+# So the direction is right at the start of a long step and wrong at its end. The obvious remedy: take a small step, ask for
+# the gradient again, and repeat.
 #
 # ## Projected gradient ascent
 #
@@ -164,24 +175,39 @@ claim(
     bool((climbs[-1] > 4 * climbs[0]).all()),
 )
 
-# %% mystnb={"image": {"alt": "Left: cross-entropy of a dozen digits along the direction of the gradient's sign; it rises steeply, and for some digits it turns and falls again before epsilon reaches 0.3. Right: loss of one digit after 0 to 32 steps of projected gradient ascent from twenty random starts; all curves rise and then level off, at heights that are alike but not equal."}}
-figure, (one_step, walk) = plt.subplots(1, 2, figsize=(8.5, 3.1))
-bent = (paths.amax(dim=0) - paths[-1]).topk(4).indices
-straight = (paths.amax(dim=0) - paths[-1]).topk(8, largest=False).indices
-one_step.plot(sizes, paths[:, straight], color=COLOURS["sky"], alpha=0.7, linewidth=1)
-one_step.plot(sizes, paths[:, bent], color=COLOURS["orange"])
-one_step.set(title="one step", xlabel="length of the step, ε", ylabel="loss (nats)")
+# %%
+grid = [0, 0.03, 0.06, 0.1, 0.15, 0.2]
+walked = {"epsilon": 0, "steps": 10, "random_start": False}
+mean_loss = {"one step": [], "ten steps": []}
+for epsilon in grid:
+    walked["epsilon"] = epsilon
+    once = attacks.fgsm(model, x, y, epsilon=epsilon)
+    often = attacks.pgd(model, x, y, **walked)
+    for name, moved in zip(mean_loss, (once, often), strict=True):
+        mean_loss[name].append(F.cross_entropy(predict(model, moved), y).item())
+one, ten = mean_loss.values()
+claim(
+    "At ε = 0.03 one step reaches over 80 % of ten steps' loss", one[1] > 0.8 * ten[1]
+)
+claim("At ε = 0.2, less than 80 %", one[-1] < 0.8 * ten[-1])
+
+# %% mystnb={"image": {"alt": "Left: mean loss against epsilon for one step and for ten steps; both curves start together, and that of ten steps rises ever faster above the other. Right: loss of one digit after 0 to 32 steps of projected gradient ascent from twenty random starts; all curves rise and then level off, at heights that are alike but not equal."}}
+figure, (ball, walk) = plt.subplots(1, 2, figsize=(8.5, 3.1))
+for (name, losses), colour in zip(mean_loss.items(), ("amber", "blue"), strict=True):
+    ball.plot(grid, losses, "o-", color=COLOURS[colour], label=name)
+ball.set(title="100 digits", xlabel="ε (L∞)", ylabel="mean loss (nats)")
+ball.legend()
 walk.plot(climbs, color=COLOURS["blue"], alpha=0.4, linewidth=1)
-walk.set(title="many steps, 20 random starts", xlabel="steps", ylabel="loss (nats)")
+walk.set(title="one digit, 20 random starts", xlabel="steps", ylabel="loss (nats)")
 walk.set_xticks(range(7), labels=["0", "1", "2", "4", "8", "16", "32"])
 plt.show()
 
 # %% [markdown]
-# *One step follows a line; many steps follow the hill.* Left, a dozen digits, each along its own gradient's
-# signs. The four in orange are the most bent: their loss turns before the line ends, and a longer step does less.
-# Right, one digit that the walk finds hard. All starts climb, and they level off close to one another: the loss has many
-# maxima, but most are of similar height, as Madry and others found {cite}`madry2018towards`. That is good news,
-# since a search that ends anywhere ends nearly as high as it can. Nearly: the best of several restarts is never below one.
+# *Many steps climb higher, and from every start about as high.* Left: in a small ball the straight line is as good as the walk; the
+# larger the ball, the more is lost by looking at the gradient only once. Right: one digit that the walk finds hard. All starts
+# climb, and they level off close to one another. The loss has many maxima, but most are of similar height, as Madry and others
+# found {cite}`madry2018towards`. That is good news, since a search that ends anywhere ends nearly as high as it can. Nearly: the
+# best of several restarts is never below one.
 
 # %% tags=["nbval-ignore-output"]
 fallen = torch.zeros(len(x), dtype=torch.bool)

@@ -153,7 +153,9 @@ def evaluate(
     images = images.detach()
     right = reads(model, images, labels)
     standing, adversarial = right.clone(), images.clone()
-    after, alone, notes = {}, {}, []
+    after: dict[str, float] = {}
+    alone: dict[str, float] = {}
+    notes: list[str] = []
     for name, attack in attacks.items():
         tried = right if each_alone else standing.clone()
         broken = torch.zeros_like(right)

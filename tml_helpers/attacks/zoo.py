@@ -17,7 +17,7 @@ def estimate_gradient(function: Score, images: Tensor, *, coordinates: Tensor | 
 
     `images` `[N, C, H, W]`; `function` maps images `[M, C, H, W]` to numbers `[M]`. `coordinates` `[N, B]` are indices
     into the C·H·W pixels of each image: all of them, in order, unless given. Returns `[N, B]`. The error has two parts:
-    h² times a third derivative, and the rounding of f divided by h, which in float32 forbids the paper's h of 1e-4.
+    h² times a third derivative, and the rounding of f divided by h: in float32 the paper's h, 1e-4, leaves two digits.
 
     Raises ValueError for h of 0 or less.
     Source: Chen et al., 2017. Derived in: lectures/20_adversarial/black_box.
@@ -30,7 +30,7 @@ def estimate_hessian(function: Score, images: Tensor, *, coordinates: Tensor | N
     """(f(x + h·eᵢ) − 2f(x) + f(x − h·eᵢ)) / h²: the curvature of f along pixel i, on the diagonal of its Hessian.
 
     Takes and returns what `estimate_gradient` does, and asks for one more value of each image. Rounding is divided by
-    h² here, so h must be larger than for a slope.
+    h² here, so h must be larger than for a slope: in float32, 1e-4 leaves no digit.
 
     Raises ValueError for h of 0 or less.
     Source: Chen et al., 2017. Derived in: lectures/20_adversarial/black_box.
