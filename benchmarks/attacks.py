@@ -34,7 +34,8 @@ from art.attacks import evasion as art  # noqa: E402
 from art.estimators.classification import PyTorchClassifier  # noqa: E402
 
 THREADS, BATCH, FEW = 2, 256, 64
-EPSILON, STEPS, STEP_SIZE = 0.1, 40, 0.01
+EPSILON, STEPS = 0.1, 40
+PGD = {"PGD, ε = 0.1": 0.1, "PGD, ε = 0.2": 0.2}  # each with steps of ε / 10, from the image itself
 SEARCH = {"runs": 5, "steps": 100, "learning_rate": 0.1}  # of Carlini & Wagner; each library's own first constant
 Attack = Callable[[], Tensor]
 
@@ -46,14 +47,14 @@ def trained() -> nn.Module:
     return model.eval()
 
 
-def plain_pgd(model: nn.Module, images: Tensor, labels: Tensor) -> Tensor:
-    """PGD as one writes it by hand, from the image itself."""
+def plain_pgd(model: nn.Module, images: Tensor, labels: Tensor, epsilon: float) -> Tensor:
+    """PGD as one writes it by hand."""
     adversarial = images.clone()
     for _ in range(STEPS):
         adversarial.requires_grad_()
         (gradient,) = torch.autograd.grad(F.cross_entropy(model(adversarial), labels), adversarial)
-        stepped = adversarial.detach() + STEP_SIZE * gradient.sign()
-        adversarial = (images + (stepped - images).clamp(-EPSILON, EPSILON)).clamp(0, 1)
+        stepped = adversarial.detach() + epsilon / 10 * gradient.sign()
+        adversarial = (images + (stepped - images).clamp(-epsilon, epsilon)).clamp(0, 1)
     return adversarial
 
 
@@ -81,19 +82,20 @@ class Peers:
             "ART": self.art(art.FastGradientMethod(self.in_art, eps=EPSILON, batch_size=BATCH)),
         }
 
-    def pgd(self) -> dict[str, Attack]:
-        by_torchattacks = torchattacks.PGD(self.model, eps=EPSILON, alpha=STEP_SIZE, steps=STEPS, random_start=False)
-        by_foolbox = foolbox.attacks.LinfPGD(abs_stepsize=STEP_SIZE, steps=STEPS, random_start=False)
+    def pgd(self, epsilon: float) -> dict[str, Attack]:
+        model, images, labels, step = self.model, self.images, self.labels, epsilon / 10
+        by_torchattacks = torchattacks.PGD(model, eps=epsilon, alpha=step, steps=STEPS, random_start=False)
+        by_foolbox = foolbox.attacks.LinfPGD(abs_stepsize=step, steps=STEPS, random_start=False)
         by_art = art.ProjectedGradientDescentPyTorch(
-            self.in_art, eps=EPSILON, eps_step=STEP_SIZE, max_iter=STEPS, batch_size=BATCH, verbose=False
+            self.in_art, eps=epsilon, eps_step=step, max_iter=STEPS, batch_size=BATCH, verbose=False
         )
-        how = {"ε": EPSILON, "steps": STEPS, "random_init": False, "absolute_step_size": STEP_SIZE}
+        how = {"ε": epsilon, "steps": STEPS, "random_init": False, "absolute_step_size": step}
         return {
-            "plain loop": lambda: plain_pgd(self.model, self.images, self.labels),
-            "torchattacks": lambda: by_torchattacks(self.images, self.labels),
-            "foolbox": self.foolbox(by_foolbox, EPSILON),
+            "plain loop": lambda: plain_pgd(model, images, labels, epsilon),
+            "torchattacks": lambda: by_torchattacks(images, labels),
+            "foolbox": self.foolbox(by_foolbox, epsilon),
             "ART": self.art(by_art),
-            "adv_lib": lambda: adv_lib.attacks.pgd_linf(self.model, self.images, self.labels, **how),
+            "adv_lib": lambda: adv_lib.attacks.pgd_linf(model, images, labels, **how),
         }
 
     def deepfool(self) -> dict[str, Attack]:
@@ -117,15 +119,15 @@ class Peers:
 
 
 def ours(model: nn.Module, images: Tensor, labels: Tensor) -> dict[str, dict[str, Attack]]:
-    def by_pgd(tau: int | None) -> Attack:
-        how = {"epsilon": EPSILON, "steps": STEPS, "step_size": STEP_SIZE, "random_start": False}
+    def by_pgd(epsilon: float, tau: int | None) -> Attack:
+        how = {"epsilon": epsilon, "steps": STEPS, "step_size": epsilon / 10, "random_start": False}
         return lambda: pgd(model, images, labels, tau=tau, **how)
 
     few, few_labels = images[:FEW], labels[:FEW]
     how = {"search_steps": SEARCH["runs"], "steps": SEARCH["steps"], "learning_rate": SEARCH["learning_rate"]}
     return {
         "FGSM": {"ours": lambda: fgsm(model, images, labels, epsilon=EPSILON)},
-        "PGD": {"ours": by_pgd(None), "ours, tau = 0": by_pgd(0)},
+        **{name: {"ours": by_pgd(e, None), "ours, tau = 0": by_pgd(e, 0)} for name, e in PGD.items()},
         "DeepFool": {"ours": lambda: deepfool(model, few, few_labels)},
         "Carlini & Wagner": {"ours": lambda: carlini_wagner(model, few, few_labels, **how)},
     }
@@ -169,18 +171,18 @@ def main() -> None:
     many, few = Peers(model, images, labels), Peers(model, images[:FEW], labels[:FEW])
     peers = {
         "FGSM": many.fgsm(),
-        "PGD": many.pgd(),
+        **{name: many.pgd(epsilon) for name, epsilon in PGD.items()},
         "DeepFool": few.deepfool(),
         "Carlini & Wagner": few.carlini_wagner(),
     }
-    rounds = {"FGSM": 15, "PGD": 7, "DeepFool": 3, "Carlini & Wagner": 3}
+    rounds = {"FGSM": 15, **dict.fromkeys(PGD, 5), "DeepFool": 3, "Carlini & Wagner": 3}
     table = {}
     for name, runs in peers.items():
-        count = BATCH if name in ("FGSM", "PGD") else FEW
+        count = FEW if name in ("DeepFool", "Carlini & Wagner") else BATCH
         runs |= ours(model, images, labels)[name]
         table[name] = measure(runs, rounds[name], model, images[:count], labels[:count])
         show(name, table[name])
-    settings = {"threads": THREADS, "model": "SmallCNN", "epsilon": EPSILON, "pgd_steps": STEPS, "search": SEARCH}
+    settings = {"threads": THREADS, "model": "SmallCNN", "fgsm_epsilon": EPSILON, "pgd_steps": STEPS, "search": SEARCH}
     print(write("attacks", {**settings, "attacks": table}))
 
 

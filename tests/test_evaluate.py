@@ -389,7 +389,9 @@ def test_what_finds_more_than_pgd_by_three_images_of_a_hundred_is_no_chance(atta
         *batch, **{key: how[key] for key in ("epsilon", "norm", "generator")}
     ))  # fmt: skip
     monkeypatch.setattr(sanity, attack, fake)
-    assert (name not in failed(obfuscated_gradients(FirstPixel(), *zeros(100), epsilon=0.1))) is passes
+    found = failed(obfuscated_gradients(FirstPixel(), *zeros(100), epsilon=0.1))
+    assert (name not in found) is passes
+    assert "a larger ball is no safer" not in found, "a PGD that breaks as many in each ball is not weaker in any"
 
 
 def test_a_sentence_counts_what_was_seen(trained, digits):

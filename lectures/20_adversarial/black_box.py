@@ -640,7 +640,7 @@ plt.show()
 ThreatModel(
     goal="misclassification of an image that looks natural",
     knowledge="black box",
-    capability="any image that the generator can draw; a GAN of one's own; the class alone",
+    capability="any image that their GAN can draw; the class alone",
     queries=5000,
     out_of_scope="scores, weights and gradients; any bound on the change of pixels",
 )
@@ -663,7 +663,7 @@ only_images = attacks.latent_search(
 )
 claim("`latent_search` gives the images alone", only_images.shape == some[:1].shape)
 
-# %% mystnb={"image": {"alt": "Three rows of eight digits. The first row shows the originals; the second, made by Square, shows them under a grey checkerboard of patches; the third, made by the generator, shows clean strokes of slightly different handwriting, each with the class that the victim reads."}}
+# %% mystnb={"image": {"alt": "Three rows of eight digits. The first row shows the originals; the second, made by Square, shows them under a grey checkerboard of patches; the third, made by the generator, shows strokes on white paper, smudged in places, each with the class that the victim reads."}}
 pictures = torch.cat([some[:8], by_square[:8], found.images])
 read = predict(victim, pictures).argmax(dim=1).tolist()
 show_images(pictures, [f"read as {name}" for name in read], columns=8, size=1.0)
@@ -671,9 +671,9 @@ plt.show()
 
 # %% [markdown]
 # *Originals, Square's images at ε = 0.25, and natural ones, with what the victim reads.* Square leaves its marks: no hand
-# writes like this. The third row has clean strokes. Be honest about it, though. Look at each and ask what *you* read:
-# some are other digits by now, and for these the victim is not even wrong. Who searches among natural images must ask
-# people, not only the model.
+# writes like this. The third row has strokes on white paper, smudged where the generator hesitates between two digits. Be
+# honest about it, though: look at each and ask what *you* read. Some are other digits by now, or none, and there the
+# victim is not wrong. Who searches among natural images must ask people, not only the model.
 #
 # How would a defender notice? Two detectors, in two lines. The first compares with the original, where there is one. The
 # second asks how far an image lies from the nearest training digit.
