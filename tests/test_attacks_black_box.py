@@ -25,6 +25,7 @@ from tml_helpers.attacks import (
     train_substitute,
     zoo,
 )
+from tml_helpers.attacks.square import propose_linf
 from tml_helpers.data import mnist
 from tml_helpers.models import MLP
 from tml_helpers.training import fit, predict, seed_everything
@@ -300,6 +301,16 @@ def test_the_batch_of_square_is_who_still_stands(net, digits) -> None:
     assert box.asked[0] == len(digits[1])
     assert len(box.asked) == 300 if standing else len(box.asked) < 300
     assert box.asked[-1] >= max(standing, 1)
+
+
+def test_square_never_asks_about_what_it_has() -> None:
+    """A square of a sign that is there already would be a wasted question: it takes the other sign."""
+    generator = seeded()
+    images = torch.rand(200, 1, 4, 4, generator=generator)
+    current = (images + 0.1).clamp(0, 1)  # half of all signs would change nothing
+    for side in (1, 4):
+        candidate = propose_linf(current, images, 0.1, side, generator)
+        assert bool((candidate != current).flatten(1).any(dim=1).all())
 
 
 @pytest.mark.parametrize("norm", ["linf", "l2"])

@@ -189,6 +189,7 @@ def test_an_attack_works_where_gradients_are_off(attack):
 def test_an_image_alone_ends_where_it_ends_in_a_batch(attack):
     images = torch.rand(5, 1, 8, 8, generator=torch.Generator().manual_seed(3)).double()
     labels = called(small_net(), images)
+    labels[1] = (labels[1] + 1) % 3  # misclassified already
     settings = {"random_start": False} if attack is pgd else {}
     together = attack(small_net(), images, labels, epsilon=0.3, **settings)
     for i in range(5):

@@ -618,7 +618,8 @@ plt.show()
 # ## A class for "this was tampered with": NULL labels
 #
 # Hosseini and others {cite}`hosseini2017blocking` add an output to the network, NULL, and train on perturbed images: the
-# more an image was perturbed, the more of its label goes to NULL (`defenses.null_probability` measures how much it should be). They aim at one threat in particular, adversarial
+# more an image was perturbed, the more of its label goes to NULL. How much is measured, by `defenses.null_probability`:
+# as much as the perturbation costs a plain network of its accuracy. They aim at one threat in particular, adversarial
 # examples that were made on *another* network and are passed on.
 
 # %%
