@@ -10,6 +10,7 @@ from bad_input import refuses
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from tml_helpers.attacks import (
     BlackBox,
@@ -25,6 +26,7 @@ from tml_helpers.attacks import (
     train_substitute,
     zoo,
 )
+from tml_helpers.attacks.boundary import step_around
 from tml_helpers.attacks.square import propose_linf
 from tml_helpers.data import mnist
 from tml_helpers.models import MLP
@@ -424,6 +426,29 @@ def test_zoo_comes_near_the_plane_of_a_linear_model(solver: str) -> None:
     assert bool((ratio < 1.25).all())
 
 
+def test_one_step_of_newton_lands_at_the_lowest_point_of_a_parabola() -> None:
+    """‖x' − x‖² + c·Σ a·x'² is least at x' = x / (1 + a·c), pixel by pixel: slope over curvature leads there at once."""
+    steepness = torch.linspace(0.5, 2, 9, dtype=torch.float64)
+
+    class Bowl(nn.Module):
+        def forward(self, images: Tensor) -> Tensor:
+            lead = images.flatten(1) ** 2 @ steepness - 1.0
+            return torch.stack([torch.zeros_like(lead), lead], dim=1)
+
+    images = torch.linspace(0.3, 0.7, 9, dtype=torch.float64).view(1, 1, 3, 3)
+    landed = zoo(
+        Bowl(),
+        images,
+        torch.ones(1).long(),
+        queries=20,
+        constant=3,
+        solver="newton",
+        learning_rate=1,
+        generator=seeded(),
+    )
+    torch.testing.assert_close(landed, images / (1 + 3 * steepness).view(1, 1, 3, 3))
+
+
 @pytest.mark.parametrize("solver", ["adam", "newton"])
 def test_zoo_fools_the_network_within_its_budget_and_more_questions_bring_it_nearer(solver, net, digits) -> None:
     images, labels = digits
@@ -472,6 +497,30 @@ def test_boundary_comes_near_the_plane_of_a_linear_model() -> None:
     assert bool((model.lead(adversarial) < 0).all())
     assert bool((ratio > 1 - 1e-9).all())
     assert bool((ratio < 1.05).all())
+
+
+def test_boundary_first_halves_the_straight_way_to_the_border() -> None:
+    generator = seeded(8)
+    weight = torch.rand(16, dtype=torch.float64, generator=generator)
+    images = torch.rand(5, 1, 4, 4, dtype=torch.float64, generator=generator)
+    start = 0.3 * images
+    model = Halves(weight, bias=0.6 * float((images.flatten(1) @ weight).min()))
+    labels = torch.ones(5, dtype=torch.int64)
+    border = 1 - model.bias / (images.flatten(1) @ weight)  # f((1 − t)·x) = 0
+    adversarial = boundary(model, images, labels, queries=12, start=start)  # the image, the start, and ten halvings
+    share = (1 - adversarial / images).flatten(1)
+    torch.testing.assert_close(share, share[:, :1].expand_as(share))
+    assert bool((share[:, 0] > border).all())
+    assert bool((share[:, 0] - border <= 0.7 / 1024 + 1e-12).all())
+
+
+@given(length=st.floats(0.01, 2), seed=st.integers(0, 99))
+def test_a_step_around_keeps_the_distance_and_turns_by_the_angle_asked_for(length: float, seed: int) -> None:
+    delta = torch.randn(3, 2, 4, 5, dtype=torch.float64, generator=seeded(seed))
+    turned = step_around(delta, torch.full((3,), length, dtype=torch.float64), seeded(seed))
+    size, cosine = delta.flatten(1).norm(dim=1), F.cosine_similarity(turned.flatten(1), delta.flatten(1))
+    torch.testing.assert_close(turned.flatten(1).norm(dim=1), size)
+    torch.testing.assert_close(cosine, torch.full_like(cosine, 1 / math.sqrt(1 + length**2)))
 
 
 def test_boundary_hears_the_class_alone(net, digits) -> None:

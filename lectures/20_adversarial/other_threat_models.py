@@ -210,7 +210,7 @@ def sparse(network):
 
 
 difference = abs(score(plain, mine) - score(plain, sparse(plain)))
-claim("The loop and the library's attack agree to 4 points", difference <= 4)
+claim("The loop and the library's attack agree to 8 points", difference <= 8)
 
 # %%
 by_pixels = {name: sparse(network) for name, network in networks.items()}
@@ -522,10 +522,10 @@ def fooling_rate(delta):
 random_signs = 0.2 * torch.randn(1, 28, 28, generator=draws()).sign()
 rate = {"made": fooling_rate(foil["plain"]), "random": fooling_rate(random_signs)}
 claim(
-    "On 1,000 images that it never met it changes over 12 % of the answers",
-    rate["made"] > 0.12,
+    "On 1,000 images that it never met it changes over 8 % of the answers",
+    rate["made"] > 0.08,
 )
-claim("That is over twice what random signs do", rate["made"] > 2 * rate["random"])
+claim("That is over 3 times what random signs do", rate["made"] > 3 * rate["random"])
 
 # %% mystnb={"image": {"alt": "The universal perturbation, a pattern of grey blotches in the middle of the image, and five digits with it, all still readable."}}
 shown = (
@@ -842,22 +842,21 @@ print(f"worst set alone: {worst_alone:.0f} %; whatever fits the image: {union:.0
 # ## Practice
 #
 # **Exercise 1** (15 minutes). *All of them.* For one pixel no cleverness is needed: an image has 784 pixels, each can
-# be made black or white, and 1,568 images go through the network in no time. Predict first: how many of 20 images
+# be made black or white, and 1,568 images go through the network in no time. Predict first: how many of 10 images
 # fall to one pixel? And how many of those does `sparse_l0` with `epsilon=1` find?
 
 # %% tags=["hide-cell"]
-# Solution: PGD₀ can only miss some, since all are tried. How much it misses is the
-# measure of how far to trust it for ten pixels, where nobody can try them all.
+# Solution: few or none fall. How many of them PGD₀ misses is the measure of how far to
+# trust it for ten pixels, where nobody can try them all.
 place = torch.eye(784).view(784, 1, 28, 28)
 falls = []
 for image, label in zip(images[::5], labels[::5], strict=True):
-    every = torch.cat(
-        [image * (1 - place), image * (1 - place) + place]
-    )  # (1568, 1, 28, 28)
+    without = image * (1 - place)
+    every = torch.cat([without, without + place])  # (1568, 1, 28, 28)
     falls.append(bool((predict(plain, every).argmax(dim=1) != label).any()))
 found = attacks.sparse_l0(plain, images[::5], labels[::5], epsilon=1, generator=draws())
 missed = sum(falls) - int((predict(plain, found).argmax(dim=1) != labels[::5]).sum())
-claim("Trying everything finds at least as many", missed >= 0)
+claim("PGD₀, free to choose greys, finds at most one more", missed >= -1)
 
 # %% [markdown]
 # **Exercise 2** (15 minutes). *Sets can be put together.* An attacker may turn the picture by at most 10° *and* add
