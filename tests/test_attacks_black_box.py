@@ -427,7 +427,7 @@ def test_zoo_comes_near_the_plane_of_a_linear_model(solver: str) -> None:
 
 
 def test_one_step_of_newton_lands_at_the_lowest_point_of_a_parabola() -> None:
-    """‖x' − x‖² + c·Σ a·x'² is least at x' = x / (1 + a·c), pixel by pixel: slope over curvature leads there at once."""
+    """‖x' − x‖² + c·Σ a·x'² is least at x' = x / (1 + a·c): slope over curvature leads there at once."""
     steepness = torch.linspace(0.5, 2, 9, dtype=torch.float64)
 
     class Bowl(nn.Module):
@@ -517,7 +517,7 @@ def test_boundary_first_halves_the_straight_way_to_the_border() -> None:
 @given(length=st.floats(0.01, 2), seed=st.integers(0, 99))
 def test_a_step_around_keeps_the_distance_and_turns_by_the_angle_asked_for(length: float, seed: int) -> None:
     delta = torch.randn(3, 2, 4, 5, dtype=torch.float64, generator=seeded(seed))
-    turned = step_around(delta, torch.full((3,), length, dtype=torch.float64), seeded(seed))
+    turned = step_around(delta, torch.full((3,), length, dtype=torch.float64), seeded(seed + 100))
     size, cosine = delta.flatten(1).norm(dim=1), F.cosine_similarity(turned.flatten(1), delta.flatten(1))
     torch.testing.assert_close(turned.flatten(1).norm(dim=1), size)
     torch.testing.assert_close(cosine, torch.full_like(cosine, 1 / math.sqrt(1 + length**2)))
@@ -530,9 +530,10 @@ def test_boundary_hears_the_class_alone(net, digits) -> None:
 
 def test_boundary_spends_what_it_may_and_no_more(net, digits) -> None:
     images, labels = digits
-    box = BlackBox(net)
-    boundary(box, images, labels, queries=150, start=images.flip(0), generator=seeded())
-    assert box.queries == 150 * len(images)  # all have a start, and walk to the end
+    for queries in range(30, 45):
+        box = BlackBox(net)
+        boundary(box, images, labels, queries=queries, start=images.flip(0), generator=seeded())
+        assert box.queries == queries * len(images)  # all have a start, and walk to the end
 
 
 def test_one_more_question_never_brings_boundary_farther_away(net, digits) -> None:

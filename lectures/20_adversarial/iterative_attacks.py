@@ -534,9 +534,7 @@ for kappa in (0, 4, 12):
     far = (moved - x[agreed]).flatten(1).norm(dim=1).mean().item()
     price[kappa] = far, 100 * misread.float().mean().item()
 for kappa, (far, share) in price.items():
-    print(
-        f"κ = {kappa:>2}: mean distance {far:.2f}, the other network misreads {share:.0f} %"
-    )
+    print(f"κ = {kappa:>2}: mean distance {far:.2f}, the other misreads {share:.0f} %")
 
 # %%
 claim("Confidence costs distance", price[0][0] < price[4][0] < price[12][0])
