@@ -35,7 +35,7 @@ from art.estimators.classification import PyTorchClassifier  # noqa: E402
 
 THREADS, BATCH, FEW = 2, 256, 64
 EPSILON, STEPS = 0.1, 40
-PGD = {"PGD, ε = 0.1": 0.1, "PGD, ε = 0.2": 0.2}  # each with steps of ε / 10, from the image itself
+PGD = {f"PGD, ε = {e}": e for e in (0.1, 0.15, 0.2)}  # each with steps of ε / 10, from the image itself
 SEARCH = {"runs": 5, "steps": 100, "learning_rate": 0.1}  # of Carlini & Wagner; each library's own first constant
 Attack = Callable[[], Tensor]
 

@@ -3,15 +3,8 @@
 import torch
 from torch import Tensor, nn
 
-from tml_helpers.attacks._common import (
-    attacked,
-    check,
-    check_images,
-    check_logits,
-    fooled,
-    norms,
-    per_image,
-)
+from tml_helpers._checks import check_images
+from tml_helpers.attacks._common import attacked, check, check_logits, fooled, norms, per_image
 
 HALVINGS = 10  # questions that bring a start to the border, to a thousandth of the way
 AROUND, TOWARDS = 0.3, 0.25  # how often a step around the image, and one towards it, should end in a mistake

@@ -10,15 +10,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from tml_helpers.attacks._common import (
-    GradientMaskingWarning,
-    check,
-    check_epsilon,
-    check_images,
-    check_logits,
-    margin,
-    norms,
-)
+from tml_helpers._checks import check_images
+from tml_helpers.attacks._common import GradientMaskingWarning, check, check_epsilon, check_logits, margin, norms
 from tml_helpers.attacks.fgsm import fgsm
 from tml_helpers.attacks.pgd import pgd
 from tml_helpers.attacks.sanity import Attack, Check, obfuscated_gradients, reads

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from tml_helpers.attacks._common import check, check_images, check_logits, cross_entropy, fooled
+from tml_helpers._checks import check_images
+from tml_helpers.attacks._common import check, check_logits, cross_entropy, fooled
 from tml_helpers.training import evaluating
 
 

@@ -5,7 +5,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from tml_helpers.attacks._common import check, check_images, check_logits, fooled
+from tml_helpers._checks import check_images
+from tml_helpers.attacks._common import check, check_logits, fooled
 from tml_helpers.models import GAN
 from tml_helpers.training import evaluating
 

@@ -6,11 +6,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from tml_helpers._checks import check_images
 from tml_helpers.attacks._common import (
     attacked,
     check,
     check_finite,
-    check_images,
     check_logits,
     cross_entropy,
     fooled,

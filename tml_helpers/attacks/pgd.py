@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from tml_helpers.attacks._common import (
     Loss,
     attacked,
+    channels_last,
     check,
     check_finite,
     check_logits,
@@ -41,7 +42,9 @@ def pgd(
     (whose step is α · ∇L / ‖∇L‖). `step_size` is α, 2.5 · ε / steps unless given. The start is drawn from the ball by
     `generator`, or is the image itself. `loss(logits, labels)` gives a number for each image. With `targets` the loss
     of the target is made small. With `tau`, an image rests once it has been found misclassified more than `tau` times:
-    `tau=0` stops each at its first success, and the batch shrinks; None always makes all steps.
+    `tau=0` stops each at its first success, and the batch shrinks; None always makes all steps. A network rounds
+    differently in smaller batches, and with `tau` the memory layout is the faster one too: only None repeats another
+    library's PGD to the last digit.
 
     Raises TypeError or ValueError for what the attack is not defined on. Warns where a gradient is zero.
     Source: Madry et al., 2018; τ from Zhang et al., 2020. Derived in: lectures/20_adversarial/iterative_attacks.
@@ -93,7 +96,7 @@ def ascend(
     current, origin = start, images
     with attacked(model):
         for step in range(steps):
-            leaf = current.detach().requires_grad_()
+            leaf = (current if tau is None else channels_last(current)).detach().requires_grad_()
             logits = model(leaf)
             if step == 0:
                 check_first(logits.detach())

@@ -6,7 +6,8 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import TensorDataset
 
-from tml_helpers.attacks._common import attacked, check, check_images, check_logits
+from tml_helpers._checks import check_images
+from tml_helpers.attacks._common import attacked, check, check_logits
 from tml_helpers.attacks.pgd import pgd
 from tml_helpers.training import fit
 

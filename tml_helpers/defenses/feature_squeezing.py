@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from tml_helpers.attacks._common import check_images
+from tml_helpers._checks import check_images
 from tml_helpers.training import predict
 
 Squeezer = Callable[[Tensor], Tensor]

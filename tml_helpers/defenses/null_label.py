@@ -7,7 +7,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.data import TensorDataset
 
-from tml_helpers.attacks._common import attacked, check_images, check_labels, cross_entropy, per_image
+from tml_helpers._checks import check_images, check_labels
+from tml_helpers.attacks._common import attacked, cross_entropy, per_image
 from tml_helpers.training import fit, predict
 
 ASKED = 500  # images on which the NULL probability is measured

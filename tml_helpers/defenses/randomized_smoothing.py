@@ -6,7 +6,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from tml_helpers.attacks._common import check_images, check_logits
+from tml_helpers._checks import check_images
+from tml_helpers.attacks._common import check_logits
 from tml_helpers.training import evaluating
 
 ABSTAIN = -1
