@@ -153,7 +153,8 @@ claim(
 #
 # ## What counts as a success
 #
-# Before attacks are compared, one must agree on what they are after. Four goals are usual, from easy to hard
+# Before attacks are compared, one must agree on what they are after. [Lecture 2.1](linear_explanation.ipynb) met four goals in
+# one picture; here they are counted. From easy to hard
 # {cite}`papernot2016limitations`:
 #
 # | goal | reached when |
