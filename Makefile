@@ -33,8 +33,9 @@ setup: .venv/ready
 	  { echo "Installing failed: is a package index reachable, and 2 GB of disk free? Then run make again."; exit 1; }
 	@python -m pip install --quiet -c constraints.txt --no-build-isolation -e '.[all]' || \
 	  { echo "Installing failed: is a package index reachable, and 2 GB of disk free? Then run make again."; exit 1; }
-	@# peers that the tests compare with, alone: one pins an old requests, the other asks for a plotting server
-	@python -m pip install --quiet -c constraints.txt --no-deps torchattacks adv-lib || \
+	@# alone, without what they ask for: two peers (one pins an old requests, the other a plotting server) and ISLP, a
+	@# course's package that ships the table of bike rentals and asks for many others
+	@python -m pip install --quiet -c constraints.txt --no-deps torchattacks adv-lib ISLP || \
 	  { echo "Installing failed: is a package index reachable? Then run make again."; exit 1; }
 	@touch $@
 
@@ -73,6 +74,8 @@ bench: setup
 	python benchmarks/distillation.py
 	python benchmarks/attacks.py
 	python benchmarks/ball_step.py
+	python benchmarks/superpixels.py
+	python benchmarks/explanations.py
 	python benchmarks/grading.py
 	@python -c 'import torch, sys; sys.exit(not torch.cuda.is_available())' && python benchmarks/gpu.py || \
 	  echo "No GPU here: benchmarks/gpu.py was left out."

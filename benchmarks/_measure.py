@@ -55,6 +55,12 @@ def copy_bandwidth() -> float:
     return 2 * source.nbytes / statistics.median(times["copy"])
 
 
+def write_bandwidth() -> float:
+    """Bytes per second that filling 1 GiB writes on the GPU: the ceiling for whatever only writes."""
+    target = torch.empty(2**28, device="cuda")
+    return target.nbytes / statistics.median(device_times({"fill": lambda: target.fill_(1.0)}, rounds=30)["fill"])
+
+
 def medians(times: Times) -> dict[str, float]:
     """The median of each run's seconds."""
     return {name: statistics.median(values) for name, values in times.items()}

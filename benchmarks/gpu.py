@@ -1,6 +1,6 @@
 """The kernels on a GPU: bytes per second over those of a measured copy; plain PyTorch and torch.compile beside them.
 
-python benchmarks/gpu.py      writes results/gpu.json; takes about three minutes
+python benchmarks/gpu.py      writes results/gpu.json; takes about four minutes
 """
 
 import sys
@@ -9,17 +9,20 @@ from functools import partial
 from typing import Any
 
 import torch
-from _measure import Runs, copy_bandwidth, device_times, medians, speedups, write
+from _measure import Runs, copy_bandwidth, device_times, medians, speedups, write, write_bandwidth
 from torch import Tensor
 
-from tml_helpers.kernels import ball_step, distillation_loss
+from tml_helpers.kernels import ball_step, distillation_loss, superpixels
 from tml_helpers.kernels.ball_step import reference as ball_step_reference
 from tml_helpers.kernels.distillation_loss import reference as distillation_loss_reference
+from tml_helpers.kernels.superpixels import reference as superpixels_reference
 
 SIZES = [(8192, 32_000), (64, 32_000), (256, 1000)]  # the first is beyond the cache, the others are bound by launches
 IMAGES = [(256, 3, 224, 224), (256, 1, 28, 28), (8, 3, 32, 32)]  # likewise
 DTYPES = [torch.bfloat16, torch.float32]
 ALPHA = 0.9
+SCENES = [(1000, 3, 224, 224), (32, 3, 224, 224), (256, 1, 28, 28)]  # masks, and the image that they hide in part
+SEGMENTS = 39
 RADIUS = {"linf": 8 / 255, "l2": 0.5}
 
 
@@ -96,8 +99,36 @@ def step_table(copy: float) -> Iterator[dict[str, Any]]:
                 yield line
 
 
+def composed(shape: tuple[int, ...], dtype: torch.dtype, channels_last: bool, written: float) -> dict[str, Any]:
+    """One line of the table. Fewest bytes: write the batch. Beside the bandwidth of a fill, which only writes too."""
+    masks, *image = shape
+    scene, fill = torch.rand(2, *image, device="cuda", dtype=dtype)
+    segments = torch.randint(SEGMENTS, tuple(image[1:]), device="cuda")
+    visible = torch.rand(masks, SEGMENTS, device="cuda") < 0.5
+    order = torch.channels_last if channels_last else torch.contiguous_format
+    batches = columns(
+        lambda: superpixels_reference(scene, segments, visible, fill).contiguous(memory_format=order),
+        lambda: superpixels(scene, segments, visible, fill=fill, channels_last=channels_last),
+    )
+    kind = str(dtype).removeprefix("torch.")
+    line = measured(batches, masks * scene.nbytes, written)
+    line["of_write"] = line.pop("of_copy")
+    return {"shape": list(shape), "dtype": kind, "channels_last": channels_last, **line}
+
+
+def composed_table(written: float) -> Iterator[dict[str, Any]]:
+    print("Superpixels: median µs (fewest bytes per second, as a share of a fill's)")
+    for shape in SCENES:
+        for dtype in DTYPES:
+            for channels_last in (False, True):
+                line = composed(shape, dtype, channels_last, written)
+                show(f"{line['shape']!s:20} {line['dtype']:8} {'NHWC' if channels_last else 'NCHW'}", line)
+                yield line
+
+
 def show(name: str, line: dict[str, Any]) -> None:
-    cells = (f"{n} {line['us'][n]:.1f} ({line['of_copy'][n]:.0%})" for n in line["us"])
+    share = line["of_copy"] if "of_copy" in line else line["of_write"]
+    cells = (f"{n} {line['us'][n]:.1f} ({share[n]:.0%})" for n in line["us"])
     print(name, " ".join(f"{cell:>28}" for cell in cells))
 
 
@@ -105,10 +136,15 @@ def main() -> None:
     if not torch.cuda.is_available():
         sys.exit("benchmarks/gpu.py needs a CUDA device, and torch sees none here: run it on a machine that has one.")
     torch.manual_seed(0)
-    copy = copy_bandwidth()
-    print(f"{torch.cuda.get_device_name()}: a copy of 1 GiB moves {copy / 1e12:.2f} TB/s")
-    tables = {"distillation_loss": list(distillation_table(copy)), "ball_step": list(step_table(copy))}
-    print(write("gpu", {"alpha": ALPHA, "radius": RADIUS, "copy_bytes_per_second": copy, **tables}))
+    copy, written = copy_bandwidth(), write_bandwidth()
+    print(f"{torch.cuda.get_device_name()}: a copy of 1 GiB moves {copy / 1e12:.2f} TB/s, a fill {written / 1e12:.2f}")
+    tables = {
+        "distillation_loss": list(distillation_table(copy)),
+        "ball_step": list(step_table(copy)),
+        "superpixels": list(composed_table(written)),
+    }
+    ceilings = {"copy_bytes_per_second": copy, "write_bytes_per_second": written}
+    print(write("gpu", {"alpha": ALPHA, "radius": RADIUS, "segments": SEGMENTS, **ceilings, **tables}))
 
 
 if __name__ == "__main__":

@@ -136,6 +136,20 @@ def test_data_says_what_a_set_is_and_where_it_comes_from(capsys: pytest.CaptureF
     assert re.fullmatch(r"digits +1,438 images of 1×8×8, 10 classes, from .*scikit-learn\n", capsys.readouterr().out)
 
 
+def test_data_without_a_name_says_of_every_set_what_it_is_or_how_to_get_it(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from tml_helpers.data import digits, newsgroups
+
+    monkeypatch.setattr("tml_helpers.data.LOADERS", {"newsgroups": newsgroups, "digits": digits})
+    monkeypatch.setattr("tml_helpers.data._folders.cache_folder", lambda: Path("/nowhere"))
+    assert cli.main(["data"]) == 0
+    lost, found = capsys.readouterr().out.splitlines()
+    assert re.match(r"newsgroups +no package ships", lost)
+    assert re.match(r"digits +1,438 images", found)
+    assert "no package ships" in fails(capsys, "data", "newsgroups")
+
+
 def test_data_fails_in_one_line(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:

@@ -21,7 +21,7 @@ from bad_input import full_disk, refuses
 from torch.utils.data import DataLoader
 
 from tml_helpers import data
-from tml_helpers.data import ImageSet, TextSet
+from tml_helpers.data import ImageSet, TextSet, _folders, images
 
 MIB = 2**20
 FULL = os.environ.get("TML_FULL_DATA")
@@ -31,7 +31,7 @@ FULL = os.environ.get("TML_FULL_DATA")
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A download cache of the test's own; nothing of the user's is read or written."""
     folder = tmp_path / "cache"
-    monkeypatch.setattr(data, "cache_folder", lambda: folder)
+    monkeypatch.setattr(_folders, "cache_folder", lambda: folder)
     monkeypatch.delenv("TML_DATA_DIR", raising=False)
     return folder
 
@@ -197,7 +197,7 @@ def test_wrong_names_are_refused_with_those_that_there_are(call: Callable[[], ob
 def install_as(folder: Path | None, monkeypatch: pytest.MonkeyPatch) -> None:
     """Every package is found in `folder`, or nowhere."""
     found = SimpleNamespace(submodule_search_locations=[str(folder)]) if folder else None
-    monkeypatch.setattr(data.importlib.util, "find_spec", lambda name: found)
+    monkeypatch.setattr(_folders.importlib.util, "find_spec", lambda name: found)
 
 
 def test_a_package_that_is_missing_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -249,7 +249,7 @@ FILES = {
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
     """Six images take the place of the sixty thousand."""
     sums = {name: hashlib.sha256(content).hexdigest() for name, content in FILES.items()}
-    monkeypatch.setattr(data, "MNIST_FILES", {"train": sums})
+    monkeypatch.setattr(images, "MNIST_FILES", {"train": sums})
 
 
 @pytest.fixture
@@ -409,7 +409,7 @@ def mirror(small: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iter
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-    monkeypatch.setattr(data, "MNIST_MIRROR", f"http://127.0.0.1:{server.server_port}/")
+    monkeypatch.setattr(images, "MNIST_MIRROR", f"http://127.0.0.1:{server.server_port}/")
     for name, content in FILES.items():
         (folder / name).write_bytes(content)
     yield folder
@@ -475,7 +475,7 @@ def test_without_a_network_the_remedy_is_named(small: None, cache: Path, monkeyp
     with socket.socket() as closed:  # bound, not listening: a connection is refused at once
         closed.bind(("127.0.0.1", 0))
         monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-        monkeypatch.setattr(data, "MNIST_MIRROR", f"http://127.0.0.1:{closed.getsockname()[1]}/")
+        monkeypatch.setattr(images, "MNIST_MIRROR", f"http://127.0.0.1:{closed.getsockname()[1]}/")
         with refuses(OSError, "ConnectionError", "with a network", "source='default'"):
             data.mnist("train", source="full")
     assert left(cache) == set()
@@ -498,7 +498,7 @@ def test_a_full_disk_is_one_sentence_and_leaves_nothing(
     large = os.urandom(MIB)
     name = "train-images-idx3-ubyte.gz"
     (mirror / name).write_bytes(large)
-    monkeypatch.setitem(data.MNIST_FILES["train"], name, hashlib.sha256(large).hexdigest())
+    monkeypatch.setitem(images.MNIST_FILES["train"], name, hashlib.sha256(large).hexdigest())
     with full_disk(after=MIB // 2), refuses(OSError, name, "free disk space"):
         data.mnist("train", source="full")
     assert left(cache) == set()

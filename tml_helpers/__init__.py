@@ -13,6 +13,7 @@ __all__ = [
     "data",
     "defenses",
     "distillation",
+    "explain",
     "grading",
     "kernels",
     "machine",

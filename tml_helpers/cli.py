@@ -111,11 +111,17 @@ def data(options: argparse.Namespace) -> int:
         if options.name not in (None, "mnist"):
             raise ValueError(f"only mnist can be fetched in full; got {options.name}")
         for split in sets.MNIST_FILES:
-            print(f"{'mnist':<11} {split}: {sets.mnist(split, source='full')}")  # type: ignore[arg-type]
+            print(f"{'mnist':<12} {split}: {sets.mnist(split, source='full')}")  # type: ignore[arg-type]
         return 0
+    sets.data_folder()  # a wrong one is an error, whatever is asked for
     for name in [options.name] if options.name else sets.LOADERS:
-        loaded = sets.load(name)
-        print(f"{name:<11} {loaded!r}")
+        try:
+            said = repr(sets.load(name))
+        except FileNotFoundError as error:  # a set that no package ships
+            if options.name:
+                raise
+            said = str(error)
+        print(f"{name:<12} {said}")
     return 0
 
 

@@ -52,6 +52,12 @@ HOMEWORK = [
         {"6a_read": 1, "6b_too_good": 1},
         ("slope.sign()", "misread += ", "torch.minimum(torch.maximum"),
     ),
+    Homework(
+        "h4_explanations",
+        {"1_hide": 1, "2a_proximity": 1, "2b_line": 1, "2c_lime": 2, "3_fidelity": 1, "4a_map": 1, "4b_network": 1},
+        {"5a_two": 1, "5b_wolf": 1},
+        ("masks[:, segments]", "scale * columns", "gram = columns.T", "keepdim=True"),
+    ),
 ]
 
 

@@ -19,6 +19,7 @@ from tml_helpers import grading
 TASKS = {
     "h1_distillation": ("1_", "2_", "3a_", "3b_", "4_"),
     "h2_adversarial_training": ("1_", "2_", "3_", "4_", "5_"),
+    "h4_explanations": ("1_", "2a_", "2b_", "2c_", "3_", "4a_", "4b_"),
 }
 MACHINE_POINTS = 8
 

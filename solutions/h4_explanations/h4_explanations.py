@@ -1,0 +1,687 @@
+# ---
+# jupyter:
+#   jupytext:
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # H4 · Explain a photograph, twice
+#
+# A network that was trained on a million photographs says "Egyptian cat". Why? Here you
+# build two answers from nothing. LIME hides parts of the picture and watches what happens;
+# it needs to know nothing of the network. Grad-CAM looks inside. The lectures that derive
+# them are [4.3](../../lectures/40_interpretability/lime.ipynb) and
+# [4.4](../../lectures/40_interpretability/attributions.ipynb).
+#
+# | task | what you write | points | minutes | difficulty |
+# |---|---|---|---|---|
+# | 1 | pictures with parts hidden | 1 | 15 | ●○○ |
+# | 2 | LIME: neighbourhood, line, and all together | 4 | 60 | ●●○ |
+# | 3 | fidelity: does the line deserve trust? | 1 | 15 | ●○○ |
+# | 4 | Grad-CAM | 2 | 40 | ●●○ |
+# | 5 | explain (graded by a human) | 2 | 20 | ●●○ |
+#
+# **How to work.** Run the cells from the top. Where a cell says `raise
+# NotImplementedError`, replace that line by your own code. Below each answer stand tests:
+# when one fails, its last line says what probably went wrong. After you have handed in,
+# further tests run on other inputs, so write what the task says, not what one test needs.
+# The last parts of Tasks 2 and 4 build on what you write before them; all else is tested by
+# itself. You may add cells of your own; please leave the test cells as they are.
+#
+# **How to hand in.** Restart the kernel and run everything once more, save, and ask the
+# checker, in the course's folder. It runs nothing and says in plain words what is missing:
+#
+# ```
+# tml check exercises/h4_explanations/h4_explanations.ipynb
+# ```
+#
+# Then hand in that one file, under that name, where your course says.
+#
+# Everything here runs in about half a minute on a laptop, without a GPU.
+
+# %% nbgrader={"grade": false, "grade_id": "0a_setup", "locked": true, "schema_version": 3, "solution": false, "task": false}
+from collections.abc import Callable
+
+import matplotlib.pyplot as plt
+import torch
+from skimage.segmentation import mark_boundaries, slic
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from tml_helpers.data import photos
+from tml_helpers.grading import ask
+from tml_helpers.models import imagenet_classifier
+from tml_helpers.plotting import show_image, use_style
+
+torch.set_num_threads(1)
+use_style()
+TOLERANCE = 1e-4
+
+# %% [markdown]
+# The photograph, cut into **superpixels**: regions of neighbouring pixels that look alike.
+# `segments` says for each pixel which one it belongs to, `grey` is what a hidden pixel will
+# show, and `is_cat` is the black box: a probability for each picture.
+
+
+# %% nbgrader={"grade": false, "grade_id": "0b_photograph", "locked": true, "schema_version": 3, "solution": false, "task": false}
+def superpixels(image: Tensor) -> Tensor:
+    """About forty regions of an image (3, H, W): their numbers, int64 (H, W)."""
+    pixels = image.permute(1, 2, 0).numpy()
+    return torch.from_numpy(slic(pixels, n_segments=50, start_label=0))
+
+
+cat = photos().images[0]  # (3, 224, 224)
+segments = superpixels(cat)
+grey = torch.full_like(cat, 0.5)
+network = imagenet_classifier()
+EGYPTIAN_CAT = network.classes.index("Egyptian cat")
+
+
+@torch.no_grad()
+def is_cat(images: Tensor) -> Tensor:
+    """The network's probability of "Egyptian cat" for each image: (N,)."""
+    return torch.softmax(network(images), dim=1)[:, EGYPTIAN_CAT]
+
+
+print(f"{int(segments.max()) + 1} superpixels; the network is", end=" ")
+print(f"{float(is_cat(cat[None])):.0%} sure of an Egyptian cat")
+
+# %% [markdown]
+# ## Task 1 · Pictures with parts hidden
+#
+# *1 point · 15 minutes · ●○○*
+#
+# A **mask** has one entry for each superpixel: `True` where it is visible.
+#
+# **Goal.** Write `hide`. A pixel of the result is the image's where its superpixel is
+# visible, and the fill's where it is hidden.
+
+
+# %% nbgrader={"grade": false, "grade_id": "1_hide_answer", "locked": false, "schema_version": 3, "solution": true, "task": false}
+def hide(image: Tensor, segments: Tensor, masks: Tensor, fill: Tensor) -> Tensor:
+    """The image once for each mask, with the superpixels hidden that the mask hides.
+
+    image, fill: (C, H, W). segments: int64 (H, W), from 0 to S - 1.
+    masks: bool (M, S), True where a superpixel is visible. Returns (M, C, H, W).
+    """
+    ### BEGIN SOLUTION
+    visible = masks[:, segments]  # (m, s) -> (m, h, w)
+    return torch.where(visible[:, None], image, fill)
+    ### END SOLUTION
+
+
+# %% nbgrader={"grade": true, "grade_id": "1_hide", "locked": true, "points": 1, "schema_version": 3, "solution": false, "task": false}
+picture = torch.tensor([[[0.1, 0.2], [0.3, 0.4]]])  # one channel, two rows
+rows = torch.tensor([[0, 0], [1, 1]])
+both = torch.tensor([[True, False], [False, True]])
+found = hide(picture, rows, both, torch.zeros(1, 2, 2))
+assert found.shape == (2, 1, 2, 2), "return (M, C, H, W): one picture for each mask"
+assert (found[0] - torch.tensor([[[0.1, 0.2], [0, 0]]])).abs().max() < TOLERANCE, (
+    "the first mask shows superpixel 0, the upper row, and hides the lower one: True "
+    "means visible"
+)
+### BEGIN HIDDEN TESTS
+for channels, count in ((3, 7), (1, 4), (4, 11)):
+    picture, background = torch.rand(2, channels, 9, 6)
+    regions = torch.randint(count, (9, 6))
+    chosen = torch.rand(5, count) < 0.5
+    found = hide(picture, regions, chosen, background)
+    assert found.shape == (5, channels, 9, 6), "return (M, C, H, W)"
+    for pixels, mask in zip(found, chosen, strict=True):
+        inside = torch.isin(regions, mask.nonzero().flatten())
+        exact = picture * inside + background * ~inside
+        assert (pixels - exact).abs().max() < TOLERANCE, (
+            "a visible superpixel shows the image and a hidden one the fill, in every "
+            "channel: is the fill used where the mask is False?"
+        )
+everything = torch.ones(1, 11, dtype=torch.bool)
+shown = hide(picture, regions, everything, background)
+assert (shown[0] - picture).abs().max() < TOLERANCE, "nothing hidden: the image itself"
+### END HIDDEN TESTS
+
+# %% [markdown]
+# ## Task 2 · LIME
+#
+# *4 points (neighbourhood 1, line 1, all together 2) · 60 minutes · ●●○*
+#
+# LIME draws masks $z'$ by tossing a coin for each superpixel, asks the black box $f$ about
+# each picture $z$, and fits a line to the answers. Pictures near the photograph count more:
+#
+# $$ \pi(z') = \exp\!\Big(-\frac{d(z')^2}{2\,\sigma^2}\Big), \qquad
+#    d(z') = 1 - \cos\big(z', \mathbf 1\big) = 1 - \sqrt{k / S}, $$
+#
+# where $k$ of the $S$ superpixels are visible. In words: $d$ is the cosine distance to the
+# mask that shows everything, 0 for the photograph itself and 1 where all is hidden, and
+# $\sigma$ (`width`) says how far a neighbour may be.
+#
+# **Goal of the first part.** Write `proximity`.
+
+
+# %% nbgrader={"grade": false, "grade_id": "2a_proximity_answer", "locked": false, "schema_version": 3, "solution": true, "task": false}
+def proximity(masks: Tensor, width: float) -> Tensor:
+    """How much each mask counts: exp(-d² / (2 · width²)), d = 1 - sqrt(k / S).
+
+    masks: bool (M, S). width: more than 0. Returns (M,), from 0 to 1.
+    """
+    ### BEGIN SOLUTION
+    distance = 1 - masks.float().mean(dim=1).sqrt()
+    return torch.exp(-(distance**2) / (2 * width**2))
+    ### END SOLUTION
+
+
+# %% nbgrader={"grade": true, "grade_id": "2a_proximity", "locked": true, "points": 1, "schema_version": 3, "solution": false, "task": false}
+three = torch.tensor([[1, 1, 1, 1], [1, 0, 0, 0], [0, 0, 0, 0]]).bool()
+found = proximity(three, width=0.5)
+assert found.shape == (3,), "return one number for each mask"
+assert abs(found[0] - 1) < TOLERANCE, "the photograph itself has distance 0: weight 1"
+assert abs(found[1] - 0.60653) < TOLERANCE, (
+    "one of four is visible: d = 1 - sqrt(1/4) = 1/2, and exp(-1/2) = 0.6065"
+)
+### BEGIN HIDDEN TESTS
+for width in (0.1, 0.25, 2.0):
+    masks = torch.rand(30, 13) < torch.rand(30, 1)
+    masks[0], masks[1] = True, False
+    exact = [
+        torch.exp(
+            torch.tensor(-((1 - (float(m.sum()) / 13) ** 0.5) ** 2) / 2 / width**2)
+        )
+        for m in masks
+    ]
+    found = proximity(masks, width)
+    assert found.shape == (30,), "return one number for each mask"
+    assert (found - torch.stack(exact)).abs().max() < TOLERANCE, (
+        "not exp(-d² / (2 · width²)) with d = 1 - sqrt(k / S): is the distance squared, "
+        "is the width, and is k the number of visible superpixels?"
+    )
+### END HIDDEN TESTS
+
+# %% [markdown]
+# **The line.** Find the coefficients $w$ and the intercept $w_0$ that make the weighted
+# squared error small:
+#
+# $$ \sum_m \pi_m \,\Big(f_m - w_0 - \sum_s w_s z'_{m,s}\Big)^2 . $$
+#
+# `torch.linalg.lstsq` solves a problem without weights. So scale each row and each answer
+# by a number that makes the two problems the same: which one?
+
+
+# %% nbgrader={"grade": false, "grade_id": "2b_line_answer", "locked": false, "schema_version": 3, "solution": true, "task": false}
+def fit_line(masks: Tensor, answers: Tensor, weights: Tensor) -> tuple[Tensor, float]:
+    """The line that is nearest to the answers, where each counts with its weight.
+
+    masks: bool (M, S). answers: (M,). weights: (M,), more than 0.
+    Returns the coefficients (S,) and the intercept.
+    """
+    ### BEGIN SOLUTION
+    columns = torch.cat([masks.double(), torch.ones(len(masks), 1).double()], dim=1)
+    scale = weights.double().sqrt()[:, None]
+    target = answers.double()[:, None]
+    found = torch.linalg.lstsq(scale * columns, scale * target).solution[:, 0]
+    return found[:-1].float(), float(found[-1])
+    ### END SOLUTION
+
+
+# %% nbgrader={"grade": true, "grade_id": "2b_line", "locked": true, "points": 1, "schema_version": 3, "solution": false, "task": false}
+masks = torch.rand(40, 3, generator=torch.Generator().manual_seed(1)) < 0.5
+answers = 0.2 + masks.float() @ torch.tensor([0.5, 0.0, -0.1])
+coefficients, intercept = fit_line(masks, answers, torch.ones(40))
+assert coefficients.shape == (3,), "return a coefficient for each superpixel"
+assert abs(intercept - 0.2) < TOLERANCE, (
+    "the answer where all is hidden is 0.2: the line needs an intercept"
+)
+assert (coefficients - torch.tensor([0.5, 0.0, -0.1])).abs().max() < TOLERANCE, (
+    "these answers lie on a line: its coefficients must come back"
+)
+### BEGIN HIDDEN TESTS
+masks = torch.rand(60, 6) < 0.5
+answers, weights = torch.randn(60), torch.rand(60) + 0.1
+columns = torch.cat([masks, torch.ones(60, 1)], dim=1).double()
+gram = columns.T @ (weights.double()[:, None] * columns)
+exact = torch.linalg.solve(gram, columns.T @ (weights * answers).double())
+found, intercept = fit_line(masks, answers, weights)
+assert found.shape == (6,), "return a coefficient for each superpixel"
+assert (found - exact[:6]).abs().max() < 1e-3, (
+    "not the line of the weighted squared error: scale rows and answers by the square "
+    "root of the weight, so that its square is the weight"
+)
+assert abs(intercept - float(exact[6])) < 1e-3, "the intercept is not that of the line"
+twice = [torch.cat([t, t[:20]]) for t in (masks, answers)]
+doubled = torch.ones(60)
+doubled[:20] = 2
+one, _ = fit_line(twice[0], twice[1], torch.ones(80))
+other, _ = fit_line(masks, answers, doubled)
+assert (one - other).abs().max() < 1e-3, "a weight of 2 must count like asking twice"
+### END HIDDEN TESTS
+
+# %% [markdown]
+# **All together.** Now nothing is given but a function that answers for pictures.
+#
+# **Goal.** Write `lime`: toss the coins with `torch.rand(samples, S, generator=generator)
+# < 0.5`, ask about all pictures in batches of at most 50, weigh, and fit. You may use your
+# functions from above, and must write it yourself: without `tml_helpers.explain`.
+
+
+# %% nbgrader={"grade": false, "grade_id": "2c_lime_answer", "locked": false, "schema_version": 3, "solution": true, "task": false}
+def lime(
+    black_box: Callable[[Tensor], Tensor],
+    image: Tensor,
+    segments: Tensor,
+    fill: Tensor,
+    *,
+    samples: int,
+    width: float,
+    generator: torch.Generator,
+) -> tuple[Tensor, float]:
+    """How much each superpixel raises the black box's answer: a local line.
+
+    black_box: pictures (N, C, H, W) to answers (N,). image, fill: (C, H, W).
+    segments: int64 (H, W). Returns the coefficients (S,) and the intercept.
+    """
+    ### BEGIN SOLUTION
+    count = int(segments.max()) + 1
+    masks = torch.rand(samples, count, generator=generator) < 0.5
+    answers = [black_box(hide(image, segments, part, fill)) for part in masks.split(50)]
+    return fit_line(masks, torch.cat(answers), proximity(masks, width))
+    ### END SOLUTION
+
+
+# Given, for the tests: keep these functions in the same cell.
+def try_lime(
+    black_box: Callable[[Tensor], Tensor],
+    image: Tensor,
+    segments: Tensor,
+    fill: Tensor,
+    *,
+    samples: int,
+    width: float = 0.25,
+    seed: int = 0,
+) -> tuple[Tensor, float]:
+    """LIME from this seed."""
+    draw = torch.Generator().manual_seed(seed)
+    settings = {"samples": samples, "width": width, "generator": draw}
+    coefficients, intercept = lime(black_box, image, segments, fill, **settings)
+    return coefficients.detach(), float(intercept)
+
+
+def look() -> Tensor:
+    """Explain the cat, and draw the five superpixels that speak most for it."""
+    coefficients, _ = try_lime(is_cat, cat, segments, grey, samples=200)
+    best = coefficients.topk(5).indices
+    seen = torch.where(torch.isin(segments, best), cat, 0.15 * cat + 0.8)
+    figure, axes = plt.subplots(1, 2, figsize=(6, 3))
+    outlined = mark_boundaries(cat.permute(1, 2, 0).numpy(), segments.numpy())
+    show_image(axes[0], torch.from_numpy(outlined).permute(2, 0, 1), "superpixels")
+    show_image(axes[1], seen, "the five that speak most for a cat")
+    plt.show()
+    return coefficients
+
+
+explained = look()
+
+# %% [markdown]
+# Expect the eyes, and what lies between them. Two runs with other coins agree on the first
+# few superpixels, not on all: lecture 4.3 says how many samples that takes.
+
+# %% nbgrader={"grade": true, "grade_id": "2c_lime", "locked": true, "points": 2, "schema_version": 3, "solution": false, "task": false}
+regions = torch.arange(6).repeat_interleave(12).view(6, 12)  # a row for each superpixel
+scene = torch.rand(3, 6, 12, generator=torch.Generator().manual_seed(2))
+black = torch.zeros_like(scene)
+speaks = torch.tensor([0.3, 0.0, 0.0, -0.2, 0.0, 0.1])
+
+
+def adds_up(images: Tensor) -> Tensor:
+    """0.05 more for each visible superpixel's number in `speaks`."""
+    visible = (images[:, 0, :, 0] > 0).float()
+    return 0.05 + visible @ speaks
+
+
+coefficients, intercept = try_lime(adds_up, scene, regions, black, samples=60)
+assert coefficients.shape == (6,), "return a coefficient for each superpixel"
+assert (coefficients - speaks).abs().max() < 1e-3, (
+    "this black box adds up its superpixels: LIME must find each one's share"
+)
+assert "explain" not in ask.source(lime), "write it yourself, without explain"
+### BEGIN HIDDEN TESTS
+regions = torch.randint(8, (10, 10))
+regions.view(-1)[:8] = torch.arange(8)
+scene, background = torch.rand(2, 3, 10, 10)
+first = [tuple((regions == s).nonzero()[0].tolist()) for s in range(8)]
+mix, bend = torch.randn(8), torch.randn(8, 8)
+asked, batches = [], []
+
+
+def bent(images: Tensor) -> Tensor:
+    """No line; and it keeps what it was asked."""
+    here = torch.stack([images[:, 0, r, c] == scene[0, r, c] for r, c in first], dim=1)
+    asked.append(here)
+    batches.append(len(images))
+    seen = here.float()
+    return torch.sigmoid(seen @ mix + torch.einsum("ms,st,mt->m", seen, bend, seen))
+
+
+settings = {"samples": 130, "width": 0.2}
+found, intercept = try_lime(bent, scene, regions, background, seed=3, **settings)
+masks = torch.cat(asked)
+assert found.shape == (8,), "return a coefficient for each superpixel"
+assert len(masks) == 130, "ask about as many pictures as there are samples"
+assert max(batches) <= 50, "at most 50 pictures at a time: a laptop has little memory"
+share = masks.float().mean()
+assert abs(share - 0.5) < 0.1, "half of the superpixels are visible, on average"
+kept = masks.float().mean(dim=1)
+assert kept.std() > 0.08, "toss a coin for each superpixel of each picture"
+answers = bent(
+    torch.where(masks[:, regions][:, None], scene, background)
+)  # the same answers, for masks that are known now
+weights = torch.exp(-((1 - kept.sqrt()) ** 2) / (2 * 0.2**2)).double()
+columns = torch.cat([masks, torch.ones(130, 1)], dim=1).double()
+gram = columns.T @ (weights[:, None] * columns)
+exact = torch.linalg.solve(gram, columns.T @ (weights * answers.double()))
+assert (found - exact[:8]).abs().max() < 2e-3, (
+    "not the weighted line through the answers to the pictures that were asked: do masks, "
+    "answers and weights belong together, row by row, and do near pictures count more?"
+)
+assert abs(intercept - float(exact[8])) < 2e-3, "the intercept is not that of the line"
+again, _ = try_lime(bent, scene, regions, background, seed=3, **settings)
+assert torch.equal(found, again), "the same seed must give the same explanation"
+other, _ = try_lime(bent, scene, regions, background, seed=4, **settings)
+assert not torch.equal(found, other), "toss the coins with the generator that is given"
+### END HIDDEN TESTS
+
+# %% [markdown]
+# ## Task 3 · Fidelity
+#
+# *1 point · 15 minutes · ●○○*
+#
+# A line can always be fitted. Whether it deserves trust says the share of the answers'
+# variance that it explains, near the photograph:
+#
+# $$ R^2 = 1 - \frac{\sum_m \pi_m (f_m - g_m)^2}{\sum_m \pi_m (f_m - \bar f)^2},
+# \qquad \bar f = \frac{\sum_m \pi_m f_m}{\sum_m \pi_m}. $$
+#
+# $f_m$ are the black box's answers and $g_m$ those of the line.
+#
+# **Goal.** Write `fidelity`. (Where all answers are equal there is nothing to explain; you
+# need not handle it.)
+
+
+# %% nbgrader={"grade": false, "grade_id": "3_fidelity_answer", "locked": false, "schema_version": 3, "solution": true, "task": false}
+def fidelity(answers: Tensor, line: Tensor, weights: Tensor) -> float:
+    """The weighted R² of a line: 1 if it says what the black box says.
+
+    answers, line, weights: (M,); weights are more than 0.
+    """
+    ### BEGIN SOLUTION
+    mean = (weights * answers).sum() / weights.sum()
+    missed = (weights * (answers - line) ** 2).sum()
+    return float(1 - missed / (weights * (answers - mean) ** 2).sum())
+    ### END SOLUTION
+
+
+# %% nbgrader={"grade": true, "grade_id": "3_fidelity", "locked": true, "points": 1, "schema_version": 3, "solution": false, "task": false}
+answers = torch.tensor([0.0, 0.0, 1.0, 1.0])
+one = torch.ones(4)
+assert abs(fidelity(answers, answers, one) - 1) < TOLERANCE, "a perfect line has R² = 1"
+assert abs(fidelity(answers, torch.full((4,), 0.5), one)) < TOLERANCE, (
+    "a line that always says the mean explains nothing: R² = 0"
+)
+### BEGIN HIDDEN TESTS
+answers, line, weights = torch.rand(50), torch.rand(50), torch.rand(50) + 0.05
+middle = float((weights * answers).sum() / weights.sum())
+missed = sum(w * (a - g) ** 2 for w, a, g in zip(weights, answers, line, strict=True))
+spread = sum(w * (a - middle) ** 2 for w, a in zip(weights, answers, strict=True))
+exact = float(1 - missed / spread)
+assert abs(fidelity(answers, line, weights) - exact) < 1e-3, (
+    "not the weighted R²: do the weights stand in the numerator, in the denominator and "
+    "in the mean?"
+)
+assert abs(fidelity(answers, line, 5 * weights) - exact) < 1e-3, (
+    "weights five times as large must change nothing"
+)
+assert abs(fidelity(3 - 2 * answers, 3 - 2 * line, weights) - exact) < 1e-3, (
+    "R² does not depend on the unit of the answers"
+)
+### END HIDDEN TESTS
+
+# %% [markdown]
+# ## Task 4 · Grad-CAM
+#
+# *2 points (map 1, network 1) · 40 minutes · ●●○*
+#
+# The last convolution of a network gives $K$ maps $A^k$, each about one thing that it can
+# see, and where. How much does the class need each of them? Grad-CAM asks the gradient of
+# the class's logit $z_c$, averages it over the map, and adds up:
+#
+# $$ \alpha_k = \frac{1}{hw} \sum_{i,j} \frac{\partial z_c}{\partial A^k_{ij}}, \qquad
+#    M = \operatorname{ReLU}\Big(\sum_k \alpha_k A^k\Big). $$
+#
+# **Goal of the first part.** Write `weigh`, the two formulas.
+
+
+# %% nbgrader={"grade": false, "grade_id": "4a_map_answer", "locked": false, "schema_version": 3, "solution": true, "task": false}
+def weigh(activations: Tensor, gradients: Tensor) -> Tensor:
+    """Grad-CAM's map. activations, gradients: (K, h, w). Returns (h, w), 0 or more."""
+    ### BEGIN SOLUTION
+    alpha = gradients.mean(dim=(1, 2))
+    return torch.einsum("k,khw->hw", alpha, activations).relu()
+    ### END SOLUTION
+
+
+# %% nbgrader={"grade": true, "grade_id": "4a_map", "locked": true, "points": 1, "schema_version": 3, "solution": false, "task": false}
+maps = torch.tensor([[[1.0, 0.0]], [[0.0, 1.0]]])  # two maps of one row
+slopes = torch.tensor([[[2.0, 4.0]], [[-1.0, -1.0]]])
+found = weigh(maps, slopes)
+assert found.shape == (1, 2), "return one map, (h, w)"
+assert abs(found[0, 0] - 3) < TOLERANCE, (
+    "the first map's weight is the mean of 2 and 4: average over places, not over maps"
+)
+assert abs(found[0, 1]) < TOLERANCE, (
+    "what speaks against the class is cut to 0, after the sum"
+)
+### BEGIN HIDDEN TESTS
+for shape in ((5, 4, 4), (8, 3, 7), (1, 6, 2)):
+    activations, gradients = torch.randn(2, *shape)
+    exact = torch.zeros(shape[1:])
+    for one_map, slope in zip(activations, gradients, strict=True):
+        exact = exact + slope.mean() * one_map
+    found = weigh(activations, gradients)
+    assert found.shape == exact.shape, "return one map, (h, w)"
+    assert (found - exact.clamp_min(0)).abs().max() < TOLERANCE, (
+        "not ReLU(sum of mean gradient times map): one weight for each map, the sum over "
+        "maps first, and the ReLU last"
+    )
+### END HIDDEN TESTS
+
+# %% [markdown]
+# **On a network** in two parts: `features` ends with the last convolution, and `head` makes
+# logits of its maps.
+#
+# **Goal.** Write `grad_cam`: run the image through `features`, ask for the gradient of the
+# target's logit with respect to the maps (`torch.autograd.grad`), weigh, and enlarge the
+# result to the image's size with `F.interpolate(..., mode="bilinear",
+# align_corners=False)`. Leave nothing behind in the network.
+
+
+# %% nbgrader={"grade": false, "grade_id": "4b_network_answer", "locked": false, "schema_version": 3, "solution": true, "task": false}
+def grad_cam(
+    features: nn.Module, head: nn.Module, image: Tensor, target: int
+) -> Tensor:
+    """Where the network sees the target. image: (C, H, W). Returns (H, W), 0 or more."""
+    ### BEGIN SOLUTION
+    with torch.no_grad():
+        activations = features(image[None])  # (1, k, h, w)
+    activations.requires_grad_()
+    logit = head(activations)[0, target]
+    (gradients,) = torch.autograd.grad(logit, activations)
+    small = weigh(activations[0].detach(), gradients[0])
+    size = image.shape[1:]
+    return F.interpolate(
+        small[None, None], size=size, mode="bilinear", align_corners=False
+    )[0, 0]
+    ### END SOLUTION
+
+
+# Given, for the tests: keep these functions in the same cell.
+def parts(state: dict[str, Tensor]) -> tuple[nn.Module, nn.Module]:
+    """A small network with these parameters, as features and head."""
+    kernels, channels = state["0.weight"].shape[:2]
+    features = nn.Sequential(
+        nn.Conv2d(channels, kernels, 3, padding=1), nn.ReLU(), nn.AvgPool2d(2)
+    )
+    middle, classes = len(state["3.bias"]), len(state["5.bias"])
+    head = nn.Sequential(
+        nn.AdaptiveAvgPool2d(2),
+        nn.Flatten(),
+        nn.Linear(4 * kernels, middle),
+        nn.Tanh(),
+        nn.Linear(middle, classes),
+    )
+    features[0].load_state_dict({n: state[f"0.{n}"] for n in ("weight", "bias")})
+    head[2].load_state_dict({n: state[f"3.{n}"] for n in ("weight", "bias")})
+    head[4].load_state_dict({n: state[f"5.{n}"] for n in ("weight", "bias")})
+    return features.eval(), head.eval()
+
+
+def try_grad_cam(state: dict[str, Tensor], image: Tensor, target: int) -> dict:
+    """Grad-CAM of the network with these parameters; the map, and what it left."""
+    features, head = parts(state)
+    found = grad_cam(features, head, image, target)
+    left = [w.grad for part in (features, head) for w in part.parameters()]
+    return {"map": found.detach(), "left": any(g is not None for g in left)}
+
+
+def see() -> None:
+    """Grad-CAM of the cat, on the real network, beside LIME's superpixels."""
+    whole = network.network
+
+    def features(images: Tensor) -> Tensor:
+        return whole.extract_features(network.normalize(images))
+
+    def head(maps: Tensor) -> Tensor:
+        return whole._fc(whole._avg_pooling(maps).flatten(1))
+
+    heat = grad_cam(features, head, cat, EGYPTIAN_CAT).detach()
+    figure, axes = plt.subplots(1, 2, figsize=(6, 3))
+    show_image(axes[0], cat, "what the network saw")
+    show_image(axes[1], 0.4 * cat + 0.6, "where it saw a cat")
+    axes[1].imshow(heat, cmap="inferno", alpha=0.6)
+    plt.show()
+
+
+see()
+
+
+# %% nbgrader={"grade": true, "grade_id": "4b_network", "locked": true, "points": 1, "schema_version": 3, "solution": false, "task": false}
+def some_network(channels: int, kernels: int, classes: int) -> dict[str, Tensor]:
+    """Random parameters for `parts`."""
+    return {
+        "0.weight": torch.randn(kernels, channels, 3, 3),
+        "0.bias": torch.randn(kernels),
+        "3.weight": torch.randn(5, 4 * kernels),
+        "3.bias": torch.randn(5),
+        "5.weight": torch.randn(classes, 5),
+        "5.bias": torch.randn(classes),
+    }
+
+
+scene = torch.rand(3, 8, 12)
+came = try_grad_cam(some_network(3, 4, 6), scene, 2)
+assert came["map"].shape == (8, 12), "return a map of the image's size, (H, W)"
+assert came["map"].min() >= 0, "what speaks against the class is cut to 0"
+### BEGIN HIDDEN TESTS
+
+
+def expected(state: dict[str, Tensor], image: Tensor, target: int) -> Tensor:
+    """The map, by formulas alone."""
+    maps = F.conv2d(image[None], state["0.weight"], state["0.bias"], padding=1)
+    maps = F.avg_pool2d(maps.relu(), 2).requires_grad_()
+    middle = F.linear(
+        F.adaptive_avg_pool2d(maps, 2).flatten(1), state["3.weight"], state["3.bias"]
+    ).tanh()
+    logits = F.linear(middle, state["5.weight"], state["5.bias"])
+    (slope,) = torch.autograd.grad(logits[0, target], maps)
+    small = (slope.mean(dim=(2, 3), keepdim=True) * maps).sum(dim=1, keepdim=True)
+    small = small.relu().detach()
+    return F.interpolate(
+        small, size=image.shape[1:], mode="bilinear", align_corners=False
+    )[0, 0]
+
+
+told_apart = []
+for channels, kernels, classes, size in ((3, 6, 4, (8, 8)), (1, 9, 7, (12, 6))):
+    state, image = some_network(channels, kernels, classes), torch.rand(channels, *size)
+    maps = []
+    for target in range(classes):
+        came, exact = (
+            try_grad_cam(state, image, target),
+            expected(state, image, target),
+        )
+        assert came["map"].shape == exact.shape, "return a map of the image's size"
+        assert (came["map"] - exact).abs().max() < 1e-3 * (1 + exact.max()), (
+            "not Grad-CAM of the target's logit: the gradient of the logit, not of a "
+            "probability, with respect to the maps, and bilinear enlargement"
+        )
+        assert not came["left"], (
+            "gradients were left in the network's parameters: use torch.autograd.grad"
+        )
+        maps.append(came["map"])
+    told_apart.append((maps[0] - maps[1]).abs().max() > 1e-3)
+assert any(told_apart), "the map must depend on the target"
+### END HIDDEN TESTS
+
+# %% [markdown]
+# ## Task 5 · Explain
+#
+# *2 points · 20 minutes · graded by a human, with the rubrics below*
+#
+# ### a. Two answers to one question (1 point)
+#
+# In three to five sentences: where do LIME and Grad-CAM agree about the cat, where not, and
+# what in their construction makes them differ?
+#
+# *Rubric.* ½ point: an agreement and a difference that can be seen in the two pictures.
+# ½ point: a reason (hidden parts against gradients, superpixels against a coarse grid,
+# probability against logit, pictures that the network never saw in training).
+
+# %% [markdown] nbgrader={"grade": true, "grade_id": "5a_two", "locked": false, "points": 1, "schema_version": 3, "solution": true, "task": false}
+# Both point at the face and not at the background: Grad-CAM's heat lies on the left eye, the
+# cheek and the nose, and among LIME's best superpixels are pieces of an eye and of the fur
+# beside the nose. LIME's regions have sharp borders, for they are superpixels that were
+# given to it, while Grad-CAM's blob comes from seven by seven cells that were enlarged, so
+# it cannot say where an eye ends. LIME may also name a piece that means little: it asks
+# what happens if a piece turns grey, and grey patches are pictures that the network never
+# saw in training. Grad-CAM looks at one picture and its gradient, at the logit and not the
+# probability, so a class that competes with the cat does not enter.
+
+# %% [markdown]
+# ### b. A wolf on green grass (1 point)
+#
+# A colleague's network tells huskies from wolves, right for 95 of 100 test photographs. In
+# three to five sentences: which experiment with your functions would tell whether it looks
+# at the animal or at the snow, what would you see in either case, and what would still not
+# be proved?
+#
+# *Rubric.* ½ point: an experiment with both outcomes (share of the explanation on the
+# background, or hiding and swapping the background). ½ point: a limit (a few photographs,
+# no ground truth, an explanation that is stable and wrong, correlated cues).
+
+# %% [markdown] nbgrader={"grade": true, "grade_id": "5b_wolf", "locked": false, "points": 1, "schema_version": 3, "solution": true, "task": false}
+# I would explain fifty test photographs with LIME, with one superpixel for the animal and
+# the others for the background, and compare the animal's coefficient with the sum of the
+# rest. If the network looks at the animal, hiding the background changes little; if it
+# looks at snow, the snow carries the weight, and a wolf that I paste onto grass is called a
+# husky. The pasted picture is the stronger evidence, because it changes the answer and not
+# only a number that I computed. Neither proves that the network sees what we call a wolf:
+# it may use the shape of the collar, or anything else that goes with the animal, and fifty
+# photographs say little about the next one.
+
+# %% [markdown]
+# ## Before you hand in
+#
+# Restart the kernel, run all cells, save, and run `tml check` on this file, as the first
+# cell says. It lists what is missing, and says `ready to submit` when nothing is.

@@ -1,0 +1,20 @@
+"""Task 4: the gradient of the largest logit.
+
+loses: 4b_network
+says: not Grad-CAM of the target
+"""
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+
+def grad_cam(
+    features: nn.Module, head: nn.Module, image: Tensor, target: int
+) -> Tensor:
+    activations = features(image[None])
+    (slope,) = torch.autograd.grad(head(activations).max(), activations)
+    alpha = slope.mean(dim=(2, 3), keepdim=True)
+    small = (alpha * activations).sum(dim=1, keepdim=True).relu()
+    size = image.shape[1:]
+    return F.interpolate(small, size=size, mode="bilinear", align_corners=False)[0, 0]

@@ -1,0 +1,114 @@
+"""LIME on photographs: hide superpixels, ask again, and fit a linear model to the answers."""
+
+import torch
+from torch import Tensor, nn
+
+from tml_helpers.explain._common import check, scores
+from tml_helpers.explain._designs import DESIGNS
+from tml_helpers.explain._local import Samples, check_masks, check_settings, cosine_distance
+from tml_helpers.explain.explanation import ImageExplanation, fitted
+from tml_helpers.explain.quickshift_segments import quickshift_segments
+from tml_helpers.kernels.superpixels import superpixels
+from tml_helpers.training import evaluating
+
+
+def lime_image(
+    model: nn.Module,
+    images: Tensor,
+    targets: Tensor,
+    *,
+    segments: Tensor | None = None,
+    hidden: Tensor | float | None = None,
+    samples: int = 1000,
+    design: str = "coins",
+    masks: Tensor | None = None,
+    kernel_width: float = 0.25,
+    alpha: float = 1.0,
+    features: int | None = None,
+    batch_size: int = 8,
+    generator: torch.Generator | None = None,
+) -> list[ImageExplanation]:
+    """argmin over g of Σ π(z) (p_target(z) − g(z′))² + α|w|²: which superpixels speak for the target.
+
+    Images `[N, C, H, W]` in [0, 1], targets int64 `[N]`; one explanation for each image. What is explained is the
+    target's **probability**, as in the package lime; `.about(k)` explains class k from the same answers.
+
+    `segments`: int64 `[N, H, W]`, or `[H, W]` for all, by any labels, which weights follow in ascending order; by
+    default `quickshift_segments(images)`. A hidden superpixel shows its mean colour, or `hidden`: a number, a colour
+    `[C]` or an image `[C, H, W]`. The first of `samples` is the image itself. `design` says what the others hide:
+    `"coins"`, each superpixel by a fair coin, as lime does; `"hadamard"`, rows of a Hadamard matrix and their
+    complements, whose weights vary less from seed to seed. `masks`, bool `[M, S]`, True where visible, are taken
+    instead of a draw. π = exp(−d²/2σ²) with σ = `kernel_width` and d the cosine distance between a mask and all ones.
+    `alpha` shrinks the weights, 0 not at all. `features`: how many superpixels may have a weight, chosen as lime's
+    `auto` does; all unless given.
+
+    The model is asked in batches of `batch_size`; no more than one batch of images is in memory.
+    Raises ValueError or TypeError for shapes, ranges, dtypes and names that do not fit.
+    Source: Ribeiro, Singh and Guestrin, 2016. Derived in: lectures/40_interpretability/lime.
+    """
+    check(model, images, targets)
+    check_settings(samples=samples, kernel_width=kernel_width, alpha=alpha, features=features)
+    if batch_size < 1:
+        raise ValueError(f"batch_size must be 1 or more, got {batch_size}")
+    if design not in DESIGNS:
+        raise ValueError(f"design must be one of {', '.join(DESIGNS)}, got {design!r}")
+    parts = quickshift_segments(images) if segments is None else _segments(segments, images)
+    explanations = []
+    for image, target, labels in zip(images.detach(), targets.tolist(), parts, strict=True):
+        _, places = labels.unique(return_inverse=True)  # labels in any order and with gaps become 0…S − 1
+        count = int(places.max()) + 1
+        if masks is None:
+            shown = _first_is_the_image(DESIGNS[design](samples - 1, count, generator)).to(image.device)
+        else:
+            shown = check_masks(masks, count, "superpixel").to(image.device)
+        answers = _ask(model, image, target, places, shown, hidden, batch_size)
+        asked = Samples(shown, answers, cosine_distance(shown), kernel_width, alpha, features)
+        names = tuple(f"superpixel {i}" for i in range(count))
+        explanations.append(ImageExplanation(names=names, segments=places, **fitted(asked, target)))
+    return explanations
+
+
+def _ask(
+    model: nn.Module,
+    image: Tensor,
+    target: int,
+    segments: Tensor,
+    masks: Tensor,
+    hidden: Tensor | float | None,
+    size: int,
+) -> Tensor:
+    """The probabilities `[M, K]` of the masked images, asked batch by batch."""
+    fill = _mean_colours(image, segments, masks.shape[1]) if hidden is None else hidden
+    on_cpu = image.device.type == "cpu"  # whose convolutions are faster with the channels last
+    logits = []
+    with torch.inference_mode(), evaluating(model):
+        for batch in masks.split(size):
+            logits.append(model(superpixels(image, segments, batch, fill=fill, channels_last=on_cpu)))
+            scores(logits[-1], torch.full((len(batch),), target, device=image.device))
+    if logits[0].shape[1] < 2:
+        raise ValueError(
+            "the model must return logits [N, K] for K ≥ 2 classes, got K = 1: its probability is always 1"
+        )
+    return torch.cat(logits).softmax(dim=1)
+
+
+def _mean_colours(image: Tensor, segments: Tensor, count: int) -> Tensor:
+    """The image in which each superpixel has its mean colour, `[C, H, W]`."""
+    sums = torch.zeros(len(image), count, dtype=torch.float64, device=image.device)
+    sums.index_add_(1, segments.flatten(), image.flatten(1).double())
+    means = sums / segments.flatten().bincount(minlength=count)
+    return means.to(image.dtype)[:, segments]
+
+
+def _first_is_the_image(masks: Tensor) -> Tensor:
+    return torch.cat([masks.new_ones(1, masks.shape[1]), masks])
+
+
+def _segments(segments: Tensor, images: Tensor) -> Tensor:
+    if not isinstance(segments, Tensor) or segments.dtype != torch.int64:
+        kind = segments.dtype if isinstance(segments, Tensor) else type(segments).__name__
+        raise TypeError(f"segments must be an int64 tensor, got {kind}")
+    size = (len(images), *images.shape[2:])
+    if segments.shape not in (size, size[1:]):
+        raise ValueError(f"segments must be {list(size)} or {list(size[1:])}, got shape {list(segments.shape)}")
+    return segments.to(images.device).expand(size)
