@@ -132,10 +132,11 @@ def test_first_page_tells_which_chapters_are_there(site: Site) -> None:
 
 
 def public_names(module: str) -> list[str]:
-    """What a module offers: `__all__`, or the functions and classes that it defines."""
+    """The functions and classes that a module offers: those of `__all__`, or those that it defines."""
     loaded = importlib.import_module(f"tml_helpers.{module}")
     if hasattr(loaded, "__all__"):
-        return [name for name in loaded.__all__ if not inspect.ismodule(getattr(loaded, name))]
+        offered = {name: getattr(loaded, name) for name in loaded.__all__}
+        return [name for name, value in offered.items() if inspect.isroutine(value) or inspect.isclass(value)]
     tree = ast.parse(inspect.getsource(loaded))
     defined = [node.name for node in tree.body if isinstance(node, ast.FunctionDef | ast.ClassDef)]
     return [name for name in defined if not name.startswith("_")]

@@ -11,6 +11,8 @@ from tml_helpers.explain.quickshift_segments import quickshift_segments
 from tml_helpers.kernels.superpixels import superpixels
 from tml_helpers.training import evaluating
 
+COMPOSED = 32  # masked images that are made at once, where the model takes fewer at a time
+
 
 def lime_image(
     model: nn.Module,
@@ -42,7 +44,7 @@ def lime_image(
     `alpha` shrinks the weights, 0 not at all. `features`: how many superpixels may have a weight, chosen as lime's
     `auto` does; all unless given.
 
-    The model is asked in batches of `batch_size`; no more than one batch of images is in memory.
+    The model is asked in batches of `batch_size`; no more than that, or 32, masked images are in memory.
     Raises ValueError or TypeError for shapes, ranges, dtypes and names that do not fit.
     Source: Ribeiro, Singh and Guestrin, 2016. Derived in: lectures/40_interpretability/lime.
     """
@@ -82,9 +84,11 @@ def _ask(
     on_cpu = image.device.type == "cpu"  # whose convolutions are faster with the channels last
     logits = []
     with torch.inference_mode(), evaluating(model):
-        for batch in masks.split(size):
-            logits.append(model(superpixels(image, segments, batch, fill=fill, channels_last=on_cpu)))
-            scores(logits[-1], torch.full((len(batch),), target, device=image.device))
+        for some in masks.split(max(size, COMPOSED)):
+            pictures = superpixels(image, segments, some, fill=fill, channels_last=on_cpu)
+            answers = torch.cat([model(batch) for batch in pictures.split(size)])
+            scores(answers, torch.full((len(some),), target, device=image.device))
+            logits.append(answers)
     if logits[0].shape[1] < 2:
         raise ValueError(
             "the model must return logits [N, K] for K ≥ 2 classes, got K = 1: its probability is always 1"
