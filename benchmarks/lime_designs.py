@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from _measure import write
 from torch import Tensor
+from torch.nn import functional as F
 
 from tml_helpers.data import photos
 from tml_helpers.explain import lime_image, quickshift_segments
@@ -35,11 +36,15 @@ def with_reference(weights: Tensor, reference: Tensor) -> float:
     return float(torch.corrcoef(torch.cat([reference[None], weights]))[0, 1:].mean())
 
 
-def curves(image: Tensor, *, seeds: int, reference: int) -> dict[str, Any]:
-    """The agreement of each design at each number of samples, on one photograph `[1, C, H, W]`."""
+def curves(image: Tensor, *, size: int, seeds: int, reference: int) -> dict[str, Any]:
+    """The agreement of each design at each number of samples, on one photograph `[1, C, H, W]`.
+
+    Its superpixels are found as it is, and shrunk with it to `size` pixels a side.
+    """
     model = imagenet_classifier()
+    segments = F.interpolate(quickshift_segments(image)[None].double(), size, mode="nearest")[0].long()
+    image = F.interpolate(image, size, mode="area")
     target = predict(model, image).argmax(dim=1)
-    segments = quickshift_segments(image)
 
     def explained(seed: int, samples: int, design: str) -> Any:
         how = {"segments": segments, "samples": samples, "design": design}
@@ -69,15 +74,16 @@ def main() -> None:
     parser.add_argument("--photos", nargs="+", default=["cat", "coffee", "motorcycle"])
     parser.add_argument("--seeds", type=int, default=8)
     parser.add_argument("--reference", type=int, default=10_000)
-    parser.add_argument("--size", type=int, default=224, help="the photographs' side in pixels")
+    parser.add_argument("--size", type=int, default=224, help="the side to which photographs are shrunk, in pixels")
     asked = parser.parse_args()
     torch.set_num_threads(2)
-    pictures = photos(size=asked.size)
+    pictures = photos()
     table = {}
     for name in asked.photos:
         print(name, flush=True)
         place = pictures.names.index(name)
-        table[name] = curves(pictures.images[place : place + 1], seeds=asked.seeds, reference=asked.reference)
+        image = pictures.images[place : place + 1]
+        table[name] = curves(image, size=asked.size, seeds=asked.seeds, reference=asked.reference)
         settings = {"model": "EfficientNet-Lite0", **vars(asked)}
         print(write("lime_designs", {**settings, "samples": SAMPLES, "curves": table}))
 

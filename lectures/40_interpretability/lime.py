@@ -514,7 +514,9 @@ timed = json.loads(Path("../../benchmarks/results/explanations.json").read_text(
 rows = timed["explanations"]
 outside = rows["overhead, with a stub"]["seconds"]
 for name, seconds in rows["LIME"]["seconds"].items():
-    print(f"{name:<14}{seconds:6.1f} s, of which not the network's: {outside[name]:.2f} s")
+    print(
+        f"{name:<14}{seconds:6.1f} s, of which not the network's: {outside[name]:.2f} s"
+    )
 claim(
     "Ours takes less than 1 / 1.3 of lime's time",
     rows["LIME"]["times_as_fast"]["lime"] > 1.3,

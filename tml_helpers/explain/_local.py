@@ -18,7 +18,6 @@ class Samples:
 
     masks: bool `[M, F]`, which features each sample shares with the input; answers: `[M, K]`; distances: `[M]`, from
     the input. The rest says how the linear model is to be fitted.
-    Derived in: lectures/40_interpretability/lime.
     """
 
     masks: Tensor
