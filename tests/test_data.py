@@ -11,17 +11,17 @@ import struct
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import requests
 import torch
 from bad_input import full_disk, refuses
+from data_places import install_as, own_cache
 from torch.utils.data import DataLoader
 
 from tml_helpers import data
-from tml_helpers.data import ImageSet, TextSet, _folders, images
+from tml_helpers.data import ImageSet, TextSet, images
 
 MIB = 2**20
 FULL = os.environ.get("TML_FULL_DATA")
@@ -29,11 +29,7 @@ FULL = os.environ.get("TML_FULL_DATA")
 
 @pytest.fixture(autouse=True)
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A download cache of the test's own; nothing of the user's is read or written."""
-    folder = tmp_path / "cache"
-    monkeypatch.setattr(_folders, "cache_folder", lambda: folder)
-    monkeypatch.delenv("TML_DATA_DIR", raising=False)
-    return folder
+    return own_cache(tmp_path, monkeypatch)
 
 
 def rows(*parts: ImageSet) -> np.ndarray:
@@ -192,12 +188,6 @@ def test_a_data_set_says_what_it_is(photos: ImageSet) -> None:
 def test_wrong_names_are_refused_with_those_that_there_are(call: Callable[[], object], words: tuple[str, ...]) -> None:
     with refuses(ValueError, *words):
         call()
-
-
-def install_as(folder: Path | None, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Every package is found in `folder`, or nowhere."""
-    found = SimpleNamespace(submodule_search_locations=[str(folder)]) if folder else None
-    monkeypatch.setattr(_folders.importlib.util, "find_spec", lambda name: found)
 
 
 def test_a_package_that_is_missing_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

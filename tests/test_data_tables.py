@@ -8,12 +8,12 @@ import zipfile
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 from bad_input import refuses
+from data_places import install_as, own_cache
 
 from tml_helpers import data
 from tml_helpers.data import Table, _folders, tables
@@ -31,11 +31,7 @@ SMALL = f"{HEADER}\n{FIRST}\n{SECOND}\n"
 
 @pytest.fixture(autouse=True)
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A download cache of the test's own."""
-    folder = tmp_path / "cache"
-    monkeypatch.setattr(_folders, "cache_folder", lambda: folder)
-    monkeypatch.delenv("TML_DATA_DIR", raising=False)
-    return folder
+    return own_cache(tmp_path, monkeypatch)
 
 
 @pytest.fixture(scope="module")
@@ -112,11 +108,6 @@ def test_a_matrix_has_numbers_and_places_of_levels() -> None:
 def test_wrong_names_and_lengths_are_refused(call: Callable[[], object], words: tuple[str, ...]) -> None:
     with refuses(ValueError, *words):
         call()
-
-
-def install_as(folder: Path | None, monkeypatch: pytest.MonkeyPatch) -> None:
-    found = SimpleNamespace(submodule_search_locations=[str(folder)]) if folder else None
-    monkeypatch.setattr(_folders.importlib.util, "find_spec", lambda name: found)
 
 
 def test_a_missing_package_is_named_with_the_remedy(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -41,3 +41,21 @@ def test_a_result_is_read_from_the_repository_or_is_none(tmp_path, monkeypatch):
     monkeypatch.chdir(page)
     assert pages.result("gpu") == {"table": [1]}
     assert pages.result("cpu") is None
+
+
+def test_figures_of_a_gpu_are_shown_or_the_page_says_how_to_get_them(tmp_path, monkeypatch, capsys):
+    folder, page = tmp_path / "benchmarks/results", tmp_path / "lectures/09_kernels"
+    folder.mkdir(parents=True)
+    page.mkdir(parents=True)
+    monkeypatch.chdir(page)
+    assert pages.on_a_gpu("ball_step") is None
+    (folder / "gpu.json").write_text(json.dumps({"ball_step": [1]}))
+    assert pages.on_a_gpu("superpixels") is None
+    assert capsys.readouterr().out.count("python benchmarks/gpu.py") == 2
+    assert pages.on_a_gpu("ball_step") == {"ball_step": [1]}
+    assert capsys.readouterr().out == ""
+
+
+def test_a_column_is_shown_with_its_ratio_where_it_has_one(capsys):
+    pages.show_milliseconds({"ms": {"eager": 12.345, "ours": 6.0}, "times_as_fast": {"eager": 2.058}})
+    assert capsys.readouterr().out == "    eager             12.35    2.06 ×\n    ours               6.00\n"

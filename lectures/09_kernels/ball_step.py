@@ -393,9 +393,7 @@ if cpu is None:
     print("Not measured yet: python benchmarks/ball_step.py")
 for line in cpu["table"] if cpu else []:
     print(f"{line['shape']} {line['norm']}: ms; ours is so many times as fast")
-    for name, ms in line["ms"].items():
-        ratio = line["times_as_fast"].get(name)
-        print(f"    {name:14}{ms:9.2f}" + (f"{ratio:8.2f} ×" if ratio else ""))
+    pages.show_milliseconds(line)
 
 # %% [markdown]
 # A batch of digits stays in the processor's cache, and there is little to gain. For photographs, memory that is used
@@ -408,12 +406,8 @@ for line in cpu["table"] if cpu else []:
 # bytes ($4nb$) per second, as a share of what a copy reached on the same machine.
 
 # %%
-gpu = pages.result("gpu") or {}
-if "ball_step" not in gpu:
-    print("The GPU figures have not been measured: no machine with a GPU was at hand.")
-    print("One command measures them, and this cell then shows them:")
-    print("    python benchmarks/gpu.py")
-else:
+gpu = pages.on_a_gpu("ball_step")
+if gpu:
     copied = gpu["copy_bytes_per_second"] / 1e12
     print(f"{gpu['machine']['gpu']}: {copied:.2f} TB/s copied")
     for line in gpu["ball_step"]:

@@ -330,9 +330,7 @@ for line in cpu["table"] if cpu else []:
     print(
         f"[{line['rows']}, {line['classes']}]: median ms; ours is so many times as fast"
     )
-    for name, ms in line["ms"].items():
-        ratio = line["times_as_fast"].get(name)
-        print(f"    {name:14}{ms:8.2f}" + (f"{ratio:8.2f} ×" if ratio else ""))
+    pages.show_milliseconds(line)
 
 # %% mystnb={"image": {"alt": "Two panels of horizontal bars, for 256 rows of 1,000 classes and 64 rows of 32,000: milliseconds of plain PyTorch, torch.compile, torchdistill and the library, whose bar is shorter than plain PyTorch's in both."}}
 table = cpu["table"] if cpu else []
@@ -355,12 +353,8 @@ plt.show()
 # bytes ($3NKb$) per second, as a share of what a copy reached on the same machine.
 
 # %%
-gpu = pages.result("gpu")
-if gpu is None:
-    print("The GPU figures have not been measured: no machine with a GPU was at hand.")
-    print("One command measures them, and this cell then shows them:")
-    print("    python benchmarks/gpu.py")
-else:
+gpu = pages.on_a_gpu("distillation_loss")
+if gpu:
     copied = gpu["copy_bytes_per_second"] / 1e12
     print(f"{gpu['machine']['gpu']}: {copied:.2f} TB/s copied")
     for line in gpu["distillation_loss"]:

@@ -230,9 +230,7 @@ if cpu is None:
 for line in cpu["table"] if cpu else []:
     order = "channels last" if line["channels_last"] else "channels first"
     print(f"{line['shape']}, {order}: ms; ours is so many times as fast")
-    for name, ms in line["ms"].items():
-        ratio = line["times_as_fast"].get(name)
-        print(f"    {name:14}{ms:9.2f}" + (f"{ratio:8.2f} ×" if ratio else ""))
+    pages.show_milliseconds(line)
 
 # %% [markdown]
 # On the CPU there is little between them. What does matter there is the *order*: convolutions read a batch with channels
@@ -243,12 +241,8 @@ for line in cpu["table"] if cpu else []:
 # shows the batch's bytes per second as a share of what filling memory reached on the same machine.
 
 # %%
-gpu = pages.result("gpu") or {}
-if "superpixels" not in gpu:
-    print("The GPU figures have not been measured: no machine with a GPU was at hand.")
-    print("One command measures them, and this cell then shows them:")
-    print("    python benchmarks/gpu.py")
-else:
+gpu = pages.on_a_gpu("superpixels")
+if gpu:
     written = gpu["write_bytes_per_second"] / 1e12
     print(f"{gpu['machine']['gpu']}: {written:.2f} TB/s written")
     for line in gpu["superpixels"]:

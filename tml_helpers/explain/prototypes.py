@@ -3,6 +3,7 @@
 from typing import Any, NamedTuple
 
 import torch
+from scipy.optimize import minimize
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -170,8 +171,6 @@ class ProtoPNet(nn.Module):
             return float(value), both.cpu().numpy().ravel()
 
         free = [(None, None) if own else (0, None) for own in self.own.flatten().tolist()]
-        from scipy.optimize import minimize
-
         found = minimize(
             objective,
             start.cpu().numpy().ravel(),

@@ -29,6 +29,24 @@ def result(name: str) -> dict[str, Any] | None:
     return json.loads(file.read_text(encoding="utf-8")) if file.exists() else None
 
 
+def on_a_gpu(kernel: str) -> dict[str, Any] | None:
+    """The committed GPU figures; where this kernel's are not among them None, and the page says how to get them."""
+    found = result("gpu") or {}
+    if kernel in found:
+        return found
+    print("The GPU figures have not been measured: no machine with a GPU was at hand.")
+    print("One command measures them, and this cell then shows them:")
+    print("    python benchmarks/gpu.py")
+    return None
+
+
+def show_milliseconds(line: dict[str, Any]) -> None:
+    """Print a line of a CPU table: the milliseconds of each column, and how many times as fast ours is."""
+    for name, ms in line["ms"].items():
+        ratio = line["times_as_fast"].get(name)
+        print(f"    {name:14}{ms:9.2f}" + (f"{ratio:8.2f} ×" if ratio else ""))
+
+
 class Traffic(TorchDispatchMode):
     """Notes how many numbers each operation of PyTorch reads and writes: `operations`, pairs of name and count."""
 
