@@ -9,7 +9,7 @@ ONE_THREAD := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1
 # Notebooks are checked on the default data: their stored outputs come from it.
 NBVAL := env -u TML_DATA_DIR pytest --nbval --nbval-cell-timeout 300 --nbval-kernel-startup-timeout 180 -p no:cacheprovider
 
-.PHONY: help setup book serve test test-gpu lab notebooks exercises grade bench claims lint clean
+.PHONY: help setup book serve test test-all test-gpu lab notebooks exercises grade bench claims lint clean
 
 help:
 	@echo "make book       build the book               make test       run every check that needs no GPU"
@@ -17,7 +17,8 @@ help:
 	@echo "make lab        open the lectures            make bench      measure, peers as columns"
 	@echo "make notebooks  run what people edit         make claims     every claim under other seeds"
 	@echo "make exercises  write the students' files    make lint       ruff, mypy, twins"
-	@echo "make grade ASSIGNMENT=h1_distillation        make clean      remove what was built"
+	@echo "make grade ASSIGNMENT=h1_distillation        make test-all   the slow tests, too"
+	@echo "make clean      remove what was built"
 
 setup: .venv/ready
 
@@ -27,12 +28,12 @@ setup: .venv/ready
 	@$(PYTHON) -c 'import ensurepip, venv' || \
 	  { echo "This Python cannot make environments: install the Debian package python3-venv."; exit 1; }
 	@test -x .venv/bin/python || $(PYTHON) -m venv .venv
-	@echo "Setting up .venv: about 2 GB, some minutes the first time."
+	@echo "Setting up .venv: about 3 GB, some minutes the first time."
 	@# torch first and alone: another package's open range must not pick a build of its own
 	@python -m pip install --quiet -c constraints.txt setuptools wheel torch || \
-	  { echo "Installing failed: is a package index reachable, and 2 GB of disk free? Then run make again."; exit 1; }
+	  { echo "Installing failed: is a package index reachable, and 4 GB of disk free? Then run make again."; exit 1; }
 	@python -m pip install --quiet -c constraints.txt --no-build-isolation -e '.[all]' || \
-	  { echo "Installing failed: is a package index reachable, and 2 GB of disk free? Then run make again."; exit 1; }
+	  { echo "Installing failed: is a package index reachable, and 4 GB of disk free? Then run make again."; exit 1; }
 	@# alone, without what they ask for: two peers (one pins an old requests, the other a plotting server) and ISLP, a
 	@# course's package that ships the table of bike rentals and asks for many others
 	@python -m pip install --quiet -c constraints.txt --no-deps torchattacks adv-lib ISLP || \
@@ -50,9 +51,10 @@ serve:
 	@python -m http.server --bind 127.0.0.1 --directory _build/html 8000
 
 test: setup
-	tools/lint
-	$(ONE_THREAD) pytest -n $(JOBS) --dist loadscope
-	$(ONE_THREAD) $(NBVAL) -n $(JOBS) --dist loadscope lectures
+	$(ONE_THREAD) python tools/suite.py --jobs $(JOBS)
+
+test-all: setup
+	$(ONE_THREAD) python tools/suite.py --jobs $(JOBS) --all
 
 test-gpu: setup
 	pytest --noconftest -m gpu tests/test_kernels_gpu*.py
@@ -81,7 +83,7 @@ bench: setup
 	  echo "No GPU here: benchmarks/gpu.py was left out."
 
 claims: setup
-	$(ONE_THREAD) python tools/claims.py
+	$(ONE_THREAD) python tools/claims.py --jobs $(JOBS)
 
 lint: setup
 	tools/lint

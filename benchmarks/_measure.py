@@ -83,5 +83,5 @@ def write(name: str, content: dict[str, Any]) -> Path:
         machine["cuda"] = torch.version.cuda
     RESULTS.mkdir(exist_ok=True)
     path = RESULTS / f"{name}.json"
-    path.write_text(json.dumps({"machine": machine, **content}, indent=1) + "\n")
+    path.write_text(json.dumps({"machine": machine, **content}, indent=1) + "\n", encoding="utf-8")
     return path

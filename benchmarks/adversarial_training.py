@@ -95,7 +95,7 @@ def train(data: str, method: str, epsilon: float, training: ImageSet, device: st
 
 
 def load() -> list[Row]:
-    return json.loads(RESULT.read_text())["rows"] if RESULT.exists() else []
+    return json.loads(RESULT.read_text(encoding="utf-8"))["rows"] if RESULT.exists() else []
 
 
 def save(row: Row) -> None:
@@ -103,7 +103,7 @@ def save(row: Row) -> None:
     name = ("data", "method", "epsilon")
     rows = [other for other in load() if any(other[key] != row[key] for key in name)]
     RESULT.parent.mkdir(exist_ok=True)
-    RESULT.write_text(json.dumps({"rows": [*rows, row]}, indent=1) + "\n")
+    RESULT.write_text(json.dumps({"rows": [*rows, row]}, indent=1) + "\n", encoding="utf-8")
 
 
 def main() -> None:

@@ -49,7 +49,7 @@ def main() -> None:
                 round(student_accuracy(teacher, train, test, hidden, answered, seed), 2) for seed in SEEDS
             ]
             print(f"{hidden:>4} hidden units, {answered:>6} answers: {curve[str(answered)]}", flush=True)
-    RESULT.write_text(json.dumps(result, indent=1) + "\n")
+    RESULT.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -54,7 +54,7 @@ def cell(source: str, name: str, **settings: Any) -> Any:
 def make_course(folder: Path, students: int) -> Path:
     """A course whose students all hand in the model solution."""
     folder.mkdir()
-    (folder / "nbgrader_config.py").write_text("c = get_config()\n")
+    (folder / "nbgrader_config.py").write_text("c = get_config()\n", encoding="utf-8")
     kernel = {"display_name": "Python 3", "language": "python", "name": "python3"}
     for assignment, (setup, answer, test) in ASSIGNMENTS.items():
         cells = [

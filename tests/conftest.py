@@ -1,4 +1,4 @@
-"""What all tests share: no window, no deadline, one thread, the default data."""
+"""What all tests share: no window, no deadline, one thread, the default data, what is made once."""
 
 import os
 
@@ -10,6 +10,12 @@ os.environ.update(OMP_NUM_THREADS="1", MKL_NUM_THREADS="1", MPLBACKEND="Agg")
 if folder := os.environ.pop("TML_DATA_DIR", None):
     os.environ["TML_FULL_DATA"] = folder
 
-# No test is timed: a busy machine must not fail what a quiet one passes.
-settings.register_profile("course", deadline=None, max_examples=50)
+from made_once import docstrings, mlp, small_cnn
+
+__all__ = ["docstrings", "mlp", "small_cnn"]
+
+# No test is timed: a busy machine must not fail what a quiet one passes. Examples are the same in every run, so that a
+# failure returns; `pytest --hypothesis-profile explore` draws others, and prints how to see a failure again.
+settings.register_profile("course", deadline=None, max_examples=50, derandomize=True)
+settings.register_profile("explore", deadline=None, max_examples=50, derandomize=False, print_blob=True)
 settings.load_profile("course")

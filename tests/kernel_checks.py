@@ -2,6 +2,7 @@
 
 import importlib.util
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -20,18 +21,28 @@ on_a_device = pytest.mark.skipif(INTERPRETED, reason="needs a CUDA device: the i
 needs_triton = pytest.mark.skipif(importlib.util.find_spec("triton") is None, reason="Triton is not installed")
 
 
-def interpret(file: str) -> None:
-    """Runs a file of tests in Triton's interpreter, in a process of its own: Triton reads the variable once."""
+def slow(*values: Any) -> Any:
+    """A case that the quick run leaves out: a large size, whose other cases stay in."""
+    return pytest.param(*values, marks=pytest.mark.slow)
+
+
+def interpret(cases: str) -> int:
+    """Runs the tests for a GPU in Triton's interpreter; says how many passed. `cases` chooses among them, by marker.
+
+    In one process, which is not this one: Triton reads its variable once.
+    """
+    tests = Path(__file__).parent
+    files = sorted(map(str, tests.glob("test_kernels_gpu*.py")))
     run = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "--noconftest", "-p", "no:cacheprovider", f"tests/{file}"],
-        cwd=Path(__file__).parents[1],
+        [sys.executable, "-m", "pytest", "-q", "--noconftest", "-p", "no:cacheprovider", "-m", cases, *files],
+        cwd=tests.parent,
         env={**os.environ, "TRITON_INTERPRET": "1", "OMP_NUM_THREADS": "1"},
         capture_output=True,
-        text=True,
+        encoding="utf-8",
         check=False,
     )
     assert run.returncode == 0, run.stdout
-    assert "passed" in run.stdout
+    return int(re.findall(r"(\d+) passed", run.stdout)[-1])
 
 
 def compiled(kernel: Any, types: dict[str, str], values: dict[str, Any], warps: int) -> dict[str, Any]:

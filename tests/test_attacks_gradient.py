@@ -1,5 +1,6 @@
 """FGSM, PGD, DeepFool and Carlini & Wagner: balls, closed forms on affine models, and a model left as it was."""
 
+import copy
 import math
 from collections.abc import Callable
 from typing import Any
@@ -9,8 +10,10 @@ import torch
 from bad_input import refuses
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.stats import kstest
 from torch import Tensor, nn
 from torch.nn import functional as F
+from untied import untied
 
 from tml_helpers.attacks import GradientMaskingWarning, margin
 from tml_helpers.attacks.carlini_wagner import carlini_wagner
@@ -18,8 +21,6 @@ from tml_helpers.attacks.deepfool import deepfool
 from tml_helpers.attacks.fgsm import fgsm
 from tml_helpers.attacks.pgd import pgd
 from tml_helpers.data import mnist
-from tml_helpers.models import SmallCNN
-from tml_helpers.training import fit, seed_everything
 
 BALLS = {"fgsm": fgsm, "pgd": pgd, "deepfool": deepfool}  # with a choice of norm
 Attack = Callable[..., Tensor]
@@ -77,18 +78,10 @@ def lengths(delta: Tensor, norm: str) -> Tensor:
 
 
 @pytest.fixture(scope="module")
-def trained() -> nn.Module:
-    generator = seed_everything(0)
-    model = SmallCNN()
-    fit(model, mnist("train", source="default"), epochs=3, learning_rate=2e-3, batch_size=64, generator=generator)
-    return model.eval()
-
-
-@pytest.fixture(scope="module")
-def digits(trained: nn.Module) -> tuple[Tensor, Tensor]:
+def digits(small_cnn: nn.Module) -> tuple[Tensor, Tensor]:
     """Thirty test digits that the model reads correctly."""
     test = mnist("test", source="default")
-    right = called(trained, test.images) == test.labels
+    right = called(small_cnn, test.images) == test.labels
     return test.images[right][::30][:30], test.labels[right][::30][:30]
 
 
@@ -119,12 +112,12 @@ def test_a_ball_of_radius_zero_holds_the_image_alone(attack):
 
 
 @pytest.mark.parametrize("norm", ["linf", "l2"])
-def test_the_start_is_the_seeds(trained, digits, norm):
+def test_the_start_is_the_seeds(small_cnn, digits, norm):
     images, labels = (part[:8] for part in digits)
 
     def run(seed: int) -> Tensor:
         return pgd(
-            trained, images, labels, epsilon=0.1, norm=norm, steps=2, generator=torch.Generator().manual_seed(seed)
+            small_cnn, images, labels, epsilon=0.1, norm=norm, steps=2, generator=torch.Generator().manual_seed(seed)
         )
 
     assert torch.equal(run(1), run(1))
@@ -141,10 +134,13 @@ def test_with_a_generator_of_its_own_an_attack_leaves_the_programs_random_state_
 
 @pytest.mark.parametrize("norm", ["linf", "l2"])
 def test_with_no_steps_pgd_draws_from_the_whole_ball(norm):
-    images = torch.full((200, 1, 8, 8), 0.5)
-    found = pgd(small_net().float(), images, torch.zeros(200, dtype=torch.int64), epsilon=0.3, norm=norm, steps=0)
+    """In 64 dimensions a ball of half the radius has a share of 2⁻⁶⁴: (size / ε)⁶⁴ is uniform."""
+    images, draws = torch.full((200, 1, 8, 8), 0.5).double(), torch.Generator().manual_seed(0)
+    labels = torch.zeros(200, dtype=torch.int64)
+    found = pgd(small_net(), images, labels, epsilon=0.3, norm=norm, steps=0, generator=draws)
     sizes = lengths(found - images, norm)
-    assert 0.9 * 0.3 < float(sizes.max()) <= 0.3 + 1e-6
+    assert float(sizes.max()) <= 0.3 + 1e-12
+    assert kstest((sizes / 0.3).pow(64).numpy(), "uniform").pvalue > 0.01
     assert float((found - images).mean().abs()) < 0.01
 
 
@@ -207,9 +203,7 @@ def test_images_may_lie_in_memory_as_they_like(attack):
         attack(small_net(), version, labels, epsilon=0.3, generator=torch.Generator().manual_seed(0))
         for version in (images, scattered)
     ]
-    torch.testing.assert_close(
-        *results, rtol=0, atol=0.01 if attack is pgd else 1e-6
-    )  # the noise fills memory in order
+    torch.testing.assert_close(*results, rtol=0, atol=1e-6)
     assert torch.equal(scattered, kept)
 
 
@@ -267,17 +261,20 @@ def test_with_one_candidate_deepfool_goes_to_the_runner_up_not_to_the_nearest():
     assert float(moved[2][1]) == pytest.approx(1.02 * (0.1 + 1e-4))
 
 
-@settings(max_examples=10)
+@settings(max_examples=5)
 @given(seed=st.integers(0, 10**6))
 def test_on_two_affine_classes_carlini_wagner_comes_within_two_per_cent_of_the_least_distance(seed):
+    """Of a distance of at least three steps of Adam's, that is: where the boundary is nearer, the last step shows."""
     net, images = affine(seed, classes=2), greys(seed)
     labels = called(net, images)
     least = least_distance(net, images, labels, 2)
-    near = (least < 0.3) & (least > 0.01)
+    near = least < 0.3
     found = carlini_wagner(net, images, labels, search_steps=9, steps=200, learning_rate=0.01)
-    ratio = (lengths(found - images, "l2") / least)[near]
+    beyond = (lengths(found - images, "l2") - least)[near]
     assert (called(net, found) != labels)[near].all()
-    assert ((ratio > 1 - 1e-9) & (ratio < 1.02)).all(), ratio
+    assert (beyond > -1e-9).all()
+    three_steps = 3 * 0.01 / 2 * math.sqrt(12)  # of 0.01 in each of 12 pixels' w, where dx'/dw is one half
+    assert (beyond < 0.02 * least[near].clamp_min(three_steps)).all(), beyond / least[near]
 
 
 @settings(max_examples=10)
@@ -291,7 +288,7 @@ def test_carlini_wagner_exceeds_the_margin_that_it_is_asked_for(seed, confidence
         beyond = margin(net(found), labels) if targets is None else -margin(net(found), targets)
     moved = (found != images).flatten(1).any(dim=1)
     assert moved.any()
-    assert (beyond[moved] > confidence).all()
+    assert (beyond[moved] > confidence - 1e-12).all()  # the search asked in smaller batches, which round differently
 
 
 # --- what stays as it is ---
@@ -319,21 +316,25 @@ def loss_of(model: nn.Module, images: Tensor, labels: Tensor) -> float:
 
 
 @pytest.mark.parametrize(("norm", "radii"), [("linf", (0.02, 0.05, 0.1, 0.2)), ("l2", (0.3, 0.7, 1.5, 3.0))])
-def test_a_larger_ball_and_more_steps_make_pgd_stronger(trained, digits, norm, radii):
+def test_a_larger_ball_and_more_steps_make_pgd_stronger(small_cnn, digits, norm, radii):
     images, labels = digits
     plain = {"norm": norm, "random_start": False}
-    by_radius = [loss_of(trained, pgd(trained, images, labels, epsilon=r, steps=10, **plain), labels) for r in radii]
+    by_radius = [
+        loss_of(small_cnn, pgd(small_cnn, images, labels, epsilon=r, steps=10, **plain), labels) for r in radii
+    ]
     assert by_radius == sorted(by_radius)
     step = {"epsilon": radii[2], "step_size": radii[2] / 4}
-    by_steps = [loss_of(trained, pgd(trained, images, labels, steps=n, **step, **plain), labels) for n in (1, 3, 9, 27)]
+    by_steps = [
+        loss_of(small_cnn, pgd(small_cnn, images, labels, steps=n, **step, **plain), labels) for n in (1, 3, 9, 27)
+    ]
     assert by_steps == sorted(by_steps)
-    once = loss_of(trained, fgsm(trained, images, labels, epsilon=radii[2], norm=norm), labels)
+    once = loss_of(small_cnn, fgsm(small_cnn, images, labels, epsilon=radii[2], norm=norm), labels)
     assert by_steps[-1] > once
 
 
-def test_unbounded_pgd_leaves_no_image_right(trained, digits):
+def test_unbounded_pgd_leaves_no_image_right(small_cnn, digits):
     images, labels = digits
-    assert not (called(trained, pgd(trained, images, labels, epsilon=1.0)) == labels).any()
+    assert not (called(small_cnn, pgd(small_cnn, images, labels, epsilon=1.0)) == labels).any()
 
 
 @pytest.mark.parametrize(
@@ -346,26 +347,26 @@ def test_unbounded_pgd_leaves_no_image_right(trained, digits):
         (carlini_wagner, {}),
     ],
 )
-def test_a_target_is_reached(trained, digits, attack, settings):
+def test_a_target_is_reached(small_cnn, digits, attack, settings):
     images, labels = (part[:10] for part in digits)
     targets = (labels + torch.arange(10) % 9 + 1) % 10
-    assert (called(trained, attack(trained, images, labels, targets=targets, **settings)) == targets).all()
+    assert (called(small_cnn, attack(small_cnn, images, labels, targets=targets, **settings)) == targets).all()
 
 
-def test_carlini_wagner_comes_nearer_than_deepfool_and_a_margin_costs_distance(trained, digits):
+def test_carlini_wagner_comes_nearer_than_deepfool_and_a_margin_costs_distance(small_cnn, digits):
     images, labels = (part[:12] for part in digits)
-    found = {"deepfool": deepfool(trained, images, labels), "cw": carlini_wagner(trained, images, labels)}
-    found["sure"] = carlini_wagner(trained, images, labels, confidence=5.0)
+    found = {"deepfool": deepfool(small_cnn, images, labels), "cw": carlini_wagner(small_cnn, images, labels)}
+    found["sure"] = carlini_wagner(small_cnn, images, labels, confidence=5.0)
     distance = {}
     for name, adversarial in found.items():
-        assert (called(trained, adversarial) != labels).all()
+        assert (called(small_cnn, adversarial) != labels).all()
         distance[name] = float(lengths(adversarial - images, "l2").median())
     assert distance["cw"] < 0.97 * distance["deepfool"] < distance["deepfool"] < distance["sure"]
 
 
-def test_more_of_the_search_comes_no_farther(trained, digits):
+def test_more_of_the_search_comes_no_farther(small_cnn, digits):
     images, labels = (part[:8] for part in digits)
-    few, many = (lengths(carlini_wagner(trained, images, labels, search_steps=n) - images, "l2") for n in (3, 6))
+    few, many = (lengths(carlini_wagner(small_cnn, images, labels, search_steps=n) - images, "l2") for n in (3, 6))
     assert (many <= few + 1e-6).all()
     assert many.sum() < few.sum()
 
@@ -374,25 +375,26 @@ def test_more_of_the_search_comes_no_farther(trained, digits):
 
 
 @pytest.mark.parametrize("tau", [0, 1, 3])
-def test_an_image_rests_where_it_is_misclassified_for_the_first_time_after_tau_more(trained, digits, tau):
-    images, labels = digits
+def test_an_image_rests_where_it_is_misclassified_for_the_first_time_after_tau_more(small_cnn, digits, tau):
+    images, labels = untied(digits[0]), digits[1]
+    model = copy.deepcopy(small_cnn).double()
     how = {"epsilon": 0.15, "step_size": 0.02, "random_start": False}
-    iterates = [pgd(trained, images, labels, steps=n, **how) for n in range(13)]
-    wrong = torch.stack([called(trained, x) != labels for x in iterates])  # (steps, images)
+    iterates = [pgd(model, images, labels, steps=n, **how) for n in range(13)]
+    wrong = torch.stack([called(model, x) != labels for x in iterates])  # (steps, images)
     rests = wrong.cumsum(dim=0) > tau
-    found = pgd(trained, images, labels, steps=12, tau=tau, **how)
-    assert rests[-2].sum() > 10
+    found = pgd(model, images, labels, steps=12, tau=tau, **how)
+    assert rests[-2].sum() > 5
     assert not rests[-2].all()
     for i in range(len(images)):
         first = int(rests[:12, i].float().argmax()) if rests[:12, i].any() else 12
         torch.testing.assert_close(found[i], iterates[first][i], rtol=0, atol=1e-5)
 
 
-def test_resting_costs_no_success(trained, digits):
+def test_resting_costs_no_success(small_cnn, digits):
     images, labels = digits
     for epsilon in (0.05, 0.1, 0.2):
         full, early = (
-            called(trained, pgd(trained, images, labels, epsilon=epsilon, tau=tau, random_start=False)) != labels
+            called(small_cnn, pgd(small_cnn, images, labels, epsilon=epsilon, tau=tau, random_start=False)) != labels
             for tau in (None, 0)
         )
         assert (early | ~full).all()

@@ -12,6 +12,7 @@ from bad_input import refuses
 from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor, nn
+from untied import untied
 
 from tml_helpers import attacks
 from tml_helpers.attacks._common import margin, norms
@@ -27,7 +28,7 @@ from tml_helpers.attacks.transforms import (
 )
 from tml_helpers.data import ImageSet, mnist
 from tml_helpers.models import SmallCNN
-from tml_helpers.training import fit, predict, seed_everything
+from tml_helpers.training import predict
 
 POSE = [random_pose(max_rotation=30, max_shift=3, scales=(0.8, 1.2))]
 ATTACKS: dict[str, Callable[..., Tensor]] = {
@@ -49,16 +50,16 @@ def train() -> ImageSet:
 
 
 @pytest.fixture(scope="module")
-def test() -> ImageSet:
-    return mnist("test", source="default").select(slice(None, None, 25))  # four of each digit
+def model(small_cnn: SmallCNN) -> nn.Module:
+    return small_cnn
 
 
 @pytest.fixture(scope="module")
-def model(train: ImageSet) -> nn.Module:
-    generator = seed_everything(0)
-    network = SmallCNN()
-    fit(network, train, epochs=4, learning_rate=2e-3, batch_size=64, generator=generator, progress=False)
-    return network.eval()
+def test(model: nn.Module) -> ImageSet:
+    """Forty test digits that the model reads correctly, of all ten classes."""
+    digits = mnist("test", source="default")
+    right = (predict(model, digits.images).argmax(dim=1) == digits.labels).nonzero().squeeze(1)
+    return digits.select(right[:: len(right) // 40][:40])
 
 
 def generator(seed: int = 0) -> torch.Generator:
@@ -97,9 +98,9 @@ def test_the_same_seed_gives_the_same_images(attack, model, test):
 
 @each_attack
 def test_strided_images_and_a_batch_of_one_are_attacked_alike(attack, model, test):
-    images = test.images[:3].transpose(2, 3)  # not contiguous
-    expected = attack(model, images.contiguous(), test.labels[:3], generator=generator())
-    torch.testing.assert_close(attack(model, images, test.labels[:3], generator=generator()), expected)
+    network, images = copy.deepcopy(model).double(), untied(test.images[:3]).transpose(2, 3)  # not contiguous
+    expected = attack(network, images.contiguous(), test.labels[:3], generator=generator())
+    torch.testing.assert_close(attack(network, images, test.labels[:3], generator=generator()), expected)
     assert attack(model, test.images[:1], test.labels[:1], generator=generator()).shape == (1, 1, 28, 28)
 
 
@@ -107,7 +108,7 @@ def test_strided_images_and_a_batch_of_one_are_attacked_alike(attack, model, tes
 def test_an_attack_on_a_constant_model_ends_without_an_error(attack, test):
     class Constant(nn.Module):
         def forward(self, images: Tensor) -> Tensor:
-            return 0 * images.flatten(1)[:, :10]
+            return torch.zeros(len(images), 10)
 
     zeros = torch.zeros_like(test.images[:2])
     if attack is ATTACKS["spatial"]:  # asks for no gradient
@@ -120,13 +121,14 @@ def test_an_attack_on_a_constant_model_ends_without_an_error(attack, test):
 
 @each_attack
 def test_targets_are_approached(attack, model, test):
-    images, labels = test.images[:20], test.labels[:20]
-    targets = (labels + 1) % 10
-
-    def mean_margin(found: Tensor) -> float:
-        return margin(predict(model, found), targets).mean().item()  # positive: not the target
-
-    assert mean_margin(attack(model, images, labels, targets=targets, generator=generator())) < mean_margin(images)
+    """One target for all: two of the attacks have one picture for all."""
+    others = test.labels != 3
+    images, labels = test.images[others][::2], test.labels[others][::2]
+    targets = torch.full_like(labels, 3)
+    towards, away = (attack(model, images, labels, generator=generator(), **aim) for aim in ({"targets": targets}, {}))
+    behind = [margin(predict(model, x), targets).mean().item() for x in (towards, away, images)]  # 0: the target
+    assert behind[0] < behind[1]
+    assert behind[0] < behind[2]
 
 
 @each_attack
@@ -211,14 +213,14 @@ def test_the_l0_projection_is_the_nearest_of_all(seed, pixels):
 
 
 def test_sparse_l0_changes_as_many_pixels_as_allowed_and_more_pixels_fool_more(model, test):
-    right = []
-    for pixels in (0, 5, 20):
-        found = attacks.sparse_l0(model, *test.tensors, epsilon=pixels, generator=generator())
+    margins = [margin(predict(model, test.images), test.labels).mean().item()]
+    for pixels in (5, 20):
+        found = attacks.sparse_l0(model, *test.tensors, epsilon=pixels, steps=30, generator=generator())
         assert (norms(found - test.images, "l0") <= pixels).all()
-        right.append(share_right(model, found, test.labels))
+        margins.append(margin(predict(model, found), test.labels).mean().item())
     assert torch.equal(attacks.sparse_l0(model, *test.tensors, epsilon=0), test.images)
-    assert right[0] > 0.9 > right[1] > right[2]
-    assert right[2] < 0.3
+    assert margins[0] + 1 < margins[1] < margins[2] - 1
+    assert share_right(model, found, test.labels) < 0.3
 
 
 def test_sparse_l0_beats_pixels_at_random(model, test):
@@ -327,15 +329,20 @@ def test_a_patch_that_is_turned_and_scaled_is_never_cut_off():
     assert areas.min() > 0.9 * 10**2
     assert areas.max() < 1.1 * 40**2
     assert areas.std() > 100
+    turned = attacks.place_patch(images, torch.ones(1, 20, 20), max_rotation=180, generator=generator())
+    assert ((turned.sum(dim=(1, 2, 3)) - 20**2).abs() <= 0.02 * 20**2).all()
 
 
-def test_a_patch_made_on_some_images_fools_on_others_as_noise_does_not(model, train, test):
-    some = train.select(slice(0, None, 10))
-    made = attacks.adversarial_patch(model, *some.tensors, size=10, steps=80, generator=generator())
-    assert made.shape == (1, 10, 10)
-    with_patch = attacks.place_patch(test.images, made, generator=generator(1))
-    noise = attacks.place_patch(test.images, torch.rand(1, 10, 10, generator=generator(2)), generator=generator(1))
-    assert share_right(model, with_patch, test.labels) < share_right(model, noise, test.labels) - 0.2
+def test_a_patch_made_on_some_images_fools_on_others_as_noise_does_not(model, train):
+    some, others = train.select(slice(0, None, 10)), mnist("test", source="default")
+    made = attacks.adversarial_patch(model, *some.tensors, size=12, steps=80, generator=generator())
+    assert made.shape == (1, 12, 12)
+    noise = torch.rand(1, 12, 12, generator=generator(2))
+    with_patch, with_noise = (  # in the same thousand places
+        share_right(model, attacks.place_patch(others.images, picture, generator=generator(1)), others.labels)
+        for picture in (made, noise)
+    )
+    assert with_patch < with_noise - 0.1
 
 
 def test_patch_is_the_made_patch_in_place(model, test):
@@ -349,19 +356,19 @@ def test_patch_is_the_made_patch_in_place(model, test):
 # --- one perturbation for all ---
 
 
-@pytest.mark.parametrize(("norm", "epsilon"), [("linf", 0.3), ("l2", 5.0)])
-def test_a_universal_perturbation_fools_on_images_that_it_has_not_seen(model, train, test, norm, epsilon):
-    some = train.select(slice(0, None, 4))
+@pytest.mark.parametrize(("norm", "epsilon"), [("linf", 0.2), ("l2", 5.0)])
+def test_a_universal_perturbation_fools_on_images_that_it_has_not_seen(mlp, train, norm, epsilon):
+    some, others = train.select(slice(0, None, 4)), mnist("test", source="default")
     delta = attacks.universal_perturbation(
-        model, *some.tensors, epsilon=epsilon, norm=norm, epochs=8, generator=generator()
+        mlp, *some.tensors, epsilon=epsilon, norm=norm, epochs=8, generator=generator()
     )
     assert delta.shape == (1, 28, 28)
     assert norms(delta[None], norm) <= epsilon * (1 + 1e-6)
     noise = torch.randn(1, 28, 28, generator=generator()).sign()
     noise = noise * epsilon / norms(noise[None], norm)
-    clean = predict(model, test.images).argmax(dim=1)
+    clean = predict(mlp, others.images).argmax(dim=1)
     fooled_by = [
-        (predict(model, (test.images + added).clamp(0, 1)).argmax(dim=1) != clean).float().mean().item()
+        (predict(mlp, (others.images + added).clamp(0, 1)).argmax(dim=1) != clean).float().mean().item()
         for added in (delta, noise)
     ]
     assert fooled_by[0] > 0.3
@@ -394,30 +401,33 @@ def test_the_cap_silences_an_image_that_is_already_lost():
 
 
 def test_with_no_transformation_it_is_pgd(model, test):
+    network, images, labels = copy.deepcopy(model).double(), untied(test.images[::2]), test.labels[::2]
     for norm, epsilon in (("linf", 0.1), ("l2", 1.5)):
         how = {"epsilon": epsilon, "norm": norm, "steps": 5}
-        plain = attacks.pgd(model, *test.tensors, random_start=False, **how)
+        plain = attacks.pgd(network, images, labels, random_start=False, **how)
         found = attacks.expectation_over_transformation(
-            model, *test.tensors, transformations=[lambda images, _: images], samples=3, **how
+            network, images, labels, transformations=[lambda images, _: images], samples=3, **how
         )
-        torch.testing.assert_close(found, plain, atol=1e-4, rtol=0)
-        assert (norms(found - test.images, norm) <= epsilon * (1 + 1e-5)).all()
+        torch.testing.assert_close(found, plain, atol=1e-9, rtol=0)
+        assert (norms(found - images, norm) <= epsilon * (1 + 1e-9)).all()
 
 
-@pytest.mark.parametrize("changes", [[random_noise(deviation=0.3)], [random_blur(max_sigma=1.5), POSE[0]]])
+@pytest.mark.parametrize(
+    "changes",
+    [[random_noise(deviation=0.3)], [random_blur(max_sigma=2.0), random_pose(max_rotation=15, max_shift=2)]],
+)
 def test_it_survives_changes_of_the_image_that_undo_pgd(model, test, changes):
-    plain = attacks.pgd(model, *test.tensors, epsilon=0.15, steps=20, generator=generator())
+    plain = attacks.pgd(model, *test.tensors, epsilon=0.15, steps=15, generator=generator())
     made = attacks.expectation_over_transformation(
-        model, *test.tensors, transformations=changes, epsilon=0.15, steps=20, generator=generator()
+        model, *test.tensors, transformations=changes, epsilon=0.15, steps=15, generator=generator()
     )
     assert norms(made - test.images, "linf").max() <= 0.15 + 1e-6
     draws = generator(1)  # not those that it was made with
-    right = {
-        name: np.mean([share_right(model, transformed(x, changes, draws), test.labels) for _ in range(20)])
-        for name, x in {"plain": plain, "made": made}.items()
-    }
-    assert right["made"] < right["plain"] - 0.05
-    assert share_right(model, plain, test.labels) < right["plain"] - 0.1  # they do undo it
+    reached = [
+        margin(predict(model, transformed(x.repeat(20, 1, 1, 1), changes, draws)), test.labels.repeat(20)).mean()
+        for x in (made, plain)
+    ]
+    assert reached[0] > reached[1] + 0.3
 
 
 def test_transformations_are_applied_in_their_order():

@@ -100,6 +100,18 @@ def test_the_doctor_names_the_package_of_a_missing_program(
         assert remedy in said[name][1]
 
 
+@pytest.mark.parametrize(("system", "remedy"), [("linux", "make setup"), ("win32", "made for Linux alone")])
+def test_the_doctor_sends_nobody_after_what_there_is_not_for_the_system(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], system: str, remedy: str
+) -> None:
+    monkeypatch.setattr(machine, "version", lambda package: None if package == "triton" else "1.0")
+    monkeypatch.setattr(machine, "program", lambda *names: None)
+    monkeypatch.setattr(sys, "platform", system)
+    said = diagnosis(capsys, status=0)
+    assert remedy in said["triton"][1]
+    assert ("apt-get" in said["bubblewrap"][1]) == (system == "linux")
+
+
 def test_the_doctor_fails_where_torch_is_missing(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -121,11 +121,6 @@ def test_a_photo_is_the_middle_square_of_scikit_images(name: str, load: str, siz
     torch.testing.assert_close(ours.images[ours.names.index(name)], expected, rtol=0, atol=1e-6)
 
 
-@pytest.fixture(scope="module")
-def docstrings() -> dict[str, TextSet]:
-    return {"train": data.docstrings("train"), "test": data.docstrings("test")}
-
-
 def test_no_docstring_stands_twice_or_on_both_sides(docstrings: dict[str, TextSet]) -> None:
     texts = docstrings["train"].texts + docstrings["test"].texts
     assert len(set(texts)) == len(texts)

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from tml_helpers import data
 from tml_helpers.explain import DeepKNN, deep_knn
 from tml_helpers.models import SmallCNN
-from tml_helpers.training import fit, predict, seed_everything
+from tml_helpers.training import predict
 
 CLASSES, NEIGHBOURS = 4, 5
 LAYERS = ["0", "2", "4"]
@@ -112,7 +112,7 @@ def test_p_values_are_uniform_for_data_like_the_calibration_set() -> None:
     knn = DeepKNN(model, images[:1000], labels[:1000], images[1000:2000], labels[1000:2000], layers=["0"], neighbours=9)
     own = knn(images[2000:]).p_values.gather(1, labels[2000:, None]).squeeze(1)
     for level in (0.05, 0.1, 0.2):
-        assert (own <= level).float().mean() < level + 0.03
+        assert level / 3 < (own <= level).float().mean() < level + 0.03  # fewer, for many images count alike
 
 
 @pytest.mark.parametrize("batch_size", [1, 1000])
@@ -162,20 +162,17 @@ def test_the_model_comes_back_as_it_was(world: tuple[nn.Sequential, dict[str, Te
     assert all(p.grad is None for p in model.parameters())
 
 
-def test_noise_has_less_credibility_than_digits() -> None:
-    generator = seed_everything(0)
-    train, test = data.mnist("train", source="default"), data.mnist("test", source="default")
-    hidden = torch.randperm(len(train), generator=generator)
-    model = SmallCNN()
-    fit(model, train.select(hidden[:3000]), epochs=2, generator=generator)
-    parts = (train.images[hidden[:3000]], train.labels[hidden[:3000]])
-    calibration = (train.images[hidden[3000:]], train.labels[hidden[3000:]])
-    knn = DeepKNN(model, *parts, *calibration, layers=["layers.3", "layers.6", "layers.9"], neighbours=25)
-    support = knn(test.images[::5])
-    assert (support.predictions == test.labels[::5]).float().mean() > 0.9
-    agrees = support.predictions == predict(model, test.images[::5]).argmax(dim=1)
-    assert agrees.float().mean() > 0.9
-    noise = torch.rand(50, 1, 28, 28, generator=generator)
+def test_noise_has_less_credibility_than_digits(small_cnn: SmallCNN) -> None:
+    """Half of the test digits calibrate: the network has seen none of them, and of the train digits each."""
+    train, test = data.mnist("train", source="default").select(slice(0, None, 2)), data.mnist("test", source="default")
+    calibration, rest = test.select(slice(0, None, 2)), test.select(slice(1, None, 2))
+    layers = ["layers.3", "layers.6", "layers.9"]
+    knn = DeepKNN(small_cnn, *train.tensors, *calibration.tensors, layers=layers, neighbours=25)
+    support = knn(rest.images)
+    assert (support.predictions == rest.labels).float().mean() > 0.88
+    agrees = support.predictions == predict(small_cnn, rest.images).argmax(dim=1)
+    assert agrees.float().mean() > 0.88
+    noise = torch.rand(50, 1, 28, 28, generator=seeded())
     assert knn(noise).credibility.mean() < 0.2 < 0.4 < support.credibility.mean()
 
 

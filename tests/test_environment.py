@@ -14,12 +14,16 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).parents[1]
-PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 LOCK = {
     canonicalize_name(pin.name): pin
     for pin in map(
         Requirement,
-        (line for line in (ROOT / "constraints.txt").read_text().splitlines() if line and not line.startswith("#")),
+        (
+            line
+            for line in (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
+            if line and not line.startswith("#")
+        ),
     )
 }
 
@@ -31,7 +35,7 @@ def asked_for() -> list[Requirement]:
 
 
 def test_conda_gets_python_pip_the_lock_and_the_package_and_nothing_else() -> None:
-    environment = yaml.safe_load((ROOT / "environment.yml").read_text())
+    environment = yaml.safe_load((ROOT / "environment.yml").read_text(encoding="utf-8"))
     assert set(environment) <= {"name", "channels", "dependencies"}
     python, pip, packages = environment["dependencies"]
     assert re.fullmatch(r"python[=><.0-9]*", python)
@@ -42,8 +46,19 @@ def test_conda_gets_python_pip_the_lock_and_the_package_and_nothing_else() -> No
     assert re.fullmatch(r"-e \.\[[\w,]+\]", package)
 
 
+def test_who_begins_without_make_gets_the_same_by_pip_and_by_conda() -> None:
+    text = (ROOT / "book/how_to_use.md").read_text(encoding="utf-8")
+    conda = yaml.safe_load((ROOT / "environment.yml").read_text(encoding="utf-8"))["dependencies"][-1]["pip"]
+    lock, package = (word for line in conda for word in line.split(maxsplit=1)[1:])
+    assert text.count(f'pip install -c {lock} -e "{package}"\n') == 2
+    assert text.count("pip install -c constraints.txt --no-deps ISLP\n") == 3
+    extras = re.findall(r"\w+", package)
+    assert set(extras) <= set(PROJECT["optional-dependencies"])
+    assert {"lab", "kernels"} <= set(extras)
+
+
 def test_condas_python_is_one_that_the_package_takes() -> None:
-    python = yaml.safe_load((ROOT / "environment.yml").read_text())["dependencies"][0]
+    python = yaml.safe_load((ROOT / "environment.yml").read_text(encoding="utf-8"))["dependencies"][0]
     allowed = Requirement(f"python{PROJECT['requires-python']}").specifier
     assert allowed.contains(python.removeprefix("python").lstrip("=<>"))
 
@@ -55,7 +70,9 @@ def test_what_everybody_installs_has_no_upper_pin(text: str) -> None:
 
 
 def test_the_lock_holds_one_exact_version_of_each_package() -> None:
-    lines = [line for line in (ROOT / "constraints.txt").read_text().splitlines() if line and line[0] != "#"]
+    lines = [
+        line for line in (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines() if line and line[0] != "#"
+    ]
     assert len(lines) == len(LOCK), "a package is pinned twice"
     for pin in LOCK.values():
         (specifier,) = pin.specifier
@@ -92,27 +109,28 @@ def test_the_theme_is_pinned_where_it_has_one_search_box() -> None:
 
 
 def test_every_installer_reads_the_one_lock() -> None:
-    for line in (ROOT / "Makefile").read_text().splitlines():
+    for line in (ROOT / "Makefile").read_text(encoding="utf-8").splitlines():
         if "pip install" in line:
             assert "-c constraints.txt" in line
 
 
 def test_ci_runs_the_make_targets_that_people_run() -> None:
-    assert "\nmake test\n" in (ROOT / ".ci/run").read_text()
+    assert "\nmake test\n" in (ROOT / ".ci/run").read_text(encoding="utf-8")
     commands = {
         command
         for file in (ROOT / ".github/workflows").glob("*.yml")
-        for job in yaml.safe_load(file.read_text())["jobs"].values()
+        for job in yaml.safe_load(file.read_text(encoding="utf-8"))["jobs"].values()
         for command in (step["run"] for step in job["steps"] if "run" in step)
     }
-    assert {command for command in commands if not command.startswith("sudo")} == {"make test", "make book"}
+    targets = {"make book", "make claims", "make test", "make test-all"}
+    assert {command for command in commands if not command.startswith("sudo")} == targets
 
 
 # --- the address ---
 
 
 def ignored() -> list[str]:
-    lines = (ROOT / ".gitignore").read_text().splitlines()
+    lines = (ROOT / ".gitignore").read_text(encoding="utf-8").splitlines()
     return [".git", *(line.strip().rstrip("/") for line in lines if line.strip() and not line.startswith("#"))]
 
 
@@ -132,7 +150,7 @@ def test_the_address_of_the_repository_stands_in_one_place() -> None:
 
 
 def test_the_version_is_the_same_wherever_it_stands() -> None:
-    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text())
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
     assert citation["version"] == PROJECT["version"]
-    assert f"\n## {PROJECT['version']}\n" in (ROOT / "CHANGELOG.md").read_text()
-    assert f'__version__ = "{PROJECT["version"]}"' in (ROOT / "tml_helpers/__init__.py").read_text()
+    assert f"\n## {PROJECT['version']}\n" in (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    assert f'__version__ = "{PROJECT["version"]}"' in (ROOT / "tml_helpers/__init__.py").read_text(encoding="utf-8")

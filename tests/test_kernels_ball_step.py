@@ -1,4 +1,4 @@
-"""kernels.ball_step without a GPU: against NumPy in float64, its laws, its edges; the kernels in the interpreter."""
+"""kernels.ball_step without a GPU: against NumPy in float64, its laws, its edges; the kernels compiled."""
 
 import math
 import re
@@ -12,7 +12,7 @@ import torch
 from bad_input import refuses
 from hypothesis import given
 from hypothesis import strategies as st
-from kernel_checks import compiled, interpret, needs_triton
+from kernel_checks import compiled, needs_triton
 from torch import Tensor
 
 from tml_helpers.kernels import ball_step
@@ -263,12 +263,6 @@ def test_bad_input_is_one_clear_sentence(error, words, arguments):
     current, images, gradient, step_size, epsilon, norm = arguments
     with refuses(error, *words):
         ball_step(current, images, gradient, step_size=step_size, epsilon=epsilon, norm=norm)
-
-
-@needs_triton
-def test_the_kernels_in_tritons_interpreter():
-    """The tests that a GPU runs, on small shapes."""
-    interpret("test_kernels_gpu_ball_step.py")
 
 
 @needs_triton

@@ -4,11 +4,12 @@ That needs torch, triton, pytest and numpy alone. With TRITON_INTERPRET=1 the ke
 the CPU; what is large, or needs a device, is left to the GPU.
 """
 
+import itertools
 import math
 
 import pytest
 import torch
-from kernel_checks import DEVICE, on_a_device, on_a_gpu_or_interpreted
+from kernel_checks import DEVICE, on_a_device, on_a_gpu_or_interpreted, slow
 from torch import Tensor
 
 from tml_helpers.kernels import ball_step
@@ -52,8 +53,13 @@ def check(current: Tensor, images: Tensor, gradient: Tensor, step_size: float, e
 
 
 @pytest.mark.parametrize("norm", EPSILON)
-@pytest.mark.parametrize("dtype", TOLERANCE)
-@pytest.mark.parametrize("shape", HELD_SHAPES + SPLIT_SHAPES)
+@pytest.mark.parametrize(
+    ("shape", "dtype"),
+    [(shape, dtype) for shape in HELD_SHAPES for dtype in TOLERANCE]
+    + [(shape, torch.float32) for shape in SPLIT_SHAPES]
+    + [(SPLIT_SHAPES[0], dtype) for dtype in (torch.bfloat16, torch.float16)]
+    + [slow(shape, dtype) for shape in SPLIT_SHAPES[1:] for dtype in (torch.bfloat16, torch.float16)],
+)
 def test_every_norm_dtype_and_shape(shape, dtype, norm):
     check(*batch(shape, dtype), 0.3 * EPSILON[norm], EPSILON[norm], norm)
 
@@ -72,16 +78,30 @@ def test_linf_in_float32_is_the_reference_to_the_last_bit():
     assert torch.equal(fused(current, images, gradient, *settings.values()), reference(*batch((3, 700)), **settings))
 
 
-@pytest.mark.parametrize("size", [50, HELD + 50])
-@pytest.mark.parametrize("step_size", [0.0, -0.2, 1e-6, 3.0, 1e4])
-@pytest.mark.parametrize("epsilon", [0.0, 1e-4, 0.5, 100.0])
+STEPS, RADII = (0.0, -0.2, 1e-6, 3.0, 1e4), (0.0, 1e-4, 0.5, 100.0)
+SOME = list(zip(STEPS, (0.5, 0.0, 1e-4, 100.0, 0.5), strict=True))
+
+
+@pytest.mark.parametrize(
+    ("step_size", "epsilon", "size"),
+    [(*pair, 50) for pair in itertools.product(STEPS, RADII)]
+    + [(*pair, HELD + 50) for pair in SOME]
+    + [slow(*pair, HELD + 50) for pair in itertools.product(STEPS, RADII) if pair not in SOME],
+)
 @pytest.mark.parametrize("norm", EPSILON)
 def test_every_step_and_radius(norm, epsilon, step_size, size):
     check(*batch((2, size)), step_size, epsilon, norm)
 
 
-@pytest.mark.parametrize("size", [50, HELD + 50])
-@pytest.mark.parametrize("ratio", [0.5, 0.999, 1.0, 1.5, 1.99, 2.0, 2.01, 3.0, 50.0])
+RATIOS = (0.5, 0.999, 1.0, 1.5, 1.99, 2.0, 2.01, 3.0, 50.0)
+
+
+@pytest.mark.parametrize(
+    ("ratio", "size"),
+    [(ratio, 50) for ratio in RATIOS]
+    + [(ratio, HELD + 50) for ratio in (0.999, 2.0, 50.0)]
+    + [slow(ratio, HELD + 50) for ratio in RATIOS if ratio not in (0.999, 2.0, 50.0)],
+)
 def test_a_step_straight_back_from_the_sphere_keeps_its_digits(ratio, size):
     """‖d‖² + 2a⟨d, g⟩ + a²‖g‖² cancels most here. In the ball it costs a digit at most, and only there is it used."""
     generator = torch.Generator().manual_seed(size)

@@ -4,6 +4,7 @@ import json
 
 import torch
 
+from tml_helpers import measured
 from tml_helpers.kernels import pages
 
 
@@ -32,24 +33,17 @@ def test_a_listing_is_the_text_from_one_line_to_before_another(capsys):
     assert capsys.readouterr().out == "y = x + 1\n"
 
 
-def test_a_result_is_read_from_the_repository_or_is_none(tmp_path, monkeypatch):
-    folder = tmp_path / "benchmarks/results"
-    page = tmp_path / "lectures/09_kernels"
-    folder.mkdir(parents=True)
-    page.mkdir(parents=True)
-    (folder / "gpu.json").write_text(json.dumps({"table": [1]}))
-    monkeypatch.chdir(page)
+def test_a_result_is_a_measurement_or_none(tmp_path, monkeypatch):
+    (tmp_path / "gpu.json").write_text(json.dumps({"table": [1]}), encoding="utf-8")
+    monkeypatch.setattr(measured, "_FOLDER", tmp_path)
     assert pages.result("gpu") == {"table": [1]}
     assert pages.result("cpu") is None
 
 
 def test_figures_of_a_gpu_are_shown_or_the_page_says_how_to_get_them(tmp_path, monkeypatch, capsys):
-    folder, page = tmp_path / "benchmarks/results", tmp_path / "lectures/09_kernels"
-    folder.mkdir(parents=True)
-    page.mkdir(parents=True)
-    monkeypatch.chdir(page)
+    monkeypatch.setattr(measured, "_FOLDER", tmp_path)
     assert pages.on_a_gpu("ball_step") is None
-    (folder / "gpu.json").write_text(json.dumps({"ball_step": [1]}))
+    (tmp_path / "gpu.json").write_text(json.dumps({"ball_step": [1]}), encoding="utf-8")
     assert pages.on_a_gpu("superpixels") is None
     assert capsys.readouterr().out.count("python benchmarks/gpu.py") == 2
     assert pages.on_a_gpu("ball_step") == {"ball_step": [1]}

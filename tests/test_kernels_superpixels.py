@@ -1,4 +1,4 @@
-"""kernels.superpixels without a GPU: against loops, its laws, its edges; the kernel in the interpreter."""
+"""kernels.superpixels without a GPU: against loops, its laws, its edges; the kernel compiled."""
 
 import numpy as np
 import pytest
@@ -6,7 +6,7 @@ import torch
 from bad_input import refuses
 from hypothesis import given
 from hypothesis import strategies as st
-from kernel_checks import compiled, interpret, needs_triton
+from kernel_checks import compiled, needs_triton
 from torch import Tensor
 
 from tml_helpers.kernels import superpixels
@@ -129,11 +129,6 @@ def test_bad_input_is_one_sentence():
         superpixels(image, segments - 1, masks)
     with refuses(ValueError, "fill", "[4]"):
         superpixels(image, segments, masks, fill=torch.zeros(4))
-
-
-@needs_triton
-def test_the_kernel_in_the_interpreter():
-    interpret("test_kernels_gpu_superpixels.py")
 
 
 @needs_triton

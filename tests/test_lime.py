@@ -1,5 +1,6 @@
 """LIME: planted linear models come back exactly, closed forms, laws of symmetry, and a model left as it was."""
 
+import dataclasses
 import math
 import re
 from itertools import combinations
@@ -369,6 +370,8 @@ def test_fidelity_of_a_constant_is_one_and_other_widths_are_other_weights():
     assert abs(float(wide.r2 - usual.r2)) > 1e-4
     constant = Samples(**{**vars(samples), "answers": torch.full_like(samples.answers, 0.3)})
     assert fit(constant, 0).r2 == 1
+    flat = Samples(**{**vars(found.samples), "answers": torch.full_like(found.samples.answers, 0.3)})
+    assert (lime_fidelity(dataclasses.replace(found, samples=flat)).r2 == 1).all()
 
 
 # --- designs ---

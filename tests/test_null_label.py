@@ -1,5 +1,7 @@
 """NULL labels: the probability in closed form, and what a trained network does with what it was never shown."""
 
+from typing import Any
+
 import pytest
 import torch
 from bad_input import refuses
@@ -12,7 +14,7 @@ from tml_helpers import attacks, data
 from tml_helpers.data import ImageSet
 from tml_helpers.defenses import null_label_training, null_probability
 from tml_helpers.models import MLP, SmallCNN
-from tml_helpers.training import accuracy, fit, predict, seed_everything
+from tml_helpers.training import accuracy, predict, seed_everything
 
 NULL = 10
 
@@ -86,18 +88,12 @@ def test_set() -> ImageSet:
 
 @pytest.fixture(scope="module")
 def guarded(train: ImageSet) -> SmallCNN:
-    generator = seed_everything(0)
+    generator = seed_everything(1)  # not the seed of the network from which attacks are transferred
     model = SmallCNN(classes=11)
-    losses = null_label_training(model, train, epochs=3, initial_epochs=2, generator=generator)
+    half = train.select(slice(0, None, 2))
+    how: dict[str, Any] = {"learning_rate": 2e-3, "batch_size": 64, "generator": generator}
+    losses = null_label_training(model, half, epochs=3, initial_epochs=2, **how)
     assert len(losses) == 5
-    return model
-
-
-@pytest.fixture(scope="module")
-def plain(train: ImageSet) -> SmallCNN:
-    generator = seed_everything(1)
-    model = SmallCNN(classes=11)
-    fit(model, train, epochs=4, generator=generator)
     return model
 
 
@@ -105,22 +101,21 @@ def share(model: nn.Module, images: Tensor, answer: int) -> float:
     return (predict(model, images).argmax(dim=1) == answer).float().mean().item()
 
 
-def test_clean_images_keep_their_labels(guarded: SmallCNN, plain: SmallCNN, test_set: ImageSet) -> None:
-    assert accuracy(guarded, test_set) > accuracy(plain, test_set) - 0.04
+def test_clean_images_keep_their_labels(guarded: SmallCNN, small_cnn: SmallCNN, test_set: ImageSet) -> None:
+    assert accuracy(guarded, test_set) > accuracy(small_cnn, test_set) - 0.05
     assert share(guarded, test_set.images, NULL) < 0.03
 
 
 def test_the_stronger_a_transferred_attack_the_more_is_null(
-    guarded: SmallCNN, plain: SmallCNN, test_set: ImageSet
+    guarded: SmallCNN, small_cnn: SmallCNN, test_set: ImageSet
 ) -> None:
-    images, labels = test_set.images[:200], test_set.labels[:200]
-    transferred = [attacks.fgsm(plain, images, labels, epsilon=epsilon) for epsilon in (0.0, 0.1, 0.2, 0.3)]
+    images, labels = test_set.images[::5], test_set.labels[::5]
+    transferred = [attacks.fgsm(small_cnn, images, labels, epsilon=epsilon) for epsilon in (0.0, 0.1, 0.2, 0.3)]
     rejected = [share(guarded, adversarial, NULL) for adversarial in transferred]
     assert rejected == sorted(rejected)
-    assert rejected[-1] > 0.8
-    assert share(plain, transferred[-1], NULL) == 0, "a network that was never taught NULL never says it"
+    assert rejected[-1] > 0.7
     answers = predict(guarded, transferred[-1]).argmax(dim=1)
-    assert ((answers != labels) & (answers != NULL)).float().mean() < 0.1
+    assert ((answers != labels) & (answers != NULL)).float().mean() < 0.15
 
 
 def test_a_white_box_attack_that_avoids_null_gets_through(guarded: SmallCNN, test_set: ImageSet) -> None:
@@ -130,7 +125,7 @@ def test_a_white_box_attack_that_avoids_null_gets_through(guarded: SmallCNN, tes
         digits = logits[:, :NULL].scatter(1, labels[:, None], -torch.inf)
         return digits.amax(dim=1) - torch.maximum(logits.gather(1, labels[:, None]).squeeze(1), logits[:, NULL])
 
-    images, labels = test_set.images[:40], test_set.labels[:40]
+    images, labels = test_set.images[::25], test_set.labels[::25]
     adversarial = attacks.pgd(
         guarded, images, labels, epsilon=0.3, steps=20, loss=avoiding_null, generator=torch.Generator()
     )

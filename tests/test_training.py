@@ -152,7 +152,13 @@ def test_without_a_generator_the_seed_of_torch_decides() -> None:
         fit(model, blobs(), epochs=2, batch_size=16)
         return model
 
-    assert same(train(1), train(1))
+    one = train(1)
+    assert same(one, train(1))
+    torch.manual_seed(1)
+    model = dropout_network()
+    torch.manual_seed(2)
+    fit(model, blobs(), epochs=2, batch_size=16)
+    assert not same(one, model), "the same start, batches in another order"
 
 
 def test_fit_trains_in_training_mode() -> None:

@@ -17,6 +17,7 @@ __all__ = [
     "grading",
     "kernels",
     "machine",
+    "measured",
     "models",
     "plotting",
     "threat_models",

@@ -2,6 +2,8 @@
 
 import os
 
+from tml_helpers._console import say
+
 
 def claim(sentence: str, holds: bool) -> None:
     """Print the sentence; raise AssertionError where it does not hold.
@@ -10,7 +12,7 @@ def claim(sentence: str, holds: bool) -> None:
     """
     if not holds:
         raise AssertionError(f"This claim does not hold here: {sentence}")
-    print(f"✓ {sentence}")
+    say(f"✓ {sentence}")
 
 
 def seed() -> int:

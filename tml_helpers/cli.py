@@ -1,6 +1,7 @@
 """The command `tml`: what this machine can do, the data, and the homework."""
 
 import argparse
+import io
 import os
 import platform
 import shutil
@@ -9,11 +10,16 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from tml_helpers import __version__, machine
+from tml_helpers._console import LEGIBLE
 from tml_helpers.grading import sandbox
 
 PROGRAMS = {
-    "bubblewrap": (("bwrap",), "isolates submissions while they are graded", "apt-get install bubblewrap"),
-    "Chromium": (("chromium", "chromium-browser", "google-chrome"), "browser tests", "apt-get install chromium"),
+    "bubblewrap": (("bwrap",), "isolating submissions that are graded", "on Debian apt-get install bubblewrap"),
+    "Chromium": (
+        ("chromium", "chromium-browser", "google-chrome"),
+        "browser tests",
+        "on Debian apt-get install chromium",
+    ),
 }
 UNSANDBOXED = "--let-submissions-do-whatever-i-can-do"
 PACKAGES = {
@@ -23,10 +29,15 @@ PACKAGES = {
     "nbgrader": "releasing and grading homework",
     "jupyter-book": "building the book",
 }
+LINUX_ALONE = ("bubblewrap", "triton")
+INSTALL = "run `make setup`, or `pip install -c constraints.txt -e .[all]`"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run `tml`; returns the exit status: 0, or 1 after one sentence on what is wrong."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors=LEGIBLE)
     options = _parser().parse_args(arguments)
     try:
         return int(options.run(options))
@@ -65,7 +76,7 @@ def _parser() -> argparse.ArgumentParser:
     sub = commands.choices["grade"]
     sub.add_argument("--engine", choices=("local", "dask"), default="local", help="this machine, or a Dask cluster")
     sub.add_argument("--address", help="of the cluster's scheduler, as tls://host:8786")
-    sub.add_argument("--jobs", type=int, metavar="N", help="submissions at once on this machine; default: one per core")
+    sub.add_argument("--jobs", type=int, metavar="N", help="submissions at once here; default: what pays, at most one per core")
     sub.add_argument(UNSANDBOXED, action="store_true", dest="unsandboxed", help="grade without bubblewrap")
     sub = command("report", report, "export points per student and question")
     sub.add_argument("--csv", type=Path, required=True, metavar="FILE")
@@ -83,10 +94,10 @@ def doctor(_: argparse.Namespace) -> int:
     _line(sys.version_info >= (3, 11), "Python", f"{platform.python_version()} (3.11 or later)")
     for package, purpose in PACKAGES.items():
         version = machine.version(package)
-        _line(version is not None, package, version or f"missing, needed for {purpose}: run `make setup`")
+        _line(version is not None, package, version or _missing(package, purpose, INSTALL))
     for name, (names, purpose, remedy) in PROGRAMS.items():
         path = machine.program(*names)
-        _line(path is not None, name, path or f"missing, needed for {purpose}: {remedy}")
+        _line(path is not None, name, path or _missing(name, purpose, remedy))
     refused = sandbox.trial()
     _line(not refused, "sandbox", refused or "starts: submissions can be graded")
     _line(True, "processor", f"{machine.processor()}, {machine.cores()} cores")
@@ -182,6 +193,13 @@ def report(options: argparse.Namespace) -> int:
 
 def _line(good: bool, name: str, text: str) -> None:
     print(f"{'ok' if good else '--':<3} {name:<13} {text}")
+
+
+def _missing(name: str, purpose: str, remedy: str) -> str:
+    """What to do about it, which is nothing where it is made for Linux alone."""
+    if name in LINUX_ALONE and sys.platform != "linux":
+        remedy = "it is made for Linux alone"
+    return f"missing, needed for {purpose}: {remedy}"
 
 
 def _gpu() -> str | None:

@@ -22,7 +22,7 @@ def processor() -> str:
     """The processor's name, as the system gives it."""
     info = Path("/proc/cpuinfo")
     if info.exists():
-        for line in info.read_text().splitlines():
+        for line in info.read_text(encoding="utf-8").splitlines():
             if line.startswith("model name"):
                 return line.partition(": ")[2].strip()
     return platform.processor() or platform.machine()

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import Literal
 
+from tml_helpers._console import legible
+
 Knowledge = Literal["white box", "grey box", "black box"]
 
 
@@ -39,7 +41,7 @@ class ThreatModel:
         return rows | ({"out of scope": self.out_of_scope} if self.out_of_scope else {})
 
     def __str__(self) -> str:
-        return "\n".join(f"{name:<12}  {answer}" for name, answer in self.rows().items())
+        return legible("\n".join(f"{name:<12}  {answer}" for name, answer in self.rows().items()))
 
     def _repr_markdown_(self) -> str:
         lines = "\n".join(f"| **{name}** | {answer} |" for name, answer in self.rows().items())

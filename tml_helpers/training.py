@@ -124,7 +124,7 @@ def predict(model: nn.Module, images: Tensor, *, batch_size: int = 512) -> Tenso
     """The logits `[N, K]` of all images, in evaluation mode, without gradients."""
     if len(images) == 0:
         raise ValueError("there are no images to predict")
-    device = next(model.parameters()).device
+    device = next(model.parameters(), images).device  # where the model is, if it is anywhere
     with evaluating(model):
         return torch.cat([model(part.to(device)) for part in images.split(batch_size)])
 

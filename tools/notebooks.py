@@ -32,6 +32,12 @@ import importlib.util
 if importlib.util.find_spec("tml_helpers") is None:
     %pip install -q "tml-helpers @ git+{repository}"
 """
+ALONE = """\
+if importlib.util.find_spec("{package}") is None:
+    %pip install -q --no-deps {package}
+"""
+# Loaders whose data come from a package that is installed alone: it asks for many others, which no lecture needs.
+CARRIERS = {"bike_sharing": "ISLP"}
 
 
 def sources() -> list[Path]:
@@ -43,7 +49,7 @@ def sources() -> list[Path]:
 def notebook(source: Path) -> nbformat.NotebookNode:
     """The notebook that `source` stands for, with the Colab line after its first cell, without outputs."""
     book = jupytext.read(source)
-    install = nbformat.v4.new_code_cell(BOOTSTRAP.format(repository=repository()).rstrip())
+    install = nbformat.v4.new_code_cell(bootstrap(source.read_text(encoding="utf-8")))
     install.metadata = nbformat.from_dict({"tags": ["remove-cell"]})
     book.cells.insert(1, install)
     book.metadata = nbformat.from_dict({"kernelspec": KERNELSPEC, "language_info": {"name": "python"}})
@@ -55,6 +61,13 @@ def notebook(source: Path) -> nbformat.NotebookNode:
         seen[text] = seen.get(text, 0) + 1
         cell.id = hashlib.sha256(f"{seen[text]}{text}".encode()).hexdigest()[:12]
     return book
+
+
+def bootstrap(text: str) -> str:
+    """What installs all that a page with this text needs, where it is not installed."""
+    carriers = [package for loader, package in CARRIERS.items() if loader in text]
+    alone = [ALONE.format(package=package) for package in carriers]
+    return "".join([BOOTSTRAP.format(repository=repository()), *alone]).rstrip()
 
 
 def kernel_environment() -> dict[str, str]:
@@ -114,12 +127,12 @@ def stale(source: Path) -> bool:
 
 def record(source: Path, spent: dict[str, float]) -> None:
     """Write what a notebook took, and on which machine, to the table that the book's timings page shows."""
-    table = json.loads(TIMINGS.read_text()) if TIMINGS.exists() else {"notebooks": {}}
+    table = json.loads(TIMINGS.read_text(encoding="utf-8")) if TIMINGS.exists() else {"notebooks": {}}
     table["machine"] = describe()
     table["notebooks"][str(source.with_suffix(".ipynb").relative_to(ROOT))] = spent
     table["notebooks"] = dict(sorted(table["notebooks"].items()))
     TIMINGS.parent.mkdir(parents=True, exist_ok=True)
-    TIMINGS.write_text(json.dumps(table, indent=1) + "\n")
+    TIMINGS.write_text(json.dumps(table, indent=1) + "\n", encoding="utf-8")
 
 
 def build(source: Path) -> None:

@@ -179,7 +179,8 @@ delta = x - x_0 + pace[:, None] * g
 by_hand = (x_0 + shrink[:, None] * delta).clamp(0, 1)
 library = ball_step(x, x_0, g, step_size=0.5, epsilon=0.8, norm="l2")
 claim("Every image had to be brought back", bool((shrink < 1).all()))
-claim("By hand and by the library: equal", torch.allclose(by_hand, library, atol=1e-12))
+by_rounding = (by_hand - library).abs().max().item()
+claim("By hand and by the library: equal, up to rounding", by_rounding < 1e-10)
 
 # %% [markdown]
 # ## When is that safe?
@@ -459,8 +460,7 @@ d = torch.zeros(1, 3)
 d[0, 0] = 1.0  # on the sphere of radius 1
 for step in (0.1, 1.0, 10.0):
     length = (1 + step) / (1 + step**2) ** 0.5
-    print(f"α = {step:4}: the result lies at {length:.2f} ε")
-    assert 1 < length <= 2**0.5 + 1e-6
+    claim(f"α = {step}: it lies outside, by √2 at most", 1 < length < 2**0.5 + 1e-6)
 _, right = pace_and_shrink(d, d, step_size=1.0, epsilon=1.0)
 claim("With the middle term it lies on the sphere", abs(2 * right.item() - 1) < 1e-6)
 # The law of the linear loss: five steps along one gradient would gain too much.

@@ -152,7 +152,8 @@ T, alpha = 4.0, 0.9
 with torch.no_grad():
     p, q, h = (F.softmax(z, dim=1) for z in (z_s / T, z_t / T, z_s))  # (N, K) each
     by_hand = (alpha * T * (p - q) + (1 - alpha) * (h - F.one_hot(y, K))) / N
-claim("By hand and by autograd: equal", torch.allclose(by_hand, z_s.grad, atol=1e-8))
+off = ((by_hand - z_s.grad).norm() / z_s.grad.norm()).item()
+claim("By hand and by autograd: equal, up to rounding", off < 1e-4)
 
 # %% [markdown]
 # On the CPU, that formula is the method. The library's version takes a chunk of rows at a time, so that what one step

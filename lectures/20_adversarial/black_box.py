@@ -21,6 +21,7 @@
 
 # %%
 import copy
+import functools
 import warnings
 
 import matplotlib.pyplot as plt
@@ -52,7 +53,7 @@ hers, ours = train.select(slice(2000)), train.select(slice(2000, 4000))
 # %% tags=["nbval-ignore-output"]
 generator = seed_everything(seed())
 victim = SmallCNN()
-fit(victim, hers, epochs=6, learning_rate=2e-3, batch_size=64, generator=generator)
+fit(victim, hers, epochs=4, learning_rate=2e-3, batch_size=64, generator=generator)
 print(f"victim: {accuracy(victim, test):.1%} of the test images right")
 
 # %% [markdown]
@@ -99,7 +100,7 @@ ThreatModel(
 
 # %%
 def trained(network):
-    fit(network, ours, epochs=6, learning_rate=2e-3, batch_size=64, generator=generator)
+    fit(network, ours, epochs=4, learning_rate=2e-3, batch_size=64, generator=generator)
     return network
 
 
@@ -135,7 +136,7 @@ transfer = torch.tensor(
 # %%
 white, crossed = transfer[:4].diagonal(), transfer[:4]
 claim("The white box is the best row of each column", bool((white >= crossed).all()))
-claim("From CNN to victim, over 40 % transfer", transfer[1, 0].item() > 0.4)
+claim("From CNN to victim, over 30 % transfer", transfer[1, 0].item() > 0.3)
 claim("More than from the MLP", bool(transfer[1, 0] > transfer[2, 0]))
 claim("Noise of this size fools it less than 15 times in 100", transfer[4, 0] < 0.15)
 
@@ -154,7 +155,7 @@ plt.show()
 
 # %% [markdown]
 # *The transfer matrix: the share of images that fool the network of the column, when they were made on the network of
-# the row, at ε = 0.25.* The diagonal is the white box, and nothing in a column exceeds it. Most of what was made on the
+# the row, at ε = 0.25.* The diagonal is the white box, and nothing in a column exceeds it. Much of what was made on the
 # attacker's CNN fools the victim, which was trained on other images from other initial weights. What was made on the
 # networks without convolutions crosses over less often, while for each other these two hardly differ. The last row is
 # the control: noise of the same size does next to nothing to a CNN, but it damages the linear network. A paper that
@@ -218,7 +219,7 @@ claim("The library asks about each image once", box.asked == [50, 50, 100])
 def buy(own, rounds):
     """The share of images that fool the copy, and the victim, and what that cost."""
     box, network = attacks.BlackBox(victim, answers="labels"), SmallCNN()
-    looks = 12_000 // (own * (2**rounds - 1))  # epochs: equally many looks at images
+    looks = 7500 // (own * (2**rounds - 1))  # epochs: equally many looks at images
     made = attacks.substitute(
         box,
         images,
@@ -230,6 +231,7 @@ def buy(own, rounds):
         epochs=looks,
         step_size=0.5,
         learning_rate=2e-3,
+        attack=functools.partial(attacks.pgd, steps=20),
         generator=generator,
     )
     shares = fooled(network, made), fooled(victim, made)
@@ -241,13 +243,13 @@ hundred, grown, real = buy(100, 1), buy(100, 4), buy(800, 1)
 
 # %%
 claim("The copy itself falls to over 90 % of them", min(hundred[0], real[0]) > 0.9)
-claim("800 answers about real digits fool us over 35 times in 100", real[1] > 0.35)
-claim("That is 10 points more than 100 answers buy", real[1] > hundred[1] + 0.1)
+claim("800 answers about real digits fool us over 20 times in 100", real[1] > 0.2)
+claim("That is more than 100 answers buy", real[1] > hundred[1])
 claim("and more than 800 about images made from 100", real[1] > grown[1])
 
 # %% [markdown]
 # The attack on the copy all but always succeeds, the attack on the victim does not: the difference is the price of not
-# knowing the weights. On these digits the images that the copy makes for itself help a little. *Real* images help more:
+# knowing the weights. On these digits the images that the copy makes for itself help little, if at all. *Real* images do:
 # data are the attacker's capital, and the card must say how many they own. What is bought lasts: on a trained copy, every further attack is free. (Stealing a model for
 # its own sake is a subject of chapter 6.)
 #
@@ -360,16 +362,16 @@ ThreatModel(
 )
 
 # %% tags=["nbval-ignore-output"]
-few, few_labels = images[:5], labels[:5]
-box = attacks.BlackBox(victim, limit=5 * 5000)
+few, few_labels = images[:4], labels[:4]
+box = attacks.BlackBox(victim, limit=4 * 5000)
 how = {"queries": 5000, "solver": "newton", "learning_rate": 0.3}
 by_zoo = attacks.zoo(box, few, few_labels, **how, generator=generator)
-zoo_length = (by_zoo - few).flatten(1).norm(dim=1)  # (5,)
-print(f"{box.queries / 5:,.0f} queries an image; L2:", zoo_length.numpy().round(1))
+zoo_length = (by_zoo - few).flatten(1).norm(dim=1)  # (4,)
+print(f"{box.queries / 4:,.0f} queries an image; L2:", zoo_length.numpy().round(1))
 
 # %%
-claim("Shown no gradient, it fools 4 of 5", fooled(victim, by_zoo, few_labels) > 0.7)
-claim("within its budget", box.queries <= 5 * 5000)
+claim("Shown no gradient, it fools 3 of 4", fooled(victim, by_zoo, few_labels) > 0.7)
+claim("within its budget", box.queries <= 4 * 5000)
 
 # %% [markdown]
 # One step costs 256 questions for each image and moves a sixth of its pixels once. That is ZOO's weakness: the price grows
@@ -553,28 +555,26 @@ ThreatModel(
 # We let it walk from a digit of another class, and look at the distance on the way. It can go on from where it was.
 
 # %% tags=["nbval-ignore-output"]
-start = torch.stack(
-    [ours.images[ours.labels != label][0] for label in some_labels[:16]]
-)
+start = torch.stack([ours.images[ours.labels != label][0] for label in some_labels[:8]])
 walked, lengths = start, {}
 for total, more in ((50, 50), (200, 150), (600, 400), (1300, 700), (2000, 700)):
-    box = attacks.BlackBox(victim, answers="labels", limit=16 * more)
+    box = attacks.BlackBox(victim, answers="labels", limit=8 * more)
     walked = attacks.boundary(
         box,
-        some[:16],
-        some_labels[:16],
+        some[:8],
+        some_labels[:8],
         queries=more,
         start=walked,
         generator=generator,
     )
-    lengths[total] = (walked - some[:16]).flatten(1).norm(dim=1)  # (16,)
+    lengths[total] = (walked - some[:8]).flatten(1).norm(dim=1)  # (8,)
     print(f"{total:5,} questions: median L2 {lengths[total].median():.2f}")
 
 # %%
 median = torch.tensor([lengths[total].median() for total in lengths])
 claim("The distance falls with every instalment", bool((median.diff() < 0).all()))
 claim("2,000 single words take 15 % off it", bool(median[-1] < 0.85 * median[0]))
-claim("and every image still fools", fooled(victim, walked, some_labels[:16]) == 1)
+claim("and every image still fools", fooled(victim, walked, some_labels[:8]) == 1)
 
 # %% mystnb={"image": {"alt": "Left: the share of images that Square has fooled against the number of questions, rising steeply within the first hundred and slowly after. Right: the median L2 distance of the Boundary attack against the number of questions, falling steadily."}}
 figure, (left, right) = plt.subplots(1, 2, figsize=(8, 3))
@@ -679,7 +679,7 @@ plt.show()
 # second asks how far an image lies from the nearest training digit.
 
 
-# %%
+# %% tags=["nbval-ignore-output"]
 def novelty(made):
     """L2 distance to the nearest of the victim's training images, the median."""
     far = torch.cdist(made.flatten(1), hers.images.flatten(1)).amin(dim=1)
@@ -740,22 +740,24 @@ claim("Square fools over 40 in 100", by_asking > 0.4)
 
 # %%
 mute = attacks.BlackBox(victim, answers="labels")
-lucky = attacks.square(
-    mute, some, some_labels, epsilon=epsilon, queries=300, generator=generator
-)
-lucky_rate = fooled(victim, lucky, some_labels)
+half = some[:20], some_labels[:20]
+lucky = attacks.square(mute, *half, epsilon=epsilon, queries=300, generator=generator)
+lucky_rate = fooled(victim, lucky, half[1])
 claim("Without scores, Square loses over 20 points", lucky_rate < square_rate - 0.2)
 
 # %% [markdown]
 # **Limiting the rate** raises the price too, and only for those who ask. Transfer asks nothing. And a limit for each
 # account is a limit for those with one account.
 
-# %%
+# %% tags=["nbval-ignore-output"]
 limited = attacks.BlackBox(victim, answers="labels", limit=1000)
 try:
-    attacks.boundary(limited, some[:16], some_labels[:16], queries=2000, start=start)
+    attacks.boundary(limited, some[:8], some_labels[:8], queries=2000, start=start)
 except attacks.QueryLimitReached as error:
     print(error)
+
+# %%
+claim("No question is answered beyond the limit", limited.queries <= 1000)
 claim("Transfer passes any limit", rates["transfer"] > 0.3)
 
 # %% [markdown]
@@ -765,13 +767,8 @@ claim("Transfer passes any limit", rates["transfer"] > 0.3)
 # And when a defence withstands gradients alone, believe it only after an attack without them.
 
 # %%
-box = attacks.BlackBox(victim)
-attacks.square(
-    box, some[:20], some_labels[:20], epsilon=0.15, queries=1000, generator=generator
-)
-early, late = 1 - box.asked[50] / 20, 1 - box.asked[-1] / 20
-print(f"ε = 0.15: {early:.0%} fooled after 50 questions, {late:.0%} after 1,000")
-claim("Who stops after 50 misses more than 15 in 100", late > early + 0.15)
+early, late = fallen[10], square_rate  # of the same 40 images
+claim("Who stops Square after 10 questions misses over 20 in 100", late > early + 0.2)
 
 # %% [markdown]
 # ## Practice
@@ -781,7 +778,7 @@ claim("Who stops after 50 misses more than 15 in 100", late > early + 0.15)
 # Predict first.
 
 
-# %% tags=["hide-cell"]
+# %% tags=["hide-cell", "nbval-ignore-output"]
 # Solution: here, hardly. In the sum the linear network speaks loudest, and what
 # fools it is not what fools a CNN. On large networks of similar strength, ensembles
 # are what transfers best: an image that fools many is likelier to fool one more.
@@ -800,6 +797,8 @@ shares = fooled(victim, made), transfer[1, 0].item(), transfer[3, 0].item()
 print(
     f"ensemble {shares[0]:.0%}, CNN alone {shares[1]:.0%}, linear alone {shares[2]:.0%}"
 )
+
+# %% tags=["hide-cell"]
 claim("The ensemble beats its weakest member", shares[0] > shares[2])
 
 # %% [markdown]

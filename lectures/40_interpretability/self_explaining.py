@@ -111,11 +111,13 @@ claim(
 )
 claim("And on their errors", np.allclose(errors, model.standard_errors))
 
-# %%
+# %% tags=["nbval-ignore-output"]
 for term, weight, error, t in zip(
     model.terms, model.weights, model.standard_errors, model.t_values, strict=True
 ):
     print(f"{term:<22} {weight:8.1f} ± {error:5.1f}   t = {t:5.1f}")
+
+# %%
 temperature = model.terms.index("temperature")
 rain = model.terms.index("weather: rain or snow")
 claim("A degree more brings 80 to 100 bicycles", 80 < model.weights[temperature] < 100)
@@ -177,12 +179,14 @@ claim(
 # %% [markdown]
 # ### What did it say of 27 August?
 
-# %%
+# %% tags=["nbval-ignore-output"]
 terms = [model.weights[0], *model.effects[day]]
 for name, term in zip(["intercept", *names], terms, strict=True):
     print(f"{name:<12} {term:+7.0f}")
 answer = model.predict(X)[day]
 print(f"{'sum':<12} {answer:7.0f}, hired: {y[day]:.0f}")
+
+# %%
 claim("The terms add up to the answer", np.isclose(sum(terms), answer))
 claim("The answer is three times too high", answer > 3 * y[day])
 
@@ -195,7 +199,7 @@ claim("The answer is three times too high", answer > 3 * y[day])
 #
 # "Whatever the others are" has a price: a weight depends on which others there are. Ask four models what humidity does.
 
-# %%
+# %% tags=["nbval-ignore-output"]
 companies = {
     "alone": [],
     "+ temperature": ["temperature"],
@@ -207,6 +211,8 @@ for company, others in companies.items():
     fitted = explain.feature_effects(table.take(["humidity", *others]), y)
     asked[company] = (fitted.weights[1], *fitted.intervals[1])
     print(f"{company:<14} {fitted.weights[1]:6.1f} bicycles per per cent")
+
+# %%
 claim("Beside temperature, humidity costs bicycles", asked["+ temperature"][2] < 0)
 claim("Beside weather as well, it brings some", asked["+ weather"][0] > 0)
 claim("Beside all others, it costs again", asked["all eight"][2] < 0)
@@ -242,7 +248,7 @@ for twins in (["temperature"], []):
 #
 # The model says that each degree brings bicycles. Even at 31 °C?
 
-# %%
+# %% tags=["nbval-ignore-output"]
 squared = {name: X[name] for name in names} | {"temperature²": X["temperature"] ** 2}
 curved = explain.feature_effects(squared, y, levels=X.levels)
 b1, b2 = (curved.weights[curved.terms.index(t)] for t in list(squared)[4:9:4])
@@ -250,6 +256,8 @@ peak = -b1 / (2 * b2)
 hot = X["temperature"] > 30
 over = (model.predict(X) - y)[hot].mean()
 print(f"most bicycles at {peak:.0f} °C; the line is {over:.0f} too high above 30 °C")
+
+# %%
 claim("The curve turns between 22 and 30 °C", 22 < peak < 30)
 claim("On the hottest days the line promises 1,000 too many", over > 1000)
 claim("The square's t value is beyond −5", curved.t_values[-1] < -5)
@@ -285,7 +293,7 @@ plt.show()
 # In words: one unit more **multiplies the odds** by $e^{\beta_j}$. How much it adds to the probability depends on where you are. When is a day busy, with
 # more bicycles than the median?
 
-# %%
+# %% tags=["nbval-ignore-output"]
 busy = (y > np.median(y)).astype(int)
 few = table.take(["temperature", "humidity", "windspeed"]).matrix()
 odds = explain.feature_effects(
@@ -294,6 +302,8 @@ odds = explain.feature_effects(
 factors, ranges = np.exp(odds.weights[1:]), np.exp(odds.intervals[1:])
 for term, factor, (low, high) in zip(odds.terms[1:], factors, ranges, strict=True):
     print(f"{term:<12} odds × {factor:.2f}   (95 %: {low:.2f} to {high:.2f})")
+
+# %%
 here, warmer = odds.predict(np.stack([few[0], few[0] + [1, 0, 0]]))
 claim(
     "A degree multiplies the odds by exp(weight)",
@@ -320,7 +330,7 @@ claim("No rainy day was busy", busy[table["weather"] == "rain or snow"].sum() ==
 # A decision tree asks one feature at a time {cite}`breiman1984classification`. A way from the root to a leaf is a chain of conditions that all hold, so each
 # leaf is a sentence: IF this AND that THEN so many bicycles.
 
-# %%
+# %% tags=["nbval-ignore-output"]
 questions = ["temperature", "humidity", "windspeed", "days", "rain"]
 wet = (table["weather"] == "rain or snow").astype(float)
 Q = np.column_stack([*(table[name] for name in questions[:4]), wet])  # (days, 5)
@@ -328,6 +338,8 @@ tree = DecisionTreeRegressor(max_leaf_nodes=6, random_state=0).fit(Q, y)
 rules = explain.tree_rules(tree, questions)
 for rule in rules:
     print(rule)
+
+# %%
 held = np.stack([rule.holds(Q) for rule in rules])  # (rules, days)
 claim("Exactly one rule covers each day", bool((held.sum(axis=0) == 1).all()))
 by_rule = np.array([rule.value for rule in rules])[held.argmax(axis=0)]
@@ -428,7 +440,7 @@ for row, coming in zip(gains, itertools.permutations(range(3)), strict=True):
 fair = gains.mean(axis=0)
 for name, share, each in zip(band, fair, gains.T, strict=True):
     print(
-        f"{name:<7} gains {each.astype(int)} in the six orders, {share:.1f} on average"
+        f"{name:<7} gains {each.astype(int)} in the six orders, {share:.0f} on average"
     )
 claim("The shares add up to 180", np.isclose(fair.sum(), 180))
 
@@ -673,7 +685,6 @@ def strange(rows):
     return np.mean((rows[:, warm] < low) | (rows[:, warm] > high))
 
 
-print(f"real days: {strange(M):.0%}, mixed days: {strange(hybrids):.0%}")
 claim("More than one mixed day in ten is impossible", strange(hybrids) > 0.1)
 
 # %% mystnb={"image": {"alt": "Temperature against day of the year, twice. Left, real days: a band that rises from zero degrees in January to 30 in July and falls again. Right, mixed days: a cloud that fills the whole square, with 30 degrees in January and frost in July."}}
@@ -714,13 +725,15 @@ claim("By rows like ours: half each", np.allclose(conditional, [0.5, 0.5]))
 # %% [markdown]
 # **The background is part of the question.** "Why fewer than on a usual day" and "why more than on a rainy day" have different answers:
 
-# %%
+# %% tags=["nbval-ignore-output"]
 versus = {"all days": background, "rainy days": M[wet == 1]}
 damp = {}
 for name, against in versus.items():
     again = explain.shapley(forest.predict, M[[day]], against).values[0]
     damp[name] = again[names.index("humidity")]
     print(f"against {name:<10} humidity: {damp[name]:+.0f}")
+
+# %%
 claim("Against all days, humidity is a reason for fewer", damp["all days"] < -100)
 claim("Against rainy days, a reason for more", damp["rainy days"] > 0)
 
@@ -729,11 +742,10 @@ claim("Against rainy days, a reason for more", damp["rainy days"] > 0)
 #
 # Standard errors and sums are computed under assumptions. Three minutes of checking save a wrong sentence:
 
-# %%
+# %% tags=["nbval-ignore-output"]
 residual = y - model.predict(X)
 echo = np.corrcoef(residual[1:], residual[:-1])[0, 1]
 print(f"correlation of a day's error with the day before: {echo:.2f}")
-claim("Errors are not independent, so intervals are too short", echo > 0.2)
 weeks = np.arange(365) // 7
 draws = []
 for _ in range(200):
@@ -744,6 +756,9 @@ wider = np.std(draws) / model.standard_errors[temperature]
 print(
     f"temperature: the error is {wider:.1f} times as large when whole weeks are drawn"
 )
+
+# %%
+claim("Errors are not independent, so intervals are too short", echo > 0.2)
 claim("Temperature's error is too small by a fifth or more", wider > 1.2)
 
 # %% [markdown]
@@ -755,12 +770,14 @@ claim("Temperature's error is too small by a fifth or more", wider > 1.2)
 # **Exercise 1** (10 minutes). A working day's weight is +27 with an error of 71. Does the working day not matter? Fit the model without `holiday` and look; then count bicycles on working days and
 # others, by hand. What might differ on working days that this table, which adds up whole days, cannot show?
 
-# %% tags=["hide-cell"]
+# %% tags=["hide-cell", "nbval-ignore-output"]
 without = explain.feature_effects(X.take([n for n in names if n != "holiday"]), y)
 place = without.terms.index("workingday: yes")
 print(f"{without.weights[place]:+.0f} ± {without.standard_errors[place]:.0f}")
 free = table["workingday"] == "no"
 print(f"working days {y[~free].mean():.0f}, others {y[free].mean():.0f}")
+
+# %% tags=["hide-cell"]
 claim(
     "The weight stays within two errors of zero or so",
     abs(without.t_values[place]) < 2.5,

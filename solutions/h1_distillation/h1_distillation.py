@@ -59,7 +59,8 @@ from tml_helpers.training import accuracy, evaluating, fit, predict, seed_everyt
 
 torch.set_num_threads(1)  # networks as small as these run fastest on one core
 train, test = mnist("train", source="default"), mnist("test", source="default")
-LAST_BIAS = list(MLP(32).state_dict())[-1]  # the name of the student's last biases
+SHAPES = {name: tuple(w.shape) for name, w in MLP(32).state_dict().items()}
+LAST_BIAS = list(SHAPES)[-1]  # the name of the student's last biases
 print(f"{len(train):,} images to train on, {len(test):,} to test on")
 
 # %% [markdown]
@@ -79,11 +80,16 @@ few_labels = train.labels.clone()
 few_labels[300:] = UNLABELLED
 
 
-def accuracy_of(state: dict[str, Tensor], images: Tensor, labels: Tensor) -> float:
-    """The share of images that the student MLP(32) with these parameters gets right."""
+def answers_of(state: dict[str, Tensor], images: Tensor) -> Tensor:
+    """The logits (N, 10) of the student MLP(32) with these parameters."""
     student = MLP(32)
     student.load_state_dict(state)
-    return accuracy(student, TensorDataset(images, labels))
+    return predict(student, images)
+
+
+def accuracy_of(state: dict[str, Tensor], images: Tensor, labels: Tensor) -> float:
+    """The share of images that the student with these parameters gets right."""
+    return (answers_of(state, images).argmax(dim=1) == labels).float().mean().item()
 
 
 print(f"the teacher gets {accuracy(teacher, test):.0%} of the test images right")
@@ -533,7 +539,7 @@ assert all(w.isfinite().all() for w in state.values()), (
 reached = accuracy_of(state, test.images, test.labels)
 assert reached > 0.5, f"the student reaches {reached:.0%}: does it learn at all?"
 ### BEGIN HIDDEN TESTS
-assert reached > 0.88, (
+assert reached > 0.875, (
     f"the student reaches {reached:.0%}, as it would without images that nobody labelled: "
     "does it learn the teacher's answers to them, and no class, for −1 is none?"
 )
@@ -553,9 +559,7 @@ assert follows > 0.85, (
 )
 # A teacher that hardly prefers any class: its student must not be sure either.
 state = distil(train.images, nobody, 0.02 * teacher_logits, alpha=1.0, epochs=3)
-student = MLP(32)
-student.load_state_dict(state)
-sure = torch.softmax(predict(student, test.images), dim=1).amax(dim=1).mean()
+sure = torch.softmax(answers_of(state, test.images), dim=1).amax(dim=1).mean()
 assert sure < 0.3, (
     f"the teacher is undecided but the student is {sure:.0%} sure: "
     "learn the teacher's soft answer, not its most likely class"
@@ -663,8 +667,7 @@ print(
 # %% nbgrader={"grade": true, "grade_id": "4_never_seen", "locked": true, "points": 1, "schema_version": 3, "solution": false, "task": false}
 everything = train.images, train.labels, teacher_logits
 state = distil_without(3, *everything, alpha=1.0)
-shapes = {name: tuple(w.shape) for name, w in MLP(32).state_dict().items()}
-assert {name: tuple(w.shape) for name, w in state.items()} == shapes, (
+assert {name: tuple(w.shape) for name, w in state.items()} == SHAPES, (
     "return the student's state_dict, with the shapes of MLP(32)"
 )
 higher = raise_bias(state, 3, 2.0)
@@ -681,11 +684,11 @@ assert share_of(3, hard) < 0.1, (
     f"from labels alone the student recognises {share_of(3, hard):.0%} of the 3s: "
     "there were 3s among its training images"
 )
-for digit in (3, 8):
-    soft = distil_without(digit, *everything, alpha=1.0, seed=5)
+eightless = distil_without(8, *everything, alpha=1.0, seed=5)
+for digit, soft in ((3, state), (8, eightless)):
     raised = [raise_bias(soft, digit, amount) for amount in AMOUNTS]
     seen = share_of(digit, raised[best_amount(raised)])
-    assert seen > 0.5, (
+    assert seen > 0.3, (
         f"with the best bias the student recognises {seen:.0%} of the {digit}s: "
         "does it learn from the teacher's soft answers to the other digits?"
     )

@@ -46,7 +46,7 @@
 #
 # Then hand in that one file, under that name, where your course says.
 #
-# Everything here runs in about a minute on a laptop, without a GPU.
+# Everything here runs in about half a minute on a laptop, without a GPU.
 
 # %% nbgrader={"grade": false, "grade_id": "0a_setup", "locked": true, "schema_version": 3, "solution": false, "task": false}
 import torch
@@ -146,13 +146,13 @@ assert adversarial.shape == x.shape, "return images of the shape that came in"
 assert (adversarial - x).abs().max() < 0.1 + 1e-5, "a pixel moved by more than epsilon"
 assert adversarial.min() >= 0, "pixels below 0: cut the result to [0, 1]"
 assert adversarial.max() <= 1, "pixels above 1: cut the result to [0, 1]"
-assert share_right(start, adversarial, y) <= share_right(start, x, y), (
-    "the attack helps the network: go up the loss, not down"
-)
+before, after = (F.cross_entropy(reader(start)(z), y) for z in (x, adversarial))
+assert after > before, "the attack helps the network: go up the loss, not down"
 assert torch.equal(came["images"], x), "the images that came in were changed: copy them"
 ### BEGIN HIDDEN TESTS
-draw = torch.randint(len(test), (40,))
-x, y = test.images[draw], test.labels[draw]
+drawn = torch.randperm(len(test))[:40]
+x, y = test.images[drawn], test.labels[drawn]
+y[:5] = (predict(reader(start), x[:5]).argmax(dim=1) + 1) % 10  # five are misread
 slope = gradient(start, x, y)
 for epsilon in (0.02, 0.15, 0.3):
     came = try_fgsm(start, x, y, epsilon)
@@ -275,7 +275,7 @@ for epsilon in (0.0, 0.07, 0.3, 1.0):
 # **The walk.** With `steps=0` one sees where it starts.
 
 # %% nbgrader={"grade": true, "grade_id": "2b_walk", "locked": true, "points": 1, "schema_version": 3, "solution": false, "task": false}
-x, y = test.images[:50], test.labels[:50]
+x, y = test.images[:20], test.labels[:20]
 found = try_pgd(start, x, y, 0.2, steps=10, step_size=0.05)
 assert found.shape == x.shape, "return images of the shape that came in"
 assert (found - x).abs().max() < 0.2 + 1e-5, (
@@ -285,8 +285,9 @@ assert (found - x).abs().max() < 0.2 + 1e-5, (
 assert found.min() >= 0, "pixels below 0: cut the result to [0, 1]"
 assert found.max() <= 1, "pixels above 1: cut the result to [0, 1]"
 ### BEGIN HIDDEN TESTS
-draw = torch.randint(len(test), (30,))
-x, y = test.images[draw], test.labels[draw]
+drawn = torch.randperm(len(test))[:30]
+x, y = test.images[drawn], test.labels[drawn]
+y[:5] = (predict(reader(start), x[:5]).argmax(dim=1) + 1) % 10  # five are misread
 first = try_pgd(start, x, y, 0.2, steps=0, step_size=0.05, seed=7)
 assert first.shape == x.shape, "return images of the shape that came in"
 inside = (first - x)[(x > 0.25) & (x < 0.75)]  # where the cut to [0, 1] plays no part
@@ -313,10 +314,10 @@ for steps in (1, 2):
 ### END HIDDEN TESTS
 
 # %% [markdown]
-# **Strength.** Forty steps must be stronger than one.
+# **Strength.** Twenty steps must be stronger than one.
 
 # %% nbgrader={"grade": true, "grade_id": "2c_strength", "locked": true, "points": 1, "schema_version": 3, "solution": false, "task": false}
-x, y = test.images[:100], test.labels[:100]
+x, y = test.images[:30], test.labels[:30]
 left = share_right(start, try_pgd(start, x, y, 0.2, steps=20, step_size=0.025), y)
 one_step = share_right(start, attacks.fgsm(reader(start), x, y, epsilon=0.2), y)
 assert left <= one_step, (
@@ -327,20 +328,21 @@ assert "attacks" not in ask.source(pgd), (
     "write it yourself, without the library's attacks"
 )
 ### BEGIN HIDDEN TESTS
-draw = torch.randint(len(test), (100,))
-x, y = test.images[draw], test.labels[draw]
-for epsilon in (0.1, 0.3):
-    mine = try_pgd(start, x, y, epsilon, steps=20, step_size=epsilon / 8)
-    library = attacks.pgd(
-        reader(start), x, y, epsilon=epsilon, steps=20, step_size=epsilon / 8
-    )
-    assert mine.shape == x.shape, "return images of the shape that came in"
-    assert (mine - x).abs().max() < epsilon + 1e-5, "a pixel moved by more than epsilon"
-    gap = share_right(start, mine, y) - share_right(start, library, y)
-    assert gap < 0.06, (
-        "the attack is weaker than projected gradient ascent should be: does each step "
-        "start where the last one ended, and does it use the sign of the gradient?"
-    )
+# Images that the network still reads after one long step, but not after many.
+x, y = test.images[:80], test.labels[:80]
+once = attacks.fgsm(reader(start), x, y, epsilon=0.2)
+often = attacks.pgd(reader(start), x, y, epsilon=0.2, steps=10, step_size=0.05)
+read = [predict(reader(start), z).argmax(dim=1) == y for z in (once, often)]
+pool = (read[0] & ~read[1]).nonzero().flatten()
+drawn = pool[torch.randperm(len(pool))[:30]]
+x, y = x[drawn], y[drawn]
+mine = try_pgd(start, x, y, 0.2, steps=20, step_size=0.025)
+assert mine.shape == x.shape, "return images of the shape that came in"
+assert (mine - x).abs().max() < 0.2 + 1e-5, "a pixel moved by more than epsilon"
+assert share_right(start, mine, y) < 0.5, (
+    "the attack is weaker than projected gradient ascent should be: does each step "
+    "start where the last one ended, and does it use the sign of the gradient?"
+)
 ### END HIDDEN TESTS
 
 # %% [markdown]
@@ -408,7 +410,7 @@ def try_madry_loss(
 
 
 # %% nbgrader={"grade": true, "grade_id": "3_madry", "locked": true, "points": 1, "schema_version": 3, "solution": false, "task": false}
-x, y = train.images[:100], train.labels[:100]
+x, y = train.images[:50], train.labels[:50]
 came = try_madry_loss(start, x, y, epsilon=0.2, steps=5, seed=1)
 clean = F.cross_entropy(reader(start)(x), y).item()
 assert came["loss"] > 2 * clean, (
@@ -419,8 +421,9 @@ assert came["gradients"], (
     "no gradient reaches the network: the loss is what it learns from"
 )
 ### BEGIN HIDDEN TESTS
-draw = torch.randint(len(train), (60,))
-x, y = train.images[draw], train.labels[draw]
+drawn = torch.randperm(len(train))[:40]
+x, y = train.images[drawn], train.labels[drawn]
+y[:5] = (predict(reader(start), x[:5]).argmax(dim=1) + 1) % 10  # five are misread
 for epsilon, steps in ((0.1, 3), (0.3, 6)):
     came = try_madry_loss(start, x, y, epsilon=epsilon, steps=steps, seed=5)
     model = reader(start)
@@ -512,10 +515,10 @@ def try_friendly_pgd(
 
 
 # %% nbgrader={"grade": true, "grade_id": "4_friendly", "locked": true, "points": 1, "schema_version": 3, "solution": false, "task": false}
-x, y = test.images[:60], test.labels[:60]
-walk = {"steps": 12, "step_size": 0.03}
+x, y = test.images[:40], test.labels[:40]
+walk = {"steps": 8, "step_size": 0.04}
 found = try_friendly_pgd(start, x, y, 0.25, tau=0, **walk)
-full = try_friendly_pgd(start, x, y, 0.25, tau=12, **walk)
+full = try_friendly_pgd(start, x, y, 0.25, tau=8, **walk)
 assert found.shape == x.shape, "return images of the shape that came in"
 assert (found - x).abs().max() < 0.25 + 1e-5, "a pixel moved by more than epsilon"
 assert (full - x).abs().mean() > (found - x).abs().mean(), (
@@ -525,12 +528,10 @@ assert "attacks." not in ask.source(friendly_pgd), (
     "write it yourself, without attacks.pgd"
 )
 ### BEGIN HIDDEN TESTS
-draw = torch.randint(len(test), (60,))
-x, y = test.images[draw], test.labels[draw]
-y = torch.where(
-    torch.arange(60) < 5, (y + 1) % 10, y
-)  # five are misread from the start
-for tau in (0, 1, 3):
+drawn = torch.randperm(len(test))[:40]
+x, y = test.images[drawn], test.labels[drawn]
+y[:5] = (predict(reader(start), x[:5]).argmax(dim=1) + 1) % 10  # five are misread
+for tau in (0, 2):
     found = try_friendly_pgd(start, x, y, 0.25, tau=tau, **walk)
     assert found.shape == x.shape, "return images of the shape that came in"
     exact = attacks.pgd(
@@ -571,14 +572,14 @@ def harden(
     """Train the network with these parameters against attacks of radius epsilon.
 
     images: (N, 1, 28, 28). labels: (N,). Returns the new state_dict.
-    Two passes over the images are enough: batches of 50, Adam with learning rate 2e-3,
+    Two passes over the images are enough: batches of 25, Adam with learning rate 2e-3,
     attacks of 5 steps.
     """
     generator = seed_everything(0)
     model = reader(state).train()
     optimiser = torch.optim.Adam(model.parameters(), lr=2e-3)
     for _ in range(2):
-        for batch in torch.randperm(len(images), generator=generator).split(50):
+        for batch in torch.randperm(len(images), generator=generator).split(25):
             ### BEGIN SOLUTION
             x, y = images[batch], labels[batch]
             worst = attacks.pgd(
@@ -612,8 +613,8 @@ def table() -> dict[float, dict]:
     """For each radius the network's parameters and the three accuracies."""
     rows, state = {}, start
     for epsilon in EPSILONS:
-        state = harden(state, epsilon, train.images[:2000], train.labels[:2000])
-        accuracies = measure(state, epsilon, test.images[:300], test.labels[:300])
+        state = harden(state, epsilon, train.images[:600], train.labels[:600])
+        accuracies = measure(state, epsilon, test.images[:100], test.labels[:100])
         rows[epsilon] = {"state": state, **accuracies}
     return rows
 
@@ -623,7 +624,7 @@ for epsilon, row in results.items():
     print(epsilon, {name: f"{row[name]:.0%}" for name in ("natural", "fgsm", "pgd")})
 
 # %% [markdown]
-# Expect about 97 %, 89 % and 88 % at $\epsilon = 0.1$, and 96 %, 75 % and 50 % at 0.3.
+# Expect about 95 %, 80 % and 80 % at $\epsilon = 0.1$, and 90 %, 65 % and 35 % at 0.3.
 # For networks trained on all of MNIST, see the table of lecture 2.5.
 #
 # **As measured.** The tests measure your networks once more.
@@ -638,20 +639,21 @@ for epsilon, row in results.items():
         f"at {epsilon} twenty steps are weaker than one: are all steps in the same ball?"
     )
 ### BEGIN HIDDEN TESTS
-x, y = test.images[:300], test.labels[:300]
+x, y = test.images[:100], test.labels[:100]
+draw = torch.Generator().manual_seed(51)
 for epsilon in EPSILONS:
     row = results[epsilon]
     model = reader(row["state"])
-    worst = attacks.pgd(model, x, y, epsilon=epsilon, steps=20)
+    worst = attacks.pgd(model, x, y, epsilon=epsilon, steps=20, generator=draw)
     once = attacks.fgsm(model, x, y, epsilon=epsilon)
     assert abs(row["natural"] - share_right(row["state"], x, y)) < 0.005, (
         "the natural accuracy is not that of your network on the images that are given"
     )
-    assert abs(row["fgsm"] - share_right(row["state"], once, y)) < 0.01, (
+    assert abs(row["fgsm"] - share_right(row["state"], once, y)) < 0.03, (
         "the accuracy under FGSM is not that of your network at this epsilon: attack the "
         "hardened network itself, at the radius of its row"
     )
-    assert abs(row["pgd"] - share_right(row["state"], worst, y)) < 0.04, (
+    assert abs(row["pgd"] - share_right(row["state"], worst, y)) < 0.06, (
         "the accuracy under PGD is not that of your network at this epsilon: 20 steps, "
         "against the hardened network itself, at the radius of its row"
     )
@@ -661,24 +663,25 @@ for epsilon in EPSILONS:
 # **Robust.** And they attack your networks.
 
 # %% nbgrader={"grade": true, "grade_id": "5b_robust", "locked": true, "points": 1, "schema_version": 3, "solution": false, "task": false}
-x, y = test.images[300:500], test.labels[300:500]
+x, y = test.images[100:200], test.labels[100:200]
 for epsilon in EPSILONS:
     state = results[epsilon]["state"]
-    assert share_right(state, x, y) > 0.85, (
+    assert share_right(state, x, y) > 0.7, (
         "the network reads clean images badly: it unlearnt what it knew"
     )
 ### BEGIN HIDDEN TESTS
-for epsilon, enough in zip(EPSILONS, (0.75, 0.5, 0.2), strict=True):
+walk = {"steps": 10, "generator": torch.Generator().manual_seed(52)}
+for epsilon, enough in zip(EPSILONS, (0.65, 0.3, 0.1), strict=True):
     state = results[epsilon]["state"]
-    worst = attacks.pgd(reader(state), x, y, epsilon=epsilon, steps=20)
+    worst = attacks.pgd(reader(state), x, y, epsilon=epsilon, **walk)
     reached = share_right(state, worst, y)
     assert reached > enough, (
         f"at {epsilon} the network withstands PGD on {reached:.0%} of the images only: "
         "does it learn from adversarial images of this radius, with the true labels?"
     )
-fresh = harden(start, 0.2, train.images[2000:3000], train.labels[2000:3000])
-worst = attacks.pgd(reader(fresh), x, y, epsilon=0.2, steps=20)
-assert share_right(fresh, worst, y) > 0.4, (
+fresh = harden(start, 0.2, train.images[2000:2300], train.labels[2000:2300])
+worst = attacks.pgd(reader(fresh), x, y, epsilon=0.2, **walk)
+assert share_right(fresh, worst, y) > 0.2, (
     "on other images and from another start, harden does not make a robust network: does "
     "it use what it is given?"
 )
@@ -698,12 +701,12 @@ assert share_right(fresh, worst, y) > 0.4, (
 # images that overlap). ½ point: the expectation, with a number that was measured.
 
 # %% [markdown] nbgrader={"grade": true, "grade_id": "6a_read", "locked": false, "points": 1, "schema_version": 3, "solution": true, "task": false}
-# Natural accuracy hardly falls, from about 97 % to 96 %, while robust accuracy falls from
-# 88 % to 51 % under PGD: a larger ball contains every smaller one, so the worst case can
-# only get worse, and the same small network has to be constant on more of the space. The
-# gap between FGSM and PGD grows as well, for one long step misses the worst point of a
-# large ball. A network that was hardened at 0.1 knows nothing of changes beyond 0.1: under
-# PGD at 0.3 I measured an accuracy close to 0 %.
+# Natural accuracy falls a little, from 97 % before to about 90 %, while robust accuracy
+# falls from about 80 % to 35 % under PGD: a larger ball contains every smaller one, so the
+# worst case can only get worse, and the same small network has to be constant on more of
+# the space. The gap between FGSM and PGD grows as well, for one long step misses the worst
+# point of a large ball. A network that was hardened at 0.1 knows nothing of changes beyond
+# 0.1: under PGD at 0.3 I measured an accuracy close to 0 %.
 
 # %% [markdown]
 # ### b. Too good to be true (1 point)

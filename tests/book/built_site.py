@@ -44,8 +44,8 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Site:
         if not status.exists():
             program = [str(Path(sys.executable).with_name("jupyter-book")), *BUILD.split()]
             done = subprocess.run(
-                [*program, "--path-output", str(shared / "book")], cwd=ROOT, capture_output=True, text=True
+                [*program, "--path-output", str(shared / "book")], cwd=ROOT, capture_output=True, encoding="utf-8"
             )
             log.write_text(done.stdout + done.stderr, encoding="utf-8")
-            status.write_text(str(done.returncode))
-    return Site(shared / "book/_build/html", log.read_text(encoding="utf-8"), int(status.read_text()))
+            status.write_text(str(done.returncode), encoding="utf-8")
+    return Site(shared / "book/_build/html", log.read_text(encoding="utf-8"), int(status.read_text(encoding="utf-8")))

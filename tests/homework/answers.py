@@ -26,7 +26,7 @@ class Answer:
 
     @classmethod
     def read(cls, file: Path) -> "Answer":
-        text = file.read_text()
+        text = file.read_text(encoding="utf-8")
         tree = ast.parse(text)
         facts = dict(line.split(": ", 1) for line in (ast.get_docstring(tree) or "").splitlines()[1:] if line)
         imports = [n for n in tree.body if isinstance(n, ast.Import | ast.ImportFrom)]

@@ -1,9 +1,12 @@
+import os
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from courses import copy_of_our_course, read, tiny_course
+from courses import cell, copy_of_our_course, read, submit, tiny_course
+from homeworks import Graded, Homework, graded
 
 from tml_helpers import grading
 
@@ -42,7 +45,34 @@ def answered(handout: Any) -> Any:
     return handout
 
 
+@pytest.fixture(scope="session")
+def graded_once(released_once: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The tiny course where ada's right answer was graded, to be copied: it takes seconds to start a sandbox."""
+    course = shutil.copytree(released_once, tmp_path_factory.mktemp("graded") / "course")
+    handout = read(course / "handouts/sums/sums.ipynb")
+    cell(handout, "double").source = "def double(x):\n    return 2 * x"
+    cell(handout, "why").source = "Twice x is x and x."
+    submit(course, "ada", "sums", handout)
+    grading.grade("sums", course=course)
+    return course
+
+
+@pytest.fixture
+def graded_course(graded_once: Path, tmp_path: Path) -> Path:
+    """A course where ada's right answer to `sums` was graded."""
+    return shutil.copytree(graded_once, tmp_path / "graded")
+
+
 @pytest.fixture
 def ours(tmp_path: Path) -> Path:
     """A copy of this book's course."""
     return copy_of_our_course(tmp_path)
+
+
+@pytest.fixture(scope="session")
+def graded_class(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Homework], Graded]:
+    """A homework's students, graded once for a whole test run, also where several workers share it."""
+    shared = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        shared = shared.parent
+    return lambda homework: graded(homework, shared)

@@ -11,6 +11,7 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 from tml_helpers import grading
 
 ROOT = Path(__file__).parents[2]
+KEY = "5ec2e7" + 58 * "0"  # of our course, so that its tests draw the same on every machine
 SETTINGS = """\
 c = get_config()
 c.CourseDirectory.source_directory = "masters"
@@ -47,17 +48,19 @@ def tiny_course(place: Path) -> Path:
         named(new_markdown_cell("Because."), "why", grade=True, solution=True, points=3),
     ]
     kernel = {"display_name": "Python 3", "language": "python", "name": "python3"}
-    (place / "nbgrader_config.py").write_text(SETTINGS)
+    (place / "nbgrader_config.py").write_text(SETTINGS, encoding="utf-8")
     (place / "masters/sums").mkdir(parents=True)
     nbformat.write(new_notebook(cells=cells, metadata={"kernelspec": kernel}), place / "masters/sums/sums.ipynb")
     return place
 
 
 def copy_of_our_course(place: Path) -> Path:
-    """This book's settings, sources and released notebooks, in another folder."""
+    """This book's settings, sources and released notebooks, in another folder, with a key of its own."""
     shutil.copy(ROOT / "nbgrader_config.py", place)
     for folder in ("solutions", "exercises"):
         shutil.copytree(ROOT / folder, place / folder)
+    (place / ".tml-grading").mkdir()
+    (place / ".tml-grading/key").write_text(KEY, encoding="utf-8")
     return place
 
 
@@ -74,7 +77,7 @@ def submit(course: Path, student: str, assignment: str, notebook: Any, *, name: 
     """Put a notebook, or any text, where a student's submission belongs."""
     file = course / "submitted" / student / assignment / (name or f"{assignment}.ipynb")
     file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_text(notebook if isinstance(notebook, str) else nbformat.writes(notebook))
+    file.write_text(notebook if isinstance(notebook, str) else nbformat.writes(notebook), encoding="utf-8")
     return file
 
 

@@ -1,88 +1,21 @@
-"""Each homework through the whole cycle: released, answered rightly, answered in another way, not answered."""
+"""Each homework through the whole cycle: released, answered rightly in another way than the course's, not answered."""
 
-from dataclasses import dataclass
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from answers import Answer, is_answer, is_test, with_model_answers
-from courses import ROOT, copy_of_our_course, errors, read, rows, submit
+from answers import is_answer, is_test
+from courses import ROOT, errors, read
+from homeworks import HOMEWORK, Graded, Homework
 
 from tml_helpers import grading
 
-
-@dataclass(frozen=True)
-class Homework:
-    """What is announced of a homework, and what its students must not get to see."""
-
-    name: str
-    autograded: dict[str, int]
-    by_hand: dict[str, int]
-    secrets: tuple[str, ...]
-
-    @property
-    def solution(self) -> Path:
-        return ROOT / "solutions" / self.name / f"{self.name}.ipynb"
-
-    @property
-    def released(self) -> Path:
-        return ROOT / "exercises" / self.name / f"{self.name}.ipynb"
-
-    @property
-    def right(self) -> dict[str, Answer]:
-        return {file.stem: Answer.read(file) for file in (self.solution.parent / "right").glob("*.py")}
-
-    @property
-    def points(self) -> int:
-        """What a machine gives at most."""
-        return sum(self.autograded.values())
-
-
-HOMEWORK = [
-    Homework(
-        "h1_distillation",
-        {"1_soften": 1, "2a_loss_value": 1, "2b_loss_gradient": 1, "2c_loss_properties": 1}
-        | {"3a_step": 1, "3b_loop": 2, "4_never_seen": 1},
-        {"5a_why": 1, "5b_when_not": 1},
-        ("keepdim=True", "exact_loss", "manual_seed(73"),
-    ),
-    Homework(
-        "h2_adversarial_training",
-        {"1_fgsm": 1, "2a_projection": 1, "2b_walk": 1, "2c_strength": 1, "3_madry": 1, "4_friendly": 1}
-        | {"5a_reported": 1, "5b_robust": 1},
-        {"6a_read": 1, "6b_too_good": 1},
-        ("slope.sign()", "misread += ", "torch.minimum(torch.maximum"),
-    ),
-    Homework(
-        "h4_explanations",
-        {"1_hide": 1, "2a_proximity": 1, "2b_line": 1, "2c_lime": 2, "3_fidelity": 1, "4a_map": 1, "4b_network": 1},
-        {"5a_two": 1, "5b_wolf": 1},
-        ("masks[:, segments]", "scale * columns", "gram = columns.T", "keepdim=True"),
-    ),
-]
-
-
-@dataclass(frozen=True)
-class Graded:
-    """A homework, and a course where one student has the model solution, one nothing, and others another answer."""
-
-    homework: Homework
-    course: Path
-    grades: dict[str, grading.Grade]
-
-
-@pytest.fixture(scope="module", params=HOMEWORK, ids=lambda homework: homework.name)
-def graded(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Graded:
-    homework: Homework = request.param
-    course = copy_of_our_course(tmp_path_factory.mktemp("course"))
-    honest = with_model_answers(read(homework.released), read(homework.solution))
-    submit(course, "honest", homework.name, honest)
-    submit(course, "blank", homework.name, read(homework.released))
-    for name, answer in homework.right.items():
-        submit(course, name, homework.name, answer.instead_of(honest))
-    return Graded(homework, course, {g.student: g for g in grading.grade(homework.name, course=course)})
-
-
 each_homework = pytest.mark.parametrize("homework", HOMEWORK, ids=lambda homework: homework.name)
+
+
+def test_the_list_has_every_homework() -> None:
+    folders = {file.name for file in (ROOT / "solutions").iterdir() if file.is_dir()}
+    assert {homework.name for homework in HOMEWORK} == folders
 
 
 @each_homework
@@ -116,6 +49,7 @@ def test_points_are_as_announced(homework: Homework) -> None:
     }
     assert points == homework.autograded | homework.by_hand
     assert sum(points.values()) == 10
+    assert homework.points == 8
 
 
 @each_homework
@@ -125,42 +59,50 @@ def test_every_test_cell_has_a_hidden_part(homework: Homework) -> None:
     assert all("### BEGIN HIDDEN TESTS" in c.source for c in tests.values())
 
 
-def test_model_solution_gets_every_point_that_a_machine_gives(graded: Graded) -> None:
-    points = graded.homework.points
-    assert graded.grades["honest"] == grading.Grade("honest", points, 10, "ok", "2 points wait to be graded by hand")
-
-
-def test_right_answers_of_another_shape_get_every_point(graded: Graded) -> None:
-    assert graded.homework.right
-    for name, answer in graded.homework.right.items():
-        own = {
-            f for c in read(graded.homework.released).cells if is_answer(c) for f in answer.functions if f in c.source
-        }
+@each_homework
+def test_right_answers_get_every_point_that_a_machine_gives(
+    homework: Homework, graded_class: Callable[[Homework], Graded]
+) -> None:
+    """Those of another shape; the model solution is the canary without whose points nobody is graded."""
+    assert homework.right
+    for name, answer in homework.right.items():
+        own = {f for c in read(homework.released).cells if is_answer(c) for f in answer.functions if f in c.source}
         assert own == set(answer.functions)
-        assert (graded.grades[name].score, graded.grades[name].status) == (graded.homework.points, "ok")
+        due = grading.Grade(name, homework.points, 10, "ok", "2 points wait to be graded by hand")
+        assert graded_class(homework).grades[name] == due
 
 
-def test_blank_notebook_gets_nothing_and_hears_so(graded: Graded) -> None:
-    blank, homework = graded.grades["blank"], graded.homework
+@each_homework
+def test_blank_notebook_gets_nothing_and_hears_so(
+    homework: Homework, graded_class: Callable[[Homework], Graded]
+) -> None:
+    graded = graded_class(homework)
+    blank = graded.grades["blank"]
     assert (blank.score, blank.status) == (0, "ok")
     cells = sum(map(is_answer, read(homework.released).cells)) + len(homework.by_hand)
     assert blank.reason.count("has no answer yet") == cells
     assert set(homework.autograded) <= set(errors(graded.course, "blank", homework.name))
 
 
-def test_report_has_a_row_for_each_student_and_question(graded: Graded) -> None:
-    autograded, by_hand = graded.homework.autograded, graded.homework.by_hand
-    table = rows(graded.course)
-    assert [(row["student"], row["question"]) for row in table] == [
-        (student, question) for student in sorted(graded.grades) for question in sorted(autograded | by_hand)
+@each_homework
+def test_report_has_a_row_for_each_student_and_question(
+    homework: Homework, graded_class: Callable[[Homework], Graded]
+) -> None:
+    graded, (right, *_) = graded_class(homework), homework.right
+    questions = homework.autograded | homework.by_hand
+    assert [(row["student"], row["question"]) for row in graded.rows] == [
+        (student, question) for student in sorted(graded.grades) for question in sorted(questions)
     ]
-    honest = {row["question"]: row for row in table if row["student"] == "honest"}
-    assert {q: float(row["score"]) for q, row in honest.items()} == autograded | dict.fromkeys(by_hand, 0)
-    assert {q for q, row in honest.items() if row["state"] == "by hand"} == set(by_hand)
+    mine = {row["question"]: row for row in graded.rows if row["student"] == right}
+    assert {q: float(row["score"]) for q, row in mine.items()} == homework.autograded | dict.fromkeys(
+        homework.by_hand, 0
+    )
+    assert {q for q, row in mine.items() if row["state"] == "by hand"} == set(homework.by_hand)
 
 
-def test_feedback_is_a_page_for_each_student(graded: Graded) -> None:
-    name = graded.homework.name
+@each_homework
+def test_feedback_is_a_page_for_each_student(homework: Homework, graded_class: Callable[[Homework], Graded]) -> None:
+    graded, name = graded_class(homework), homework.name
     for student, grade in graded.grades.items():
-        page = (graded.course / "feedback" / student / name / f"{name}.html").read_text()
+        page = (graded.course / "feedback" / student / name / f"{name}.html").read_text(encoding="utf-8")
         assert f"(Score: {grade.score:.1f} / 10.0)" in page

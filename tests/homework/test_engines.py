@@ -19,36 +19,37 @@ from courses import cell, rows, submit
 
 from tml_helpers import grading
 
-CLASS = 200
+CLASSES = [24, pytest.param(200, marks=pytest.mark.slow)]
 UNLUCKY = 65534  # the user that PostgreSQL runs as where the tests are root's: it refuses root
 
 
-@pytest.fixture
-def large(released: Path, answered: Any) -> Path:
-    """A class of which a third answers wrongly and a few end their process."""
-    for number in range(CLASS):
+def hand_in(course: Path, answered: Any, size: int) -> None:
+    """A class of which a third answers wrongly and a few end their process; nobody is done at once."""
+    for number in range(size):
         text = (
             f"import os\nos._exit({number})"
-            if number % 40 == 7
+            if number % 20 == 7
             else f"def double(x):\n    return {2 + (number % 3 == 0)} * x"
         )
-        cell(answered, "double").source = f"{text}\n# {number}"
-        submit(released, f"s{number:03}", "sums", answered)
-    return released
+        cell(answered, "double").source = f"import time\ntime.sleep(0.2)\n{text}\n# {number}"
+        submit(course, f"s{number:03}", "sums", answered)
 
 
-def test_a_worker_dies_and_all_are_graded_once(large: Path) -> None:
+@pytest.mark.parametrize("size", CLASSES)
+def test_a_worker_dies_and_all_are_graded_once(released: Path, answered: Any, size: int) -> None:
     distributed = pytest.importorskip("distributed")
-    calm = shutil.copytree(large, large.parent / "calm")
+    hand_in(released, answered, size)
+    calm = shutil.copytree(released, released.parent / "calm")
     expected = grading.grade("sums", course=calm)
-    assert Counter(grade.status for grade in expected) == {"ok": 195, "failed": 5}
+    failed = len(range(7, size, 20))
+    assert Counter(grade.status for grade in expected) == {"ok": size - failed, "failed": failed}
     settings = {"n_workers": 2, "threads_per_worker": 1, "dashboard_address": None}
     with distributed.LocalCluster(**settings) as cluster:
         killed, ended = threading.Event(), threading.Event()
 
         def kill() -> None:
-            reports = large / ".tml-grading/sums/reports"
-            while len(list(reports.glob("*.json"))) < 20:
+            reports = released / ".tml-grading/sums/reports"
+            while len(list(reports.glob("*.json"))) < 4:
                 if ended.wait(0.1):
                     return
             os.kill(next(iter(cluster.workers.values())).pid, signal.SIGKILL)
@@ -57,15 +58,15 @@ def test_a_worker_dies_and_all_are_graded_once(large: Path) -> None:
         killer = threading.Thread(target=kill)
         killer.start()
         try:
-            grades = grading.grade("sums", course=large, engine="dask", address=cluster.scheduler_address)
+            grades = grading.grade("sums", course=released, engine="dask", address=cluster.scheduler_address)
         finally:
             ended.set()
             killer.join()
     assert killed.is_set()
     assert grades == expected
-    assert rows(large) == rows(calm)
-    lines = [json.loads(line) for line in (large / ".tml-grading/sums/log.jsonl").read_text().splitlines()]
-    assert Counter(line["student"] for line in lines) == {f"s{number:03}": 1 for number in range(CLASS)}
+    assert rows(released) == rows(calm)
+    lines = [json.loads(line) for line in (released / ".tml-grading/sums/log.jsonl").read_text().splitlines()]
+    assert Counter(line["student"] for line in lines) == {f"s{number:03}": 1 for number in range(size)}
 
 
 def test_no_scheduler_and_no_worker(released: Path, answered: Any) -> None:

@@ -162,37 +162,27 @@ def test_report(course: Path, grades: dict[str, Grade]) -> None:
     assert [(row["student"], row["question"]) for row in table] == sorted(by_key)
 
 
-def test_points_given_by_hand_stay_when_the_class_is_graded_again(released: Path, answered: Any) -> None:
-    submit(released, "anna", "sums", answered)
-    grading.grade("sums", course=released)
-    with gradebook.opened(Course.open(released)) as book:
-        grade = book.find_grade("why", "sums", "sums", "anna")
+def test_points_given_by_hand_stay_when_the_class_is_graded_again(graded_course: Path) -> None:
+    with gradebook.opened(Course.open(graded_course)) as book:
+        grade = book.find_grade("why", "sums", "sums", "ada")
         grade.manual_score, grade.needs_manual_grade = 2.5, False
         book.db.commit()
-    assert grading.grade("sums", course=released)[0].score == 4.5
+    assert grading.grade("sums", course=graded_course)[0].score == 4.5
 
 
-def test_a_submission_that_cannot_be_read_keeps_the_points_of_the_former(released: Path, answered: Any) -> None:
-    submit(released, "anna", "sums", answered)
-    grading.grade("sums", course=released)
-    submit(released, "anna", "sums", "{")
-    assert grading.grade("sums", course=released)[0].status == "rejected"
-    assert {row["score"] for row in rows(released)} == {"2.0", "0.0"}
+def test_a_submission_that_cannot_be_read_keeps_the_points_of_the_former(graded_course: Path) -> None:
+    submit(graded_course, "ada", "sums", "{")
+    assert grading.grade("sums", course=graded_course)[0].status == "rejected"
+    assert {row["score"] for row in rows(graded_course)} == {"2.0", "0.0"}
 
 
-def test_what_else_is_handed_in_goes_along(released: Path, answered: Any) -> None:
-    file = submit(released, "anna", "sums", answered)
-    cell(answered, "double").source = "from mine import double"
-    nbformat.write(answered, file)
-    (file.parent / "mine.py").write_text("def double(x):\n    return 2 * x\n")
-    assert grading.grade("sums", course=released)[0].score == 2
-
-
-def test_what_is_no_plain_file_is_left_out(released: Path, answered: Any) -> None:
+def test_plain_files_beside_a_notebook_go_along_and_others_do_not(released: Path, answered: Any) -> None:
     os.mkfifo(submit(released, "ada", "sums", answered).with_name("pipe"))
     submit(released, "grace", "sums", answered)
-    ada, grace = grading.grade("sums", course=released)
-    assert (ada.status, ada.score) == (grace.status, grace.score) == ("ok", 2)
+    cell(answered, "double").source = "from mine import double"
+    submit(released, "kay", "sums", answered).with_name("mine.py").write_text("def double(x):\n    return 2 * x\n")
+    ada, grace, kay = grading.grade("sums", course=released)
+    assert (ada.status, ada.score) == (grace.status, grace.score) == (kay.status, kay.score) == ("ok", 2)
     assert "pipe was left out" in ada.reason
 
 
@@ -201,13 +191,11 @@ def test_nobody_submitted(released: Path) -> None:
         grading.grade("sums", course=released)
 
 
-def test_tasks_changed_after_grading(released: Path, answered: Any) -> None:
-    submit(released, "anna", "sums", answered)
-    grading.grade("sums", course=released)
-    file = released / "masters/sums/sums.ipynb"
+def test_tasks_changed_after_grading(graded_course: Path) -> None:
+    file = graded_course / "masters/sums/sums.ipynb"
     nbformat.write(without(read(file), "why"), file)
     with refuses(ValueError, "cannot be released", "there are submissions"):
-        grading.grade("sums", course=released)
+        grading.grade("sums", course=graded_course)
 
 
 def test_damaged_gradebook(released: Path, answered: Any) -> None:

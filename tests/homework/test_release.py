@@ -1,11 +1,14 @@
 import os
 import shutil
+import sqlite3
+import sys
 from pathlib import Path
 
 import nbformat
 import pytest
 from bad_input import full_disk, refuses
 from courses import cell, read, unfinished
+from nbgrader.api import get_alembic_version
 
 from tml_helpers import grading
 
@@ -85,12 +88,21 @@ def test_broken_settings_are_named(tiny: Path) -> None:
 
 
 def test_release_without_the_environment_in_the_path(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """As `.venv/bin/tml` is called: nbgrader looks for `alembic` by name when it begins a gradebook."""
+    """As `.venv/bin/tml` is called: no program of the environment is found by its name."""
     monkeypatch.setenv("PATH", "/usr/bin:/bin")
     monkeypatch.delenv("JUPYTER_PATH", raising=False)
     assert grading.release("sums", course=tiny).exists()
     assert os.environ["PATH"] == "/usr/bin:/bin"
     assert "JUPYTER_PATH" not in os.environ
+
+
+def test_a_gradebook_is_begun_at_the_version_that_nbgrader_would_give_it(
+    released: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """nbgrader asks the program `alembic`; a later nbgrader upgrades from there."""
+    monkeypatch.setenv("PATH", str(Path(sys.executable).parent), prepend=os.pathsep)
+    with sqlite3.connect(released / "gradebook.db") as book:
+        assert book.execute("SELECT version_num FROM alembic_version").fetchall() == [(get_alembic_version(),)]
 
 
 def test_missing_nbgrader_says_how_to_install_it(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,5 +1,6 @@
 """FGSM and PGD equal torchattacks', Foolbox's and ART's; DeepFool and Carlini & Wagner are no worse than theirs."""
 
+import copy
 import math
 from typing import Any
 
@@ -7,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
+from untied import untied
 
 from tml_helpers import _torchvision
 from tml_helpers.attacks.carlini_wagner import carlini_wagner
@@ -15,7 +17,7 @@ from tml_helpers.attacks.fgsm import fgsm
 from tml_helpers.attacks.pgd import pgd
 from tml_helpers.data import mnist
 from tml_helpers.models import SmallCNN
-from tml_helpers.training import fit, predict, seed_everything
+from tml_helpers.training import predict
 
 _torchvision.load()  # which torchattacks imports
 torchattacks = pytest.importorskip("torchattacks", reason="the extra [peers] is not installed")
@@ -25,6 +27,7 @@ pytest.importorskip("art", reason="the extra [peers] is not installed")
 Batch = tuple[nn.Module, Tensor, Tensor]
 EPSILON = {"linf": 0.1, "l2": 1.5}
 STEPS = 10
+ART_PGD = "art.attacks.evasion.projected_gradient_descent.projected_gradient_descent_pytorch"
 
 
 def art_classifier(model: nn.Module, images: Tensor) -> Any:
@@ -51,20 +54,21 @@ def random_net(seed: int) -> Batch:
 
 
 @pytest.fixture(scope="module")
-def small_cnn() -> Batch:
-    generator = seed_everything(0)
-    model = SmallCNN()
-    fit(model, mnist("train", source="default"), epochs=3, learning_rate=2e-3, batch_size=64, generator=generator)
+def reader(small_cnn: SmallCNN) -> Batch:
+    """A trained network and 24 digits that it reads correctly."""
     test = mnist("test", source="default")
-    right = predict(model, test.images).argmax(dim=1) == test.labels
-    return model.eval(), test.images[right][::40][:24], test.labels[right][::40][:24]
+    right = predict(small_cnn, test.images).argmax(dim=1) == test.labels
+    return small_cnn, test.images[right][::40][:24], test.labels[right][::40][:24]
 
 
 @pytest.fixture(params=["random 0", "random 1", "random 2", "SmallCNN"])
-def batch(request: pytest.FixtureRequest) -> Batch:
-    if request.param == "SmallCNN":
-        return request.getfixturevalue("small_cnn")
-    return random_net(int(request.param[-1]))
+def batch(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Batch:
+    """In float64, and without ties: where a maximum or a sign decides, a last digit would lead to another image."""
+    trained = request.param == "SmallCNN"
+    model, images, labels = request.getfixturevalue("reader") if trained else random_net(int(request.param[-1]))
+    monkeypatch.setattr("art.attacks.evasion.fast_gradient.ART_NUMPY_DTYPE", np.float64)
+    monkeypatch.setattr(f"{ART_PGD}.ART_NUMPY_DTYPE", np.float64)
+    return copy.deepcopy(model).double(), untied(images), labels
 
 
 def assert_same(ours: Tensor, theirs: Tensor) -> None:
@@ -154,61 +158,64 @@ def test_targeted_pgd_equals_torchattacks(batch):
     assert_same(mine, attack(images, targets))
 
 
-# --- DeepFool and Carlini & Wagner: success and median distance ---
+# --- DeepFool and Carlini & Wagner: success and distance ---
 
 
-def success_and_distance(batch: Batch, adversarial: Tensor, order: float = 2) -> tuple[float, float]:
+def distances(batch: Batch, adversarial: Tensor, order: float = 2) -> Tensor:
+    """How far each image was moved, `[N]`: infinitely far where it is still read correctly."""
     model, images, labels = batch
-    wrong = predict(model, adversarial).argmax(dim=1) != labels
     lengths = torch.linalg.vector_norm((adversarial - images).flatten(1), order, dim=1)
-    return float(wrong.float().mean()), float(lengths[wrong].median())
+    return torch.where(predict(model, adversarial).argmax(dim=1) != labels, lengths, math.inf)
 
 
-def assert_no_worse(mine: tuple[float, float], theirs: tuple[float, float]) -> None:
-    assert mine[0] >= theirs[0]
-    assert mine[1] <= 1.02 * theirs[1]
+def assert_no_worse(mine: Tensor, theirs: Tensor) -> None:
+    """As many images, and image by image no farther: in the median of the ratios by 2 % at most."""
+    assert mine.isfinite().sum() >= theirs.isfinite().sum()
+    both = mine.isfinite() & theirs.isfinite()
+    assert (mine / theirs)[both].median() <= 1.02
 
 
 @pytest.mark.parametrize(("norm", "order"), [("l2", 2), ("linf", math.inf)])
-def test_deepfool_is_no_worse_than_foolboxs(small_cnn, norm, order):
+def test_deepfool_is_no_worse_than_foolboxs(reader, norm, order):
     attack = {"l2": foolbox.attacks.L2DeepFoolAttack, "linf": foolbox.attacks.LinfDeepFoolAttack}[norm]()
-    theirs = success_and_distance(small_cnn, by_foolbox(attack, *small_cnn, None), order)
-    mine = success_and_distance(small_cnn, deepfool(*small_cnn, norm=norm), order)
-    assert theirs[0] == 1
+    theirs = distances(reader, by_foolbox(attack, *reader, None), order)
+    mine = distances(reader, deepfool(*reader, norm=norm), order)
+    assert theirs.isfinite().all()
     assert_no_worse(mine, theirs)
-    assert mine[1] == pytest.approx(theirs[1], rel=0.02)
+    assert (mine / theirs).median().item() == pytest.approx(1, rel=0.02)
 
 
-def test_deepfool_is_no_worse_than_arts(small_cnn):
+def test_deepfool_is_no_worse_than_arts(reader):
     from art.attacks.evasion import DeepFool
 
-    model, images, labels = small_cnn
+    model, images, labels = few = (reader[0], *(part[:8] for part in reader[1:]))  # it takes one after the other
     attack = DeepFool(art_classifier(model, images), max_iter=50, epsilon=0.02, verbose=False)
-    mine = success_and_distance(small_cnn, deepfool(*small_cnn))
-    assert_no_worse(mine, success_and_distance(small_cnn, by_art(attack, images, labels)))
+    theirs = distances(few, by_art(attack, images, labels))
+    assert_no_worse(distances(few, deepfool(*few)), theirs)
 
 
-def test_carlini_wagner_is_no_worse_than_foolboxs(small_cnn):
+def test_carlini_wagner_is_no_worse_than_foolboxs(reader):
+    few = (reader[0], *(part[::2] for part in reader[1:]))
     attack = foolbox.attacks.L2CarliniWagnerAttack(binary_search_steps=5, steps=100, stepsize=0.1)
-    theirs = success_and_distance(small_cnn, by_foolbox(attack, *small_cnn, None))
-    assert theirs[0] == 1
-    assert_no_worse(success_and_distance(small_cnn, carlini_wagner(*small_cnn)), theirs)
+    theirs = distances(few, by_foolbox(attack, *few, None))
+    assert theirs.isfinite().all()
+    assert_no_worse(distances(few, carlini_wagner(*few)), theirs)
 
 
-def test_carlini_wagner_is_no_worse_than_arts(small_cnn):
+def test_carlini_wagner_is_no_worse_than_arts(reader):
     from art.attacks.evasion import CarliniL2Method
 
-    model, images, labels = (small_cnn[0], *(part[:8] for part in small_cnn[1:]))
+    model, images, labels = (reader[0], *(part[:8] for part in reader[1:]))
     how = {"binary_search_steps": 4, "max_iter": 10, "initial_const": 10.0, "learning_rate": 0.01, "batch_size": 8}
     attack = CarliniL2Method(art_classifier(model, images), verbose=False, **how)
     few = (model, images, labels)
-    theirs = success_and_distance(few, by_art(attack, images, labels))
-    assert theirs[0] > 0.5
-    assert_no_worse(success_and_distance(few, carlini_wagner(model, images, labels)), theirs)
+    theirs = distances(few, by_art(attack, images, labels))
+    assert theirs.isfinite().float().mean() > 0.5
+    assert_no_worse(distances(few, carlini_wagner(model, images, labels)), theirs)
 
 
-def test_targeted_carlini_wagner_is_no_worse_than_foolboxs(small_cnn):
-    model, images, labels = (small_cnn[0], *(part[:8] for part in small_cnn[1:]))
+def test_targeted_carlini_wagner_is_no_worse_than_foolboxs(reader):
+    model, images, labels = (reader[0], *(part[:8] for part in reader[1:]))
     targets = (labels + 1) % 10
     attack = foolbox.attacks.L2CarliniWagnerAttack(binary_search_steps=5, steps=100, stepsize=0.1)
     theirs = by_foolbox(attack, model, images, foolbox.criteria.TargetedMisclassification(targets), None)
@@ -216,4 +223,4 @@ def test_targeted_carlini_wagner_is_no_worse_than_foolboxs(small_cnn):
     for found in (mine, theirs):
         assert (predict(model, found).argmax(dim=1) == targets).all()
     few = (model, images, labels)
-    assert_no_worse(success_and_distance(few, mine), success_and_distance(few, theirs))
+    assert_no_worse(distances(few, mine), distances(few, theirs))

@@ -13,7 +13,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from torch import Tensor, nn
 
-from tml_helpers.data import docstrings, photos
+from tml_helpers.data import TextSet, photos
 from tml_helpers.explain import (
     explanation_matrix,
     lime_image,
@@ -162,8 +162,8 @@ def test_own_draws_agree_with_lime_as_well_as_lime_with_itself(pictures, which, 
 
 
 @pytest.fixture(scope="module")
-def documents() -> Any:
-    return docstrings("test")
+def documents(docstrings: dict[str, TextSet]) -> TextSet:
+    return docstrings["test"]
 
 
 @pytest.fixture(scope="module")

@@ -12,16 +12,7 @@ from tml_helpers.attacks.spatial import spatial
 from tml_helpers.attacks.universal import universal_perturbation
 from tml_helpers.attacks.wasserstein import project_wasserstein
 from tml_helpers.data import mnist
-from tml_helpers.models import MLP
-from tml_helpers.training import fit, predict, seed_everything
-
-
-@pytest.fixture(scope="module")
-def trained():
-    generator = seed_everything(0)
-    model = MLP(64)
-    fit(model, mnist("train", source="default"), epochs=5, learning_rate=3e-3, batch_size=64, generator=generator)
-    return model.eval()
+from tml_helpers.training import predict
 
 
 def art_classifier(model: nn.Module):
@@ -32,16 +23,16 @@ def art_classifier(model: nn.Module):
     )
 
 
-def test_rotations_fool_on_the_images_on_which_foolboxs_do(trained):
+def test_rotations_fool_on_the_images_on_which_foolboxs_do(mlp):
     _torchvision.load()  # which foolbox imports
     foolbox = pytest.importorskip("foolbox", reason="the extra [peers] is not installed")
     some = mnist("test", source="default").select(slice(None, None, 10))
     attack = foolbox.attacks.SpatialAttack(
         max_translation=0, max_rotation=40, num_translations=1, num_rotations=9, grid_search=True
     )
-    *_, theirs = attack(foolbox.PyTorchModel(trained, bounds=(0, 1)), *some.tensors)
-    found = spatial(trained, *some.tensors, max_rotation=40, max_translation=0, rotations=9, translations=1)
-    ours = predict(trained, found).argmax(dim=1) != some.labels
+    *_, theirs = attack(foolbox.PyTorchModel(mlp, bounds=(0, 1)), *some.tensors)
+    found = spatial(mlp, *some.tensors, max_rotation=40, max_translation=0, rotations=9, translations=1)
+    ours = predict(mlp, found).argmax(dim=1) != some.labels
     assert 0.2 < ours.float().mean() < 0.95
     assert (ours == theirs).float().mean() >= 0.99  # but for an image on the edge
 
@@ -61,8 +52,8 @@ def test_the_projection_is_arts_at_the_same_entropy(strength):
     np.testing.assert_allclose(ours, theirs, atol=1e-3)
 
 
-def test_one_perturbation_for_all_fools_as_often_as_arts(trained):
-    classifier = art_classifier(trained)
+def test_one_perturbation_for_all_fools_as_often_as_arts(mlp):
+    classifier = art_classifier(mlp)
     art = pytest.importorskip("art.attacks.evasion")
     train, test = (mnist(split, source="default") for split in ("train", "test"))
     some = train.select(slice(None, None, 40))
@@ -71,11 +62,11 @@ def test_one_perturbation_for_all_fools_as_often_as_arts(trained):
     )
     attack.generate(some.images.numpy())
     delta = universal_perturbation(
-        trained, *some.tensors, epsilon=0.1, epochs=30, batch_size=32, generator=torch.Generator().manual_seed(0)
+        mlp, *some.tensors, epsilon=0.1, epochs=30, batch_size=32, generator=torch.Generator().manual_seed(0)
     )
-    clean = predict(trained, test.images).argmax(dim=1)
+    clean = predict(mlp, test.images).argmax(dim=1)
     ours, theirs = (
-        (predict(trained, (test.images + added).clamp(0, 1)).argmax(dim=1) != clean).double().mean().item()
+        (predict(mlp, (test.images + added).clamp(0, 1)).argmax(dim=1) != clean).double().mean().item()
         for added in (delta, torch.from_numpy(attack.noise).view(1, 28, 28))
     )
     assert ours >= theirs - 0.02

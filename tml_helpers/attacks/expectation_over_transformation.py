@@ -12,6 +12,7 @@ from tml_helpers.attacks._common import (
     check_logits,
     cross_entropy,
     fooled,
+    input_gradient,
     warn_of_masking,
 )
 from tml_helpers.attacks.transforms import Transformation, transformed
@@ -58,7 +59,7 @@ def expectation_over_transformation(
             logits = model(transformed(leaf.repeat(samples, 1, 1, 1), transformations, generator))
             if step == 0:
                 check_logits(logits.detach(), labels, targets)
-            (gradient,) = torch.autograd.grad(cross_entropy(logits, aim.repeat(samples)).sum(), leaf)
+            gradient = input_gradient(cross_entropy(logits, aim.repeat(samples)).sum(), leaf)
             if step == 0:
                 repeated = labels.repeat(samples), None if targets is None else targets.repeat(samples)
                 warn_of_masking(gradient, ~fooled(logits, *repeated).view(samples, -1).all(dim=0))

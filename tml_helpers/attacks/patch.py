@@ -14,6 +14,7 @@ from tml_helpers.attacks._common import (
     check_logits,
     cross_entropy,
     fooled,
+    input_gradient,
     warn_of_masking,
 )
 from tml_helpers.attacks.transforms import uniform
@@ -69,7 +70,7 @@ def adversarial_patch(
             if step == 0:
                 check_logits(logits.detach(), labels, targets)
             loss = sign * cross_entropy(logits, aim[order]).mean()
-            picture.grad = check_finite(torch.autograd.grad(loss, picture)[0])
+            picture.grad = check_finite(input_gradient(loss, picture))
             if step == 0:
                 unfooled = ~fooled(logits, labels[order], None if targets is None else targets[order])
                 warn_of_masking(picture.grad[None], unfooled.any()[None])

@@ -15,6 +15,7 @@ from tml_helpers.attacks._common import (
     check,
     check_logits,
     cross_entropy,
+    input_gradient,
     random_start,
 )
 from tml_helpers.attacks.fgsm import fgsm
@@ -134,7 +135,7 @@ def gradients_of_zero(model: nn.Module, images: Tensor, labels: Tensor) -> int:
     """For how many images the gradient of cross-entropy is zero in every pixel."""
     with attacked(model):
         leaf = images.clone().requires_grad_()
-        (gradient,) = torch.autograd.grad(cross_entropy(model(leaf), labels).sum(), leaf)
+        gradient = input_gradient(cross_entropy(model(leaf), labels).sum(), leaf)
     return count((gradient.flatten(1) == 0).all(dim=1))
 
 

@@ -10,6 +10,7 @@ from tml_helpers.attacks._common import (
     check_logits,
     cross_entropy,
     fooled,
+    input_gradient,
     margin,
     norms,
     per_image,
@@ -54,7 +55,7 @@ def sparse_l0(
             logits = model(leaf)
             if step == 0:
                 check_logits(logits.detach(), labels, targets)
-            (gradient,) = torch.autograd.grad(cross_entropy(logits, aim).sum(), leaf)
+            gradient = input_gradient(cross_entropy(logits, aim).sum(), leaf)
             if step == 0:
                 warn_of_masking(gradient, ~fooled(logits, labels, targets))
             score = sign * margin(logits.detach(), aim)

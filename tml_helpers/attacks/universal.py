@@ -9,6 +9,7 @@ from tml_helpers.attacks._common import (
     check_finite,
     check_logits,
     cross_entropy,
+    input_gradient,
     norms,
     project,
     warn_of_masking,
@@ -60,7 +61,7 @@ def universal_perturbation(
                     objective = cross_entropy(logits, labels[chosen]).clamp_max(loss_cap).mean()
                 else:
                     objective = -cross_entropy(logits, targets[chosen]).mean()
-                (gradient,) = torch.autograd.grad(objective, leaf)
+                gradient = input_gradient(objective, leaf)
                 if epoch == step == 0:
                     warn_of_masking(gradient, gradient.new_ones(1, dtype=torch.bool))
                 direction = gradient.sign() if norm == "linf" else gradient / norms(gradient, "l2").clamp_min(1e-12)

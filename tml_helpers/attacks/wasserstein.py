@@ -14,6 +14,7 @@ from tml_helpers.attacks._common import (
     check_logits,
     cross_entropy,
     fooled,
+    input_gradient,
     per_image,
     warn_of_masking,
 )
@@ -60,7 +61,7 @@ def wasserstein(
             logits = model(leaf)
             if step == 0:
                 check_logits(logits.detach(), labels, targets)
-            (gradient,) = torch.autograd.grad(cross_entropy(logits, aim).sum(), leaf)
+            gradient = input_gradient(cross_entropy(logits, aim).sum(), leaf)
             if step == 0:
                 warn_of_masking(gradient, ~fooled(logits, labels, targets))
             goal = check_finite((current + sign * step_size * gradient.sign()).clamp(0, 1))

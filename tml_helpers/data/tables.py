@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from tml_helpers._console import legible, say
 from tml_helpers.data import _folders
 from tml_helpers.data._folders import Source, check_name, data_folder, existing, first_words, package_folder
 
@@ -80,7 +81,8 @@ class Table:
         return np.array([indices[str(word)] for word in column])
 
     def __repr__(self) -> str:
-        return f"{len(self):,} rows, {len(self.columns)} columns ({', '.join(self.columns)}), from {self.source}"
+        columns = ", ".join(self.columns)
+        return legible(f"{len(self):,} rows, {len(self.columns)} columns ({columns}), from {self.source}")
 
 
 def bike_sharing(*, source: Source = "auto") -> Table:
@@ -100,7 +102,7 @@ def bike_sharing(*, source: Source = "auto") -> Table:
         file = _download_days()
     table = _from_hours() if file is None else _from_days(file)
     if source == "auto":
-        print(f"bike sharing: {table}")
+        say(f"bike sharing: {table}")
     return table
 
 

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from tml_helpers._console import legible, say
 from tml_helpers.data import _folders
 from tml_helpers.data._folders import Source, Split, check_name, data_folder, first_words, package_folder
 
@@ -54,7 +55,7 @@ class TextSet(Dataset[tuple[str, int]]):
         return self.texts[index], int(self.labels[index])
 
     def __repr__(self) -> str:
-        return f"{len(self):,} texts, {len(self.classes)} classes, from {self.source}"
+        return legible(f"{len(self):,} texts, {len(self.classes)} classes, from {self.source}")
 
 
 def docstrings(split: Split = "train") -> TextSet:
@@ -109,7 +110,7 @@ def newsgroups(
         source=str(folder or _cached_newsgroups()),
     )
     if source == "auto":
-        print(f"newsgroups, {split}: {found}")
+        say(f"newsgroups, {split}: {found}")
     return found
 
 

@@ -7,6 +7,7 @@ from typing import Any, Self
 
 from torch import Tensor
 
+from tml_helpers._console import legible
 from tml_helpers.explain._local import Samples, fit
 
 
@@ -32,7 +33,7 @@ class Explanation:
 
     def __repr__(self) -> str:
         largest = ", ".join(f"{self.names[i]}: {float(self.weights[i]):+.3f}" for i in self.top())
-        return f"{type(self).__name__}(target={self.target}, r2={self.r2:.2f}, {largest}, …)"
+        return legible(f"{type(self).__name__}(target={self.target}, r2={self.r2:.2f}, {largest}, …)")
 
     def top(self, count: int = 5) -> list[int]:
         """The features with the largest weights, in absolute value, first."""

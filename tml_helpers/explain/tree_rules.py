@@ -6,6 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 from sklearn.tree import BaseDecisionTree
 
+from tml_helpers._console import legible
+
 Interval = tuple[float, float]
 
 
@@ -24,11 +26,10 @@ class Condition:
         return np.asarray((column > self.low) & (column <= self.high))
 
     def __str__(self) -> str:
-        if self.low == -np.inf:
-            return f"{self.name} ≤ {self.high:.4g}"
         if self.high == np.inf:
-            return f"{self.name} > {self.low:.4g}"
-        return f"{self.low:.4g} < {self.name} ≤ {self.high:.4g}"
+            return legible(f"{self.name} > {self.low:.4g}")
+        below = "" if self.low == -np.inf else f"{self.low:.4g} < "
+        return legible(f"{below}{self.name} ≤ {self.high:.4g}")
 
 
 @dataclass(frozen=True)
@@ -59,7 +60,7 @@ class Rule:
     def __str__(self) -> str:
         value = f"{self.value:.4g}" if isinstance(self.value, float) else str(self.value)
         when = " AND ".join(map(str, self.conditions))
-        return f"{f'IF {when} THEN' if when else 'ALWAYS'} {value} ({self.share:.0%} of the samples)"
+        return legible(f"{f'IF {when} THEN' if when else 'ALWAYS'} {value} ({self.share:.0%} of the samples)")
 
 
 def tree_rules(

@@ -131,7 +131,7 @@ def _key(course: Course, assignment: str) -> str:
         course.state.mkdir(exist_ok=True)
         with workspace(course.state) as unfinished:
             made = unfinished / "key"
-            made.write_text(secrets.token_hex(32))
+            made.write_text(secrets.token_hex(32), encoding="utf-8")
             made.chmod(0o600)
             os.replace(made, file)
     return hmac.digest(file.read_bytes(), assignment.encode(), "sha256").hex()

@@ -38,7 +38,7 @@ def _places() -> list[Path]:
     """The groups that this process is in, of those that bound memory or processes."""
     found = []
     with contextlib.suppress(OSError):
-        for line in Path("/proc/self/cgroup").read_text().splitlines():
+        for line in Path("/proc/self/cgroup").read_text(encoding="utf-8").splitlines():
             _, controllers, path = line.split(":", 2)
             if controllers in ("memory", "pids"):
                 found.append(ROOT / controllers / path.lstrip("/"))
@@ -56,7 +56,7 @@ def _make(folder: Path, limits: dict[str, int]) -> Path | None:
     known = [name for name in limits if (folder / name).exists()]
     try:
         for name in known:
-            (folder / name).write_text(str(limits[name]))
+            (folder / name).write_text(str(limits[name]), encoding="utf-8")
     except OSError:
         known = []
     if not known or not os.access(folder / "cgroup.procs", os.W_OK):

@@ -6,7 +6,6 @@ Runs inside bubblewrap, in a process that was just forked. Linux only; everythin
 import ctypes
 import os
 import platform
-import resource
 import struct
 from dataclasses import dataclass
 
@@ -151,6 +150,8 @@ def give_up_rights() -> None:
 
 def set_limits(limits: Limits) -> None:
     """Limits of this process and of each that it starts."""
+    import resource
+
     for which, most in (
         (resource.RLIMIT_DATA, limits.memory * MIB),
         (resource.RLIMIT_FSIZE, limits.files * MIB),

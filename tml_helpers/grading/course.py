@@ -1,6 +1,5 @@
 """Where a course keeps what: the folders that its `nbgrader_config.py` names."""
 
-import fcntl
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -125,10 +124,14 @@ def workspace(beside: Path) -> Iterator[Path]:
 def alone(course: Course) -> Iterator[None]:
     """Inside, no other run changes grades or submissions of this course; what an interrupted one left behind goes.
 
-    Raises OSError where another run is at it.
+    Raises OSError where another run is at it, and on Windows.
     """
+    try:
+        import fcntl
+    except ModuleNotFoundError as error:
+        raise OSError("collecting needs Linux or macOS: use a virtual machine, a container or a server") from error
     course.state.mkdir(exist_ok=True)
-    with open(course.state / "lock", "w") as lock:
+    with open(course.state / "lock", "wb") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:

@@ -1,7 +1,6 @@
 """Where submissions are examined: on this machine, or on a Dask cluster. Results come back as they are ready."""
 
 import hashlib
-import os
 import pickle
 import threading
 from collections.abc import Iterator
@@ -18,10 +17,10 @@ LOOPBACK = {"127.0.0.1", "localhost", "::1", None}
 
 
 def local(task: Task, submissions: dict[str, Submission], jobs: int | None) -> Results:
-    """Each submission's report, by its key, from processes on this machine, `jobs` at once (default: one per core)."""
+    """Each submission's report, by its key, from this machine, `jobs` at once (default: as many as are worth it)."""
     pool = Pool(task)
     try:
-        with ThreadPoolExecutor(jobs or len(os.sched_getaffinity(0))) as threads:
+        with ThreadPoolExecutor(jobs or pool.worth(len(submissions))) as threads:
             futures = {threads.submit(pool.examine, submission): key for key, submission in submissions.items()}
             try:
                 for future in as_completed(futures):

@@ -483,7 +483,11 @@ def seed(key: str) -> None:
 @contextlib.contextmanager
 def silence() -> Iterator[None]:
     """What a test prints could tell its inputs."""
-    with open(os.devnull, "w") as nowhere, contextlib.redirect_stdout(nowhere), contextlib.redirect_stderr(nowhere):
+    with (
+        open(os.devnull, "w", encoding="utf-8") as nowhere,
+        contextlib.redirect_stdout(nowhere),
+        contextlib.redirect_stderr(nowhere),
+    ):
         yield
 
 

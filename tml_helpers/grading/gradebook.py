@@ -122,7 +122,7 @@ def _time_of_submission(folder: Path) -> Any:
     if stamp.is_symlink() or not stamp.is_file() or stamp.stat().st_size > LONGEST_TIME:
         return None
     try:
-        when = parse_utc(stamp.read_text().strip())
+        when = parse_utc(stamp.read_text(encoding="utf-8").strip())
         return when if 1970 < when.year < 9000 else None
     except Exception:  # whatever a date's parser makes of a text that is none
         return None

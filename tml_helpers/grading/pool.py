@@ -1,6 +1,7 @@
 """A process's sandboxes for one task: none examines a student's work before the canaries have come out right."""
 
 import math
+import os
 import threading
 import time
 from dataclasses import replace
@@ -22,7 +23,9 @@ class Pool:
     def __init__(self, task: Task) -> None:
         """Raises Wrong where a canary does not come out right, Failed where the sandbox does not start."""
         self.task = task
+        began = time.monotonic()
         self.free: list[Sandbox] = [Sandbox(task)]
+        self.start = time.monotonic() - began
         self.lock = threading.Lock()
         self.seconds = 3600.0
         self.allowed: list[Any] | None = None
@@ -51,6 +54,13 @@ class Pool:
             sandbox.close()
         return report
 
+    def worth(self, submissions: int) -> int:
+        """How many sandboxes so many submissions are worth: another one where they take as long as it takes to start.
+
+        A submission is taken to last as long as the model solution. There is no use in more than one per core.
+        """
+        return min(len(os.sched_getaffinity(0)), 1 + int(submissions * self.model / self.start))
+
     def close(self) -> None:
         """End all that wait."""
         while self.free:
@@ -64,7 +74,8 @@ class Pool:
             if place == 0:
                 self._check_model(report, scores)
                 self.allowed = report["allowed"]
-                self.seconds = max(LEAST, self.task.seconds) + TIMES * (time.monotonic() - began)
+                self.model = time.monotonic() - began
+                self.seconds = max(LEAST, self.task.seconds) + TIMES * self.model
             elif any(scores.values()):
                 given = ", ".join(f"{score:g} for {question}" for question, score in scores.items() if score)
                 raise Wrong(f"{name} would get points ({given}): such a test must fail without an answer")

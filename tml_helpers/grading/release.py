@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from tml_helpers.grading import stock
+from tml_helpers.grading import notebook, stock
 from tml_helpers.grading.course import Course, put, workspace
 
 SECRETS = ("BEGIN SOLUTION", "END SOLUTION", "HIDDEN TESTS")
@@ -15,6 +15,7 @@ def release(assignment: str, *, course: Path) -> Path:
 
     Raises ValueError for an unknown assignment or a source that would give its solution away, OSError for the disk.
     """
+    notebook.load_format()
     place = Course.open(course)
     place.require(assignment)
     released = place.folder("release", ".", assignment)

@@ -15,7 +15,7 @@ from typing import Any, Literal
 from tqdm.auto import tqdm
 
 from tml_helpers.grading import assignment as assignments
-from tml_helpers.grading import engines, feedback, gradebook, sandbox, sanitize
+from tml_helpers.grading import engines, feedback, gradebook, notebook, sandbox, sanitize
 from tml_helpers.grading.course import Course, alone, workspace
 from tml_helpers.grading.pool import Wrong
 from tml_helpers.grading.wire import MIB
@@ -69,12 +69,17 @@ def grade(
     A submission that was graded before, under the same tests and packages, is not run again: so a run that was
     interrupted goes on where it stopped.
 
-    engine: `local` runs `jobs` submissions at once on this machine (default: one per core), `dask` uses the workers of
-    the scheduler at `address`. unsandboxed: run submissions with your rights where there is no bubblewrap.
+    engine: `local` runs `jobs` submissions at once on this machine (default: as many as are worth the start of their
+    own processes, at most one per core), `dask` uses the workers of the scheduler at `address`. unsandboxed: run
+    submissions with your rights where there is no bubblewrap.
 
     Raises ValueError for an unknown assignment, where nobody submitted, or where the model solution does not get all
-    points or an empty or cheating one gets any; OSError for the sandbox, the disk or the gradebook.
+    points or an empty or cheating one gets any; OSError for the sandbox, the disk or the gradebook, and
+    on another system than Linux.
     """
+    if sys.platform != "linux":
+        raise OSError(sandbox.missing())
+    notebook.load_format()
     place = Course.open(course)
     place.require(assignment)
     students = place.students(assignment)

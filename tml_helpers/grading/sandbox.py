@@ -88,7 +88,7 @@ class Submission:
 def missing() -> str:
     """Why nothing can be graded in a sandbox here, in one sentence; empty if it can be."""
     if sys.platform != "linux":
-        return "the sandbox needs Linux: grade in a virtual machine, a container or on a server"
+        return "grading needs Linux: grade in a virtual machine, a container or on a server"
     if shutil.which("bwrap") is None:
         return "bubblewrap, which isolates submissions, is not installed: run `apt-get install bubblewrap`"
     return ""
@@ -110,8 +110,8 @@ def trial() -> str:
         "/proc",
         "true",
     ]
-    made = subprocess.run(command if os.geteuid() else [*STEP_DOWN, *command], capture_output=True, text=True, cwd="/")
-    last = made.stderr.strip().splitlines()[-1:]
+    made = subprocess.run(command if os.geteuid() else [*STEP_DOWN, *command], capture_output=True, cwd="/")
+    last = made.stderr.decode("utf-8", "replace").strip().splitlines()[-1:]
     return f"bubblewrap is not allowed to isolate here ({''.join(last)})" if made.returncode else ""
 
 

@@ -24,6 +24,11 @@ from tml_helpers.grading.wire import Wire
 
 Role = Callable[[dict[str, Any], list[int]], None]
 LARGEST_REQUEST = 1 << 16
+REHEARSAL = b"""\
+{"nbformat": 4, "nbformat_minor": 5, "metadata": {}, "cells": [
+  {"cell_type": "markdown", "id": "a", "metadata": {}, "source": "# Title\\n\\n$x$ and `code`"},
+  {"cell_type": "code", "id": "b", "metadata": {}, "source": "x = 1", "execution_count": null, "outputs": []}
+]}"""
 LOOK = 0.5  # seconds between two looks at the memory of a job
 
 
@@ -118,18 +123,13 @@ def main() -> None:
     for module in settings["modules"]:
         with contextlib.suppress(BaseException):
             importlib.import_module(module)
-    import mistune  # what every job needs
-    import nbformat
-    from pygments.lexers import PythonLexer
-
-    del nbformat, PythonLexer
-    mistune.html("ready")
     with contextlib.suppress(ImportError):
         import tqdm
 
         tqdm.tqdm.monitor_interval = 0  # its thread would keep a process from being forked
     server = Server(control, settings)
     shell = _shell()
+    _rehearse(shell)
 
     def run_student(request: dict[str, Any], descriptors: list[int]) -> None:
         wire, files, leash = descriptors
@@ -192,7 +192,7 @@ def memory() -> float:
     total = 0
     for process in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError, ValueError, IndexError):
-            total += int((process / "smaps_rollup").read_text().partition("\nPss:")[2].split()[0])
+            total += int((process / "smaps_rollup").read_text(encoding="utf-8").partition("\nPss:")[2].split()[0])
     return total / 1024
 
 
@@ -219,6 +219,20 @@ def _own_files(files: int, isolated: bool) -> None:
     if isolated:
         confine.own_mounts()
     unpack(os.pread(files, os.fstat(files).st_size, 0))
+
+
+def _rehearse(shell: Any) -> None:
+    """Read and show a notebook once, and an error: what that loads, every job would load anew after its fork."""
+    from tml_helpers.grading import feedback, notebook
+
+    notebook.load_format()
+    parsed = notebook.parse(REHEARSAL, "rehearsal.ipynb")
+    for cell in parsed.cells:
+        feedback.fragment(cell, "shown")
+    try:
+        raise RuntimeError
+    except RuntimeError:
+        shell.InteractiveTB.structured_traceback(*sys.exc_info())
 
 
 def _shell() -> Any:

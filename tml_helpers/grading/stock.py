@@ -50,7 +50,7 @@ def _convert(converter: str, course: Course, assignment: str) -> None:
     log = logging.Logger("nbgrader", logging.ERROR)
     log.addHandler(reasons)
     try:
-        with _this_python_first(), warnings.catch_warnings():
+        with _this_python_first(), _version_from_here(), warnings.catch_warnings():
             warnings.simplefilter("ignore", SAWarning)  # nbgrader's queries, which an instructor cannot mend
             getattr(converters, converter)(coursedir=directory, config=course.settings, log=log).start()
     except (NbGraderException, SystemExit) as error:
@@ -62,6 +62,27 @@ def _convert(converter: str, course: Course, assignment: str) -> None:
         if reason.startswith("OSError: "):
             raise OSError(f"{reason.removeprefix('OSError: ')}: free disk space, and try again") from error
         raise NotConverted(reason) from error
+
+
+@contextmanager
+def _version_from_here() -> Iterator[None]:
+    """Inside, a gradebook that nbgrader begins has its version from this process.
+
+    nbgrader would start the program `alembic`, which imports all of nbgrader anew, for the one word that it prints.
+    """
+    from nbgrader import api, dbutil
+
+    def version() -> str | None:
+        from alembic.script import ScriptDirectory
+
+        return ScriptDirectory(dbutil.ALEMBIC_DIR).get_current_head()
+
+    asked = api.get_alembic_version
+    api.get_alembic_version = version
+    try:
+        yield
+    finally:
+        api.get_alembic_version = asked
 
 
 class _Reasons(logging.Handler):

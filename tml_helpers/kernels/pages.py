@@ -4,14 +4,15 @@ Derived in: lectures/09_kernels/distillation_loss
 """
 
 import inspect
-import json
 import re
 from collections.abc import Callable, Iterable
-from pathlib import Path
 from typing import Any
 
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
+
+from tml_helpers import measured
+from tml_helpers._console import say
 
 
 def listing(function: Callable[..., Any] | type, first: str = "", last: str | None = None) -> None:
@@ -20,13 +21,12 @@ def listing(function: Callable[..., Any] | type, first: str = "", last: str | No
     start = next(n for n, line in enumerate(lines) if first in line and not line.startswith("@"))
     end = next((n for n in range(start, len(lines)) if last and last in lines[n]), None)
     text = inspect.cleandoc("\n" + "\n".join(lines[start:end]))
-    print(re.sub(r"  # (type: ignore|fmt: skip)\S*", "", text))
+    say(re.sub(r"  # (type: ignore|fmt: skip)\S*", "", text))
 
 
 def result(name: str) -> dict[str, Any] | None:
-    """A committed result of `benchmarks/`, as a page sees it from its folder; None without the repository."""
-    file = Path("../../benchmarks/results") / f"{name}.json"
-    return json.loads(file.read_text(encoding="utf-8")) if file.exists() else None
+    """A committed measurement of `benchmarks/`; None where it has not been taken."""
+    return measured.result(name) if name in measured.names() else None
 
 
 def on_a_gpu(kernel: str) -> dict[str, Any] | None:
@@ -44,7 +44,7 @@ def show_milliseconds(line: dict[str, Any]) -> None:
     """Print a line of a CPU table: the milliseconds of each column, and how many times as fast ours is."""
     for name, ms in line["ms"].items():
         ratio = line["times_as_fast"].get(name)
-        print(f"    {name:14}{ms:9.2f}" + (f"{ratio:8.2f} ×" if ratio else ""))
+        say(f"    {name:14}{ms:9.2f}" + (f"{ratio:8.2f} ×" if ratio else ""))
 
 
 class Traffic(TorchDispatchMode):

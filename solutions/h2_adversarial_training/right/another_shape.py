@@ -96,7 +96,7 @@ def harden(
     model = reader(state).train()
     optimiser = torch.optim.Adam(model.parameters(), lr=2e-3)
     for _ in range(2):
-        for batch in torch.randperm(len(images), generator=generator).split(50):
+        for batch in torch.randperm(len(images), generator=generator).split(25):
             x, y = images[batch], labels[batch]
             settings = {"steps": 6, "tau": 2, "generator": generator}
             friendly = attacks.pgd(model, x, y, epsilon=epsilon, **settings)

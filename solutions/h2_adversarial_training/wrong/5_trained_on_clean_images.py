@@ -19,7 +19,7 @@ def harden(
     model = reader(state).train()
     optimiser = torch.optim.Adam(model.parameters(), lr=2e-3)
     for _ in range(2):
-        for batch in torch.randperm(len(images), generator=generator).split(50):
+        for batch in torch.randperm(len(images), generator=generator).split(25):
             loss = F.cross_entropy(model(images[batch]), labels[batch])
             optimiser.zero_grad()
             loss.backward()

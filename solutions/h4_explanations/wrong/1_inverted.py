@@ -1,6 +1,6 @@
 """Task 1: hides what the mask shows.
 
-loses: 1_hide
+loses: 1_hide 2c_lime
 says: True means visible
 """
 

@@ -1,6 +1,6 @@
 """Task 2: far masks count more than near ones.
 
-loses: 2a_proximity
+loses: 2a_proximity 2c_lime
 says: distance 0: weight 1
 """
 

@@ -1,6 +1,6 @@
 """Task 2: the width is not squared.
 
-loses: 2a_proximity
+loses: 2a_proximity 2c_lime
 says: exp(-1/2) = 0.6065
 """
 

@@ -1,6 +1,6 @@
 """Task 2: a line through the origin.
 
-loses: 2b_line
+loses: 2b_line 2c_lime
 says: the line needs an intercept
 """
 

@@ -1,6 +1,6 @@
 """Task 2: rows are scaled by the weight instead of its square root.
 
-loses: 2b_line
+loses: 2b_line 2c_lime
 says: scale rows and answers by the square root
 """
 

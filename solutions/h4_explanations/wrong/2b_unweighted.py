@@ -1,6 +1,6 @@
 """Task 2: all answers count alike.
 
-loses: 2b_line
+loses: 2b_line 2c_lime
 says: not the line of the weighted squared error
 """
 

@@ -1,6 +1,6 @@
 """Task 4: what speaks against the class stays.
 
-loses: 4a_map
+loses: 4a_map 4b_network
 says: is cut to 0, after the sum
 """
 

@@ -1,6 +1,6 @@
 """Task 4: gradient times map, place by place.
 
-loses: 4a_map
+loses: 4a_map 4b_network
 says: the mean of 2 and 4
 """
 

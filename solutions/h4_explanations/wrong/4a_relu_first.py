@@ -1,6 +1,6 @@
 """Task 4: each map is cut before the sum.
 
-loses: 4a_map
+loses: 4a_map 4b_network
 says: the sum over maps first, and the ReLU last
 """
 

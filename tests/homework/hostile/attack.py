@@ -82,7 +82,7 @@ class Attack:
             text = json.dumps(notebook)
             for word, meaning in words.items():
                 text = text.replace(f"@{word}@", meaning)
-            (folder / f"{name}.ipynb").write_text(text)
+            (folder / f"{name}.ipynb").write_text(text, encoding="utf-8")
         if self.files:
             self.files(folder)
 

@@ -143,7 +143,9 @@ grid = mine * np.arange(1, 4).reshape(-1, 1)
         "a module of its own lies beside the notebook",
         answers={"blend": "from my_mixing import blend"},
         due=EVERYTHING,
-        files=lambda folder: (folder / "my_mixing.py").write_text(f"import numpy as np\n{HONEST['blend']}\n"),
+        files=lambda folder: (folder / "my_mixing.py").write_text(
+            f"import numpy as np\n{HONEST['blend']}\n", encoding="utf-8"
+        ),
     ),
     right("awaits", "a cell that awaits", "import asyncio\nawait asyncio.sleep(0.01)"),
     right("plots_nothing", "a library that is not there", "import a_library_that_is_not_installed"),

@@ -175,8 +175,8 @@ def build(place: Path) -> Path:
     """The course, not released yet, in the folder `place`."""
     folder = place / "originals" / ASSIGNMENT
     folder.mkdir(parents=True)
-    (place / "nbgrader_config.py").write_text(SETTINGS)
-    (folder / "rates.csv").write_text(RATES)
+    (place / "nbgrader_config.py").write_text(SETTINGS, encoding="utf-8")
+    (folder / "rates.csv").write_text(RATES, encoding="utf-8")
     mixing = [
         new_markdown_cell("# Mixing"),
         new_code_cell("import numpy as np"),

@@ -57,7 +57,7 @@ def _text(names: list[str], text: str) -> Callable[[Path], object]:
     def files(folder: Path) -> None:
         for name in names:
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
-            (folder / name).write_text(text)
+            (folder / name).write_text(text, encoding="utf-8")
 
     return files
 
@@ -93,8 +93,8 @@ def _odd_names(folder: Path) -> None:
         "~",
     ]
     for name in names:
-        (folder / name).write_text("odd")
-    (Path(os.fsdecode(os.fsencode(folder) + b"/\xff\xfe.txt"))).write_text("odd")
+        (folder / name).write_text("odd", encoding="utf-8")
+    (Path(os.fsdecode(os.fsencode(folder) + b"/\xff\xfe.txt"))).write_text("odd", encoding="utf-8")
 
 
 def _archives(folder: Path) -> None:
@@ -156,7 +156,7 @@ def _socket(folder: Path) -> None:
 
 
 def _unreadable(folder: Path) -> None:
-    (folder / "secret.txt").write_text("mine")
+    (folder / "secret.txt").write_text("mine", encoding="utf-8")
     (folder / "secret.txt").chmod(0)
     (folder / "closed").mkdir(mode=0)
 
@@ -170,7 +170,7 @@ def _kernels(folder: Path) -> None:
         "python3",
     ):
         (folder / place).mkdir(parents=True)
-        (folder / place / "kernel.json").write_text(spec)
+        (folder / place / "kernel.json").write_text(spec, encoding="utf-8")
 
 
 def _folder_is_a_link(folder: Path) -> None:
@@ -221,7 +221,7 @@ ATTACKS: list[Attack] = [
     placed(
         "folders",
         "folders with the notebooks' names",
-        _replaced(lambda file: (file.mkdir(), (file / "mixing.ipynb").write_text("{}"))),
+        _replaced(lambda file: (file.mkdir(), (file / "mixing.ipynb").write_text("{}", encoding="utf-8"))),
         status=("rejected", "no_notebook"),
     ),
     placed("pipes", "pipes with the notebooks' names", _replaced(os.mkfifo), status=("rejected", "no_notebook")),
@@ -323,7 +323,7 @@ ATTACKS: list[Attack] = [
     beside(
         "data_edited",
         "the data file says zero everywhere, as the answer does",
-        _rates(lambda file: file.write_text("0\n0\n0\n0\n")),
+        _rates(lambda file: file.write_text("0\n0\n0\n0\n", encoding="utf-8")),
         answers={"grid": "grid = np.zeros((3, 4))"},
         due=full("blend", "account", "sieve"),
     ),
@@ -387,7 +387,7 @@ ATTACKS: list[Attack] = [
         "more notebooks, with the same cells and with none",
         lambda folder: (
             [
-                (folder / name).write_text((folder / "mixing.ipynb").read_text())
+                (folder / name).write_text((folder / "mixing.ipynb").read_text(encoding="utf-8"), encoding="utf-8")
                 for name in ("mixing-Copy1.ipynb", "zz.ipynb", ".ipynb_checkpoints.ipynb", "account.ipynb.ipynb")
             ]
         ),

@@ -113,7 +113,7 @@ def _rewritten(change: Callable[[str], str | bytes]) -> Callable[[Path], None]:
     def files(folder: Path) -> None:
         for name in NOTEBOOKS:
             file = folder / f"{name}.ipynb"
-            text = change(file.read_text())
+            text = change(file.read_text(encoding="utf-8"))
             file.write_bytes(text.encode("utf-8", "surrogatepass") if isinstance(text, str) else text)
 
     return files

@@ -214,7 +214,7 @@ ATTACKS: list[Attack] = [
         "Markdown on which its readers go back and forth",
         after(
             *[
-                new_markdown_cell(sign * 20_000)
+                new_markdown_cell(sign * 5_000)
                 for sign in ("[", "*a **b ", "`", "<", "![a](", "$", "_a", "&", "|a\n|-\n", "<!--")
             ]
         ),

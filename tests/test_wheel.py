@@ -1,0 +1,100 @@
+"""What a reader has who installed the package and has no checkout: all that a lecture shows, from an empty folder."""
+
+import ast
+import importlib.util
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PROGRAM = """
+import json, sys
+import tml_helpers
+from tml_helpers import data, measured, models
+
+print(json.dumps({
+    "library": tml_helpers.__file__,
+    "measured": {name: sorted(measured.result(name)) for name in measured.names()},
+    "images": len(data.mnist("test", source="default")),
+    "days": len(data.bike_sharing(source="default")),
+    "weights": sum(part.numel() for part in models.mnist_gan().generator.parameters()),
+}))
+"""
+
+
+@pytest.fixture(scope="module")
+def library(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder in which the wheel is installed."""
+    spec = importlib.util.spec_from_file_location("wheel", ROOT / "tools/wheel.py")
+    assert spec is not None
+    assert spec.loader is not None
+    wheel = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(wheel)
+    target = tmp_path_factory.mktemp("library")
+    wheel.install_wheel(target)
+    return target
+
+
+@pytest.fixture(scope="module")
+def found(library: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """What a Python finds that has this library first on its path, in an empty folder."""
+    empty = tmp_path_factory.mktemp("empty")
+    environment = {**os.environ, "PYTHONPATH": str(library)}
+    program = [sys.executable, "-c", PROGRAM]
+    run = subprocess.run(program, cwd=empty, env=environment, capture_output=True, encoding="utf-8", check=False)
+    assert run.returncode == 0, run.stderr
+    assert list(empty.iterdir()) == []
+    answer: dict[str, Any] = json.loads(run.stdout)
+    return answer
+
+
+def asked_for() -> dict[str, set[str]]:
+    """The measurements that each lecture asks for by name."""
+    asked = {}
+    for lecture in sorted((ROOT / "lectures").glob("*/*.py")):
+        calls = [n for n in ast.walk(ast.parse(lecture.read_text(encoding="utf-8"))) if isinstance(n, ast.Call)]
+        asked[str(lecture.relative_to(ROOT))] = {
+            ast.literal_eval(call.args[0])
+            for call in calls
+            if ast.unparse(call.func) in ("result", "measured.result", "pages.result")
+        }
+    return asked
+
+
+def test_the_library_is_that_of_the_wheel(library: Path, found: dict[str, Any]) -> None:
+    assert Path(found["library"]) == library / "tml_helpers/__init__.py"
+
+
+def test_what_a_lecture_shows_is_in_the_wheel_as_it_is_in_the_checkout(found: dict[str, Any]) -> None:
+    asked = {name for names in asked_for().values() for name in names}
+    assert {"attacks", "explanations", "superpixels"} <= asked
+    for name in asked:
+        committed = json.loads((ROOT / f"benchmarks/results/{name}.json").read_text(encoding="utf-8"))
+        assert found["measured"].get(name) == sorted(committed)
+
+
+def test_no_lecture_looks_for_a_file_of_the_checkout() -> None:
+    for lecture in sorted((ROOT / "lectures").glob("*/*.py")):
+        texts = [
+            n.value for n in ast.walk(ast.parse(lecture.read_text(encoding="utf-8"))) if isinstance(n, ast.Constant)
+        ]
+        assert [text for text in texts if isinstance(text, str) and text.startswith("../")] == [], lecture
+
+
+def test_weights_and_data_are_found(found: dict[str, Any]) -> None:
+    assert found["images"] == 1000
+    assert found["days"] == 365
+    assert found["weights"] > 100_000
+
+
+def test_the_wheel_holds_the_package_and_nothing_else(library: Path) -> None:
+    assert (library / "tml_helpers/py.typed").is_file()
+    assert (library / "bin/tml").is_file()
+    here = {str(file.relative_to(ROOT)) for file in (ROOT / "tml_helpers").rglob("*.py")}
+    there = {str(file.relative_to(library)) for file in library.rglob("*.py")}
+    assert here == there
