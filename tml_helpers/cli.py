@@ -76,7 +76,9 @@ def _parser() -> argparse.ArgumentParser:
     sub = commands.choices["grade"]
     sub.add_argument("--engine", choices=("local", "dask"), default="local", help="this machine, or a Dask cluster")
     sub.add_argument("--address", help="of the cluster's scheduler, as tls://host:8786")
-    sub.add_argument("--jobs", type=int, metavar="N", help="submissions at once here; default: what pays, at most one per core")
+    sub.add_argument(
+        "--jobs", type=int, metavar="N", help="submissions at once here; default: what pays, at most one per core"
+    )
     sub.add_argument(UNSANDBOXED, action="store_true", dest="unsandboxed", help="grade without bubblewrap")
     sub = command("report", report, "export points per student and question")
     sub.add_argument("--csv", type=Path, required=True, metavar="FILE")

@@ -461,7 +461,8 @@ plt.show()
 # score of almost zero. The published numbers look like this one, too. Now let the attacker know of the detector. What
 # do they want? That the network gives *the same wrong answer to all three views*. So they attack the three views at
 # once. Rounding has no gradient, but that stops nobody: forward it stays as it is, and backward a steep sigmoid stands in
-# for it. The trick is called backward pass differentiable approximation, BPDA {cite}`athalye2018obfuscated`.
+# for it. The trick is called backward pass differentiable approximation, BPDA {cite}`athalye2018obfuscated`. And who knows
+# the detector can ask it: they try the attack on the network alone as well, and keep what gets past.
 
 
 # %%
@@ -479,19 +480,23 @@ class AllViews(nn.Module):
 half = test.select(slice(0, None, 2))  # 72 images
 
 
-def gets_past(model, **ball):
-    """The share of images that an attack on this model makes misread without alarm."""
-    size = {"step_size": 0.2 * ball["epsilon"], "generator": generator}
-    moved = attacks.pgd(model, half.images, half.labels, steps=20, **size, **ball)
-    wrong = predict(standard, moved).argmax(dim=1) != half.labels
-    return (wrong & ~detector.detect(moved)).float().mean().item()
+def gets_past(*models, **ball):
+    """The share of images that an attack on one of these gets past without alarm."""
+    size = {"step_size": 0.4 * ball["epsilon"], "generator": generator}
+    past = torch.zeros(len(half), dtype=torch.bool)
+    for model in models:
+        moved = attacks.pgd(model, half.images, half.labels, steps=20, **size, **ball)
+        wrong = predict(standard, moved).argmax(dim=1) != half.labels
+        past |= wrong & ~detector.detect(moved)
+    return past.float().mean().item()
 
 
 # %%
 small, large = {"epsilon": 0.2}, {"epsilon": 3.0, "norm": "l2"}
+aware = standard, AllViews()
 past = {
-    "L∞, 0.2": [gets_past(standard, **small), gets_past(AllViews(), **small)],
-    "L2, 3": [gets_past(standard, **large), gets_past(AllViews(), **large)],
+    "L∞, 0.2": [gets_past(standard, **small), gets_past(*aware, **small)],
+    "L2, 3": [gets_past(standard, **large), gets_past(*aware, **large)],
 }
 claim("In L∞, fewer than half get past, unaware", past["L∞, 0.2"][0] < 0.5)
 claim("In L2, over 1 in 3 get past even unaware", past["L2, 3"][0] > 0.33)
