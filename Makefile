@@ -9,7 +9,7 @@ ONE_THREAD := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1
 # Notebooks are checked on the default data: their stored outputs come from it.
 NBVAL := env -u TML_DATA_DIR pytest --nbval --nbval-cell-timeout 300 --nbval-kernel-startup-timeout 180 -p no:cacheprovider
 
-.PHONY: help setup book serve test test-all test-gpu lab notebooks exercises grade bench claims lint clean
+.PHONY: help setup book serve test test-all luck mutants test-gpu lab notebooks exercises grade bench claims lint clean
 
 help:
 	@echo "make book       build the book               make test       run every check that needs no GPU"
@@ -18,6 +18,7 @@ help:
 	@echo "make notebooks  run what people edit         make claims     every claim under other seeds"
 	@echo "make exercises  write the students' files    make lint       ruff, mypy, twins"
 	@echo "make grade ASSIGNMENT=h1_distillation        make test-all   the slow tests, too"
+	@echo "make luck       homework under many keys     make mutants   change the library, see who notices"
 	@echo "make clean      remove what was built"
 
 setup: .venv/ready
@@ -84,6 +85,12 @@ bench: setup
 
 claims: setup
 	$(ONE_THREAD) python tools/claims.py --jobs $(JOBS)
+
+luck: setup
+	@for folder in solutions/*/; do $(ONE_THREAD) python tools/luck.py $$(basename $$folder) || exit 1; done
+
+mutants: setup
+	$(ONE_THREAD) python tools/mutants.py
 
 lint: setup
 	tools/lint

@@ -130,7 +130,7 @@ def verdict(mutant: Mutant, tests: list[str]) -> str:
         lines = file.read_text(encoding="utf-8").splitlines(keepends=True)
         lines[mutant.line - 1] = mutant.new + "\n"
         file.write_text("".join(lines), encoding="utf-8")
-        program = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", *tests]
+        program = [sys.executable, "-P", "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", *tests]
         environment = {**os.environ, "PYTHONPATH": folder, "PYTHONDONTWRITEBYTECODE": "1"}
         try:
             done = subprocess.run(program, cwd=ROOT, env=environment, capture_output=True, timeout=600, check=False)
