@@ -72,7 +72,7 @@ answer = F.softmax(test_logits[seven], dim=0)  # (classes,)
 zeros = (answer[1] / answer[6]).log10()
 claim("A 1 is over 100 times as likely as a 6", bool(zeros > 2))
 
-# %% mystnb={"image": {"alt": "A handwritten seven; its label, a single bar at 7; and the teacher's answer, ten bars on a logarithmic axis, high at 7 and 1 and many orders of magnitude lower elsewhere."}}
+# %% mystnb={"image": {"alt": "A handwritten seven; its label, a single bar at 7; and the teacher's answer, ten bars on a logarithmic axis, highest at 7, then at 1, and lowest by far at 6."}}
 figure, (left, middle, right) = plt.subplots(
     1, 3, width_ratios=[1, 2, 2], figsize=(8, 2.6)
 )

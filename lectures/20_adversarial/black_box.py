@@ -324,7 +324,7 @@ for precision, there in (("single", x.float()), ("double", x)):
 paper, default = steps.index(1e-4), steps.index(1e-1)
 curvature_errors = errors["curvature", "single"]
 claim("At 1e-4 the curvature is off by 50 times its size", curvature_errors[paper] > 50)
-claim("At 0.1 it is right to 1 %", curvature_errors[default] < 0.01)
+claim("At 0.1 it is right to 2 %", curvature_errors[default] < 0.02)
 claim("A slope at 0.01 is right to 0.1 %", errors["slope", "single"][3] < 0.001)
 
 # %% mystnb={"image": {"alt": "Relative error of measured slope and curvature against the step h on two logarithmic axes. All curves have the shape of a V. In double precision the lowest points lie near 0.0001 and 0.001, far down; in single precision near 0.1, and to the left of it the curvature's error rises steeply and exceeds one."}}
