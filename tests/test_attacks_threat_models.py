@@ -250,7 +250,8 @@ def test_any_pose_is_scipys_affine_transform(height, width):
     ours = rotate_and_shift(images, degrees, shifts, scales)
     centre = np.array([height - 1, width - 1]) / 2
     for index in range(2):
-        cos, sin = np.cos(np.deg2rad(degrees[index])), np.sin(np.deg2rad(degrees[index]))
+        turn = np.deg2rad(degrees[index].item())
+        cos, sin = np.cos(turn), np.sin(turn)
         back = np.array([[cos, sin], [-sin, cos]]) / scales[index].item()  # rows first
         offset = centre - back @ (centre + shifts[index].numpy())
         theirs = scipy.ndimage.affine_transform(images[index, 0].numpy(), back, offset, order=1, mode="grid-constant")

