@@ -836,7 +836,7 @@ with warnings.catch_warnings(record=True) as caught:
 claim("The library warns of it", len(caught) > 0)
 broken = accuracy_under(pgd, loud, epsilon=epsilon, loss=attacks.margin)
 claim("Over 60 % survive PGD on the cross-entropy", unmoved > 0.6)
-claim("On the margin it is as weak as the quiet one, to 10 points", broken < robust + 0.1)
+claim("On the margin it is as weak as the quiet one, to 0.1", broken < robust + 0.1)
 
 # %% [markdown]
 # **Exercise 2** (10 minutes). *How much is an alarm worth?* One image in 1,000 that a service receives was tampered with. A
