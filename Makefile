@@ -1,6 +1,8 @@
 # Every target sets up what it needs and can be run again at any time.
 PYTHON ?= python3
 JOBS ?= 2
+# make LOCK= installs the newest releases that pyproject.toml allows.
+LOCK ?= -c constraints.txt
 SITE := _build/html/index.html
 SHELL := /bin/bash
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
@@ -9,7 +11,7 @@ ONE_THREAD := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1
 # Notebooks are checked on the default data: their stored outputs come from it.
 NBVAL := env -u TML_DATA_DIR pytest --nbval --nbval-cell-timeout 300 --nbval-kernel-startup-timeout 180 -p no:cacheprovider
 
-.PHONY: help setup book serve test test-all luck mutants test-gpu lab notebooks exercises grade bench claims lint clean
+.PHONY: help setup book serve test test-all luck mutants test-gpu full-data lab notebooks register exercises grade bench claims lint clean
 
 help:
 	@echo "make book       build the book               make test       run every check that needs no GPU"
@@ -17,8 +19,10 @@ help:
 	@echo "make lab        open the lectures            make bench      measure, peers as columns"
 	@echo "make notebooks  run what people edit         make claims     every claim under other seeds"
 	@echo "make exercises  write the students' files    make lint       ruff, mypy, twins"
+	@echo "make register   write the lists that are     make full-data  fetch what the weekly"
+	@echo "                made from the sources                        run tests in full"
 	@echo "make grade ASSIGNMENT=h1_distillation        make test-all   the slow tests, too"
-	@echo "make luck       homework under many keys     make mutants   change the library, see who notices"
+	@echo "make luck       other keys, other seeds      make mutants   change the library, see who notices"
 	@echo "make clean      remove what was built"
 
 setup: .venv/ready
@@ -31,13 +35,13 @@ setup: .venv/ready
 	@test -x .venv/bin/python || $(PYTHON) -m venv .venv
 	@echo "Setting up .venv: about 3 GB, some minutes the first time."
 	@# torch first and alone: another package's open range must not pick a build of its own
-	@python -m pip install --quiet -c constraints.txt setuptools wheel torch || \
+	@python -m pip install --quiet $(LOCK) setuptools wheel torch || \
 	  { echo "Installing failed: is a package index reachable, and 4 GB of disk free? Then run make again."; exit 1; }
-	@python -m pip install --quiet -c constraints.txt --no-build-isolation -e '.[all]' || \
+	@python -m pip install --quiet $(LOCK) --no-build-isolation -e '.[all]' || \
 	  { echo "Installing failed: is a package index reachable, and 4 GB of disk free? Then run make again."; exit 1; }
 	@# alone, without what they ask for: two peers (one pins an old requests, the other a plotting server) and ISLP, a
 	@# course's package that ships the table of bike rentals and asks for many others
-	@python -m pip install --quiet -c constraints.txt --no-deps torchattacks adv-lib ISLP || \
+	@python -m pip install --quiet $(LOCK) --no-deps torchattacks adv-lib ISLP || \
 	  { echo "Installing failed: is a package index reachable? Then run make again."; exit 1; }
 	@touch $@
 
@@ -57,6 +61,9 @@ test: setup
 test-all: setup
 	$(ONE_THREAD) python tools/suite.py --jobs $(JOBS) --all
 
+full-data: setup
+	python tools/full_data.py
+
 test-gpu: setup
 	pytest --noconftest -m gpu tests/test_kernels_gpu*.py
 	$(NBVAL) lectures/09_kernels
@@ -66,6 +73,9 @@ lab: setup
 
 notebooks: setup
 	python tools/notebooks.py
+
+register: setup
+	python tools/register.py
 
 exercises: setup
 	@for folder in solutions/*/; do tml release $$(basename $$folder) || exit 1; done
@@ -80,14 +90,15 @@ bench: setup
 	python benchmarks/superpixels.py
 	python benchmarks/explanations.py
 	python benchmarks/grading.py
-	@python -c 'import torch, sys; sys.exit(not torch.cuda.is_available())' && python benchmarks/gpu.py || \
-	  echo "No GPU here: benchmarks/gpu.py was left out."
+	@if python -c 'import torch, sys; sys.exit(not torch.cuda.is_available())'; then python benchmarks/gpu.py; \
+	  else echo "No GPU here: benchmarks/gpu.py was left out."; fi
 
 claims: setup
 	$(ONE_THREAD) python tools/claims.py --jobs $(JOBS)
 
 luck: setup
 	@for folder in solutions/*/; do $(ONE_THREAD) python tools/luck.py $$(basename $$folder) || exit 1; done
+	$(ONE_THREAD) python tools/chance.py
 
 mutants: setup
 	$(ONE_THREAD) python tools/mutants.py

@@ -37,7 +37,7 @@ THREADS, BATCH, FEW = 2, 256, 64
 EPSILON, STEPS = 0.1, 40
 PGD = {f"PGD, ε = {e}": e for e in (0.1, 0.15, 0.2)}  # each with steps of ε / 10, from the image itself
 SEARCH = {"runs": 5, "steps": 100, "learning_rate": 0.1}  # of Carlini & Wagner; each library's own first constant
-Attack = Callable[[], Tensor]
+Run = Callable[[], Tensor]
 
 
 def trained() -> nn.Module:
@@ -68,21 +68,21 @@ class Peers:
             model, nn.CrossEntropyLoss(), images.shape[1:], 10, clip_values=(0.0, 1.0), device_type="cpu"
         )
 
-    def foolbox(self, attack: Any, epsilon: float | None) -> Attack:
+    def foolbox(self, attack: Any, epsilon: float | None) -> Run:
         return lambda: attack(self.in_foolbox, self.images, self.labels, epsilons=epsilon)[1]
 
-    def art(self, attack: Any) -> Attack:
+    def art(self, attack: Any) -> Run:
         images, labels = self.images.numpy(), np.eye(10)[self.labels.numpy()]
         return lambda: torch.from_numpy(attack.generate(images, labels))
 
-    def fgsm(self) -> dict[str, Attack]:
+    def fgsm(self) -> dict[str, Run]:
         return {
             "torchattacks": lambda: torchattacks.FGSM(self.model, eps=EPSILON)(self.images, self.labels),
             "foolbox": self.foolbox(foolbox.attacks.LinfFastGradientAttack(), EPSILON),
             "ART": self.art(art.FastGradientMethod(self.in_art, eps=EPSILON, batch_size=BATCH)),
         }
 
-    def pgd(self, epsilon: float) -> dict[str, Attack]:
+    def pgd(self, epsilon: float) -> dict[str, Run]:
         model, images, labels, step = self.model, self.images, self.labels, epsilon / 10
         by_torchattacks = torchattacks.PGD(model, eps=epsilon, alpha=step, steps=STEPS, random_start=False)
         by_foolbox = foolbox.attacks.LinfPGD(abs_stepsize=step, steps=STEPS, random_start=False)
@@ -98,7 +98,7 @@ class Peers:
             "adv_lib": lambda: adv_lib.attacks.pgd_linf(model, images, labels, **how),
         }
 
-    def deepfool(self) -> dict[str, Attack]:
+    def deepfool(self) -> dict[str, Run]:
         by_art = art.DeepFool(self.in_art, max_iter=50, epsilon=0.02, batch_size=FEW, verbose=False)
         by_torchattacks = torchattacks.DeepFool(self.model, steps=50, overshoot=0.02)
         return {
@@ -108,7 +108,7 @@ class Peers:
             "torchattacks": lambda: by_torchattacks(self.images, self.labels),
         }
 
-    def carlini_wagner(self) -> dict[str, Attack]:
+    def carlini_wagner(self) -> dict[str, Run]:
         runs, steps, rate = SEARCH.values()
         by_foolbox = foolbox.attacks.L2CarliniWagnerAttack(binary_search_steps=runs, steps=steps, stepsize=rate)
         how = {"binary_search_steps": runs, "max_iterations": steps, "learning_rate": rate}
@@ -118,8 +118,8 @@ class Peers:
         }
 
 
-def ours(model: nn.Module, images: Tensor, labels: Tensor) -> dict[str, dict[str, Attack]]:
-    def by_pgd(epsilon: float, tau: int | None) -> Attack:
+def ours(model: nn.Module, images: Tensor, labels: Tensor) -> dict[str, dict[str, Run]]:
+    def by_pgd(epsilon: float, tau: int | None) -> Run:
         how = {"epsilon": epsilon, "steps": STEPS, "step_size": epsilon / 10, "random_start": False}
         return lambda: pgd(model, images, labels, tau=tau, **how)
 
@@ -144,7 +144,7 @@ def quality(model: nn.Module, images: Tensor, labels: Tensor, adversarial: Tenso
     }
 
 
-def measure(runs: dict[str, Attack], rounds: int, model: nn.Module, images: Tensor, labels: Tensor) -> dict[str, Any]:
+def measure(runs: dict[str, Run], rounds: int, model: nn.Module, images: Tensor, labels: Tensor) -> dict[str, Any]:
     """Each attack once for its quality, which warms it up, then `rounds` side by side."""
     found = {name: quality(model, images, labels, run()) for name, run in runs.items()}
     times = wall_times(runs, rounds=rounds, warm_up=0)

@@ -21,7 +21,7 @@ from torch.utils.data import TensorDataset
 from tqdm.auto import trange
 
 from tml_helpers.data import mnist
-from tml_helpers.models import GAN, GAN_WEIGHTS, Critic, Generator, Inverter, SmallCNN, parameter_count
+from tml_helpers.models import GAN, GAN_WEIGHTS, Generator, Inverter, SmallCNN, parameter_count
 from tml_helpers.training import accuracy, fit, predict, seed_everything
 
 LATENT, BATCH = 64, 64
@@ -31,6 +31,19 @@ PENALTY, DECAY = 10.0, 0.995
 INVERTER_STEPS, LATENT_WEIGHT = 4000, 0.1
 SAMPLES = 10_000
 UNFINISHED = GAN_WEIGHTS.with_suffix(".unfinished")  # every 500 steps; at last it becomes the weights
+
+
+class Critic(Inverter):
+    """x ↦ one number `[N]`, large for real digits: the opponent that a generator is trained against.
+
+    No normalisation between images, which the gradient penalty does not allow (Gulrajani et al., 2017).
+    """
+
+    def __init__(self) -> None:
+        super().__init__(latent=1)
+
+    def forward(self, images: Tensor) -> Tensor:
+        return super().forward(images).squeeze(1)
 
 
 def some(images: Tensor) -> Tensor:
@@ -96,7 +109,7 @@ def train_inverter(generator: Generator, images: Tensor) -> Inverter:
 
 def save(gan: GAN, path: Path) -> None:
     """In float16."""
-    state = {name: {k: half(v) for k, v in net.state_dict().items()} for name, net in gan._asdict().items()}
+    state = {name: {k: half(v) for k, v in net.state_dict().items()} for name, net in vars(gan).items()}
     path.parent.mkdir(exist_ok=True)
     torch.save(state, path)
 
@@ -151,7 +164,7 @@ def main() -> None:
         "inverter_steps": INVERTER_STEPS,
         "epochs_of_the_critic": round(STEPS * CRITIC_STEPS * BATCH / len(train), 1),
         "cpu_seconds": round(seconds),
-        "parameters": {name: parameter_count(net) for name, net in gan._asdict().items()},
+        "parameters": {name: parameter_count(net) for name, net in vars(gan).items()},
         "bytes": GAN_WEIGHTS.stat().st_size,
         **quality(gan, judge, test),
     }

@@ -57,3 +57,9 @@ def compiled(kernel: Any, types: dict[str, str], values: dict[str, Any], warps: 
     source = ASTSource(kernel, signature, {(names.index(name),): value for name, value in values.items()})
     code: dict[str, Any] = compile(source, target=GPUTarget("cuda", 90, 32), options={"num_warps": warps}).asm
     return code
+
+
+def offsets(code: dict[str, Any], kind: str) -> list[str]:
+    """The types of the offsets that a compiled kernel adds to pointers to entries of this kind, in order."""
+    pattern = rf"tt\.addptr [^:]*: (?:tensor<[\dx]*)?!tt\.ptr<{kind}>>?, (?:tensor<[\dx]*)?(i\d+)"
+    return re.findall(pattern, code["ttir"])

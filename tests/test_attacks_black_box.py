@@ -27,7 +27,8 @@ from tml_helpers.attacks import (
     zoo,
 )
 from tml_helpers.attacks.boundary import step_around
-from tml_helpers.attacks.square import propose_linf
+from tml_helpers.attacks.square import bump, propose_l2, propose_linf, tiles
+from tml_helpers.attacks.zoo import adam
 from tml_helpers.data import mnist
 from tml_helpers.models import MLP
 from tml_helpers.training import predict, seed_everything
@@ -134,13 +135,6 @@ def test_they_ask_for_no_gradient_and_never_about_what_is_no_image(attack, net, 
 
 
 @each_attack
-def test_the_same_seed_gives_the_same_images_and_another_does_not(attack, net, digits) -> None:
-    first, second, third = (attack(net, *digits, generator=seeded(seed)) for seed in (1, 1, 2))
-    assert torch.equal(first, second)
-    assert not torch.equal(first, third)
-
-
-@each_attack
 def test_the_model_comes_back_as_it_went_in(attack, net, digits) -> None:
     model = nn.Sequential(net, nn.Dropout(0.5)).train()
     net.eval()
@@ -219,8 +213,8 @@ def test_bad_images_and_labels(attack, change, kind, word, net, digits) -> None:
         (lambda *given: zoo(*given, coordinates=0), "coordinates"),
         (lambda *given: zoo(*given, confidence=-1.0), "confidence"),
         (lambda *given: zoo(*given, constant=math.nan), "constant"),
-        (lambda *given: train_substitute(*given[:2], network=MLP(), rounds=0), "rounds"),
-        (lambda *given: train_substitute(*given[:2], network=MLP(), step_size=0.0), "step_size"),
+        (lambda *given: train_substitute(MLP(), given[1], oracle=given[0], rounds=0), "rounds"),
+        (lambda *given: train_substitute(MLP(), given[1], oracle=given[0], step_size=0.0), "step_size"),
         (lambda *given: substitute(*given, epsilon=2.0, network=MLP(), seed_images=given[1]), "epsilon"),
         (lambda *given: BlackBox(given[0], answers="probabilities"), "answers"),
         (lambda *given: BlackBox(given[0], limit=-1), "limit"),
@@ -290,6 +284,36 @@ def test_square_starts_from_stripes() -> None:
     assert len(delta[0, :, 0].unique()) == 2
 
 
+def test_square_in_l2_starts_from_tiles_in_the_middle() -> None:
+    """Five along the shorter side, so 3 pixels wide: 5 × 6 of them on 17 × 20 pixels, which leaves a border."""
+    images = torch.full((4, 2, 17, 20), 0.5, dtype=torch.float64)
+    delta = (tiles(images, 0.1, seeded()) - images) * math.sqrt(2 * 5 * 6) / 0.1
+    pattern = bump(3, images).abs()
+    found = delta[:, :, 1:16, 1:19].abs().unfold(2, 3, 3).unfold(3, 3, 3)  # [N, C, 5, 6, 3, 3]
+    as_it_is, transposed = (torch.isclose(found, one).all(dim=-1).all(dim=-1) for one in (pattern, pattern.T))
+    assert bool((as_it_is | transposed).all())
+    assert 0.3 < float(as_it_is.double().mean()) < 0.7
+    delta[:, :, 1:16, 1:19] = 0
+    assert float(delta.abs().max()) == 0
+
+
+@pytest.mark.parametrize("norm", ["linf", "l2"])
+def test_square_returns_the_best_that_it_asked_about_from_its_start_on(norm: str) -> None:
+    asked = []
+
+    class Notes(Halves):
+        def forward(self, images: Tensor) -> Tensor:
+            asked.append(-self.lead(images))
+            return super().forward(images)
+
+    images, labels = torch.full((40, 1, 9, 9), 0.5), torch.ones(40, dtype=torch.int64)
+    model = Notes(torch.randn(81, generator=seeded(2)), bias=-100.0)  # so far away that no image falls
+    adversarial = square(model, images, labels, epsilon=0.2, norm=norm, queries=4, generator=seeded())
+    best = torch.stack(asked[1:]).amax(dim=0)
+    torch.testing.assert_close(-model.lead(adversarial), best)
+    assert len(set(torch.stack(asked[1:]).argmax(dim=0).tolist())) == 3  # the start, or what came later
+
+
 def test_the_batch_of_square_is_who_still_stands(net, digits) -> None:
     """The box's log is the curve of success: after t questions, as many images stand as are asked about next."""
     box = BlackBox(net)
@@ -309,6 +333,19 @@ def test_square_never_asks_about_what_it_has() -> None:
     for side in (1, 4):
         candidate = propose_linf(current, images, 0.1, side, generator)
         assert bool((candidate != current).flatten(1).any(dim=1).all())
+
+
+@given(seed=st.integers(0, 999), channels=st.sampled_from([1, 2, 3]), spent=st.floats(0.1, 1))
+def test_a_step_of_square_in_l2_spends_what_is_left_and_touches_two_squares_alone(seed, channels, spent) -> None:
+    """Of ε = 0.5 a part is spent. Each channel gets its share of the rest, so no other pixel has to make room."""
+    generator = seeded(seed)
+    images = torch.full((3, channels, 12, 12), 0.5, dtype=torch.float64)
+    delta = torch.randn(images.shape, dtype=torch.float64, generator=generator)
+    current = images + spent * 0.5 * delta / delta.flatten(1).norm(dim=1)[:, None, None, None]
+    moved = propose_l2(current, images, 0.5, 3, generator)
+    torch.testing.assert_close((moved - images).flatten(1).norm(dim=1), torch.full((3,), 0.5, dtype=torch.float64))
+    touched = ((moved - current).abs() > 1e-9).any(dim=1)
+    assert bool((touched.sum(dim=(1, 2)) <= 2 * 3 * 3).all())
 
 
 @pytest.mark.parametrize("norm", ["linf", "l2"])
@@ -422,6 +459,20 @@ def test_zoo_comes_near_the_plane_of_a_linear_model(solver: str) -> None:
     assert bool((ratio < 1.25).all())
 
 
+def test_each_pixel_of_zoo_has_an_adam_of_its_own_that_counts_its_own_visits() -> None:
+    moments, slopes = torch.zeros(3, 1, 4).double(), torch.randn(5, 2, generator=seeded()).double()
+    pixels = [torch.zeros(1, dtype=torch.float64, requires_grad=True) for _ in range(4)]
+    adams = [torch.optim.Adam([pixel], lr=1.0) for pixel in pixels]
+    for chosen, slope in zip([[0, 2], [2, 3], [2, 0], [1, 2], [3, 0]], slopes, strict=True):
+        before = [pixels[i].item() for i in chosen]
+        for i, one in zip(chosen, slope, strict=True):
+            pixels[i].grad = one.view(1)
+            adams[i].step()
+        move = adam(moments, torch.tensor([chosen]), slope[None])
+        expected = [[was - pixels[i].item() for i, was in zip(chosen, before, strict=True)]]
+        torch.testing.assert_close(move, torch.tensor(expected, dtype=torch.float64))
+
+
 def test_one_step_of_newton_lands_at_the_lowest_point_of_a_parabola() -> None:
     """‖x' − x‖² + c·Σ a·x'² is least at x' = x / (1 + a·c): slope over curvature leads there at once."""
     steepness = torch.linspace(0.5, 2, 9, dtype=torch.float64)
@@ -519,6 +570,22 @@ def test_a_step_around_keeps_the_distance_and_turns_by_the_angle_asked_for(lengt
     torch.testing.assert_close(cosine, torch.full_like(cosine, 1 / math.sqrt(1 + length**2)))
 
 
+@pytest.mark.parametrize("pairs", [1, 4, 20])
+def test_where_nothing_is_in_the_way_boundary_takes_ever_longer_steps_towards_the_image(pairs: int) -> None:
+    """After ten halvings each pair of questions leaves the distance, and then shortens it by t = 0.1, growing to ½."""
+
+    class OneImage(nn.Module):
+        def forward(self, images: Tensor) -> Tensor:
+            elsewhere = (images - 0.5).flatten(1).norm(dim=1) > 1e-12
+            return F.one_hot(elsewhere.long(), 2).double()
+
+    image = torch.full((1, 1, 4, 4), 0.5, dtype=torch.float64)
+    queries = 1 + 1 + 10 + 2 * pairs
+    found = boundary(OneImage(), image, torch.tensor([0]), queries=queries, start=image + 0.3, generator=seeded())
+    left = math.prod(1 - min(0.1 * math.exp(0.3 * 0.75 * pair), 0.5) for pair in range(pairs))
+    assert float((found - image).norm()) == pytest.approx(4 * 0.3 / 1024 * left, rel=1e-6)
+
+
 def test_boundary_hears_the_class_alone(net, digits) -> None:
     by_logits = boundary(net, *digits, queries=80, generator=seeded())
     assert torch.equal(boundary(BlackBox(net, answers="labels"), *digits, queries=80, generator=seeded()), by_logits)
@@ -569,7 +636,7 @@ def test_the_oracle_is_asked_about_each_image_once_and_heard_by_its_class_alone(
     for oracle in (box, deaf):
         seed_everything(1)
         copies.append(
-            train_substitute(oracle, digits[0], network=MLP(8), rounds=4, epochs=2, generator=seeded()).state_dict()
+            train_substitute(MLP(8), digits[0], oracle=oracle, rounds=4, epochs=2, generator=seeded()).state_dict()
         )
     assert box.asked == deaf.asked == [12, 12, 24, 48]
     assert all(torch.equal(copies[0][name], copies[1][name]) for name in copies[0])
@@ -587,7 +654,7 @@ def test_the_new_images_lie_one_step_along_the_substitutes_gradient() -> None:
     seeds = torch.rand(6, 1, 3, 3, generator=seeded())
     network = nn.Sequential(nn.Flatten(), nn.Linear(9, 2))
     frozen = network[1].weight.detach().clone()
-    train_substitute(Remembers(), seeds, network=network, rounds=2, epochs=0, step_size=0.2)
+    train_substitute(network, seeds, oracle=Remembers(), rounds=2, epochs=0, step_size=0.2)
     said = (seeds.mean(dim=(1, 2, 3)) > 0.5).long()
     torch.testing.assert_close(asked[1], (seeds + 0.2 * frozen[said].sign().view(-1, 1, 3, 3)).clamp(0, 1))
 

@@ -10,8 +10,14 @@ from scipy.sparse import coo_array, vstack
 from scipy.special import wrightomega
 from torch import Tensor
 
-from tml_helpers.attacks._common import margin
-from tml_helpers.attacks.wasserstein import log_wright_omega, project_wasserstein, wasserstein
+from tml_helpers.attacks.wasserstein import (
+    TransportBall,
+    log_wright_omega,
+    project_wasserstein,
+    sharpening,
+    wasserstein,
+)
+from tml_helpers.common import margin
 from tml_helpers.data import mnist
 from tml_helpers.models import SmallCNN
 from tml_helpers.training import predict
@@ -73,6 +79,12 @@ def test_the_omega_function_is_scipys():
     assert torch.isfinite(log_wright_omega(torch.tensor([-1e30, 1e30]))).all()
 
 
+def test_a_projection_sharpens_by_half_from_one_in_two_rounds_each():
+    assert sharpening(5.0, 3) == [1, 1, 1.5, 1.5, 2.25, 2.25, 3.375, 3.375, 5, 5, 5]
+    assert sharpening(1.0, 2) == [1, 1]
+    assert sharpening(0.5, 1) == [0.5]
+
+
 @pytest.mark.parametrize("epsilon", [0.05, 0.3])
 def test_the_projection_tends_to_the_exact_one(epsilon):
     """z is the projection of y if and only if no z′ in the ball has <y − z, z′ − z> > 0."""
@@ -129,6 +141,20 @@ def test_no_budget_and_no_mass_leave_the_image():
     torch.testing.assert_close(project_wasserstein(points, images, epsilon=0.0), images)
     black = torch.zeros_like(images)
     assert torch.equal(project_wasserstein(points, black, epsilon=0.5), black)
+
+
+def test_the_attack_sharpens_in_its_first_projection_and_goes_on_from_there(monkeypatch: pytest.MonkeyPatch):
+    projections, approach = [], TransportBall.approach
+
+    def noting(self, points, regularizations):
+        projections.append(regularizations)
+        approach(self, points, regularizations)
+
+    monkeypatch.setattr(TransportBall, "approach", noting)
+    _, images = pair(0)
+    network = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(25, 2)).double()
+    wasserstein(network, images, torch.tensor([0]), epsilon=0.2, steps=3, regularization=20.0, rounds=2)
+    assert projections == [sharpening(20.0, 2), [20.0, 20.0], [20.0, 20.0]]
 
 
 def test_the_attack_stays_in_the_ball_and_a_larger_ball_fools_more(small_cnn: SmallCNN):

@@ -42,6 +42,7 @@ def margins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: str) -> tuple
         ("bool((torch.tensor([1.0, 4.0]) < 5).all())", [1]),
         ("all(x < 3 for x in (0, 2.5))", [0.5]),
         ("torch.tensor(2.0) > 1.5", [0.5]),
+        ("(torch.tensor([1.0, 9.0]) < 5).float().mean() > 0.25", [0.25]),  # the share, not what is counted
         ("torch.allclose(torch.ones(2), torch.ones(2), rtol=0, atol=0.125)", [0.125]),
         ("np.allclose(1.0, 1.5, rtol=0.5, atol=0)", [0.25]),
         ("max([1, 2]) == 2", []),

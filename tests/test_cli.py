@@ -1,5 +1,6 @@
 """The command `tml`: every subcommand has help, every mistake is one line and exit status 1."""
 
+import importlib.metadata
 import os
 import re
 import subprocess
@@ -82,9 +83,15 @@ def diagnosis(capsys: pytest.CaptureFixture[str], status: int) -> dict[str, tupl
     return {match[2]: (match[1], match[3]) for match in found if match}
 
 
-def test_the_doctor_finds_what_is_there(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_doctor_finds_what_is_there(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "cpuinfo").write_text("vendor_id : Z\nmodel name : Z80 at 4 MHz\n", encoding="utf-8")
+    monkeypatch.setattr(machine, "CPUINFO", tmp_path / "cpuinfo")
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 3}, raising=False)
     said = diagnosis(capsys, status=0)
-    assert said["torch"] == ("ok", machine.version("torch"))
+    assert said["torch"] == ("ok", importlib.metadata.version("torch"))
+    assert said["processor"] == ("ok", "Z80 at 4 MHz, 2 cores")
     assert said["Python"][0] == "ok"
     assert "not set" in said["TML_DATA_DIR"][1]
     assert set(said) >= {"mlxtend", "triton", "nbgrader", "bubblewrap", "Chromium", "processor", "GPU", "free disk"}
@@ -194,7 +201,7 @@ def test_check_lists_what_would_go_wrong(course: SimpleNamespace, capsys: pytest
     assert cli.main(["check", "mine.ipynb"]) == 1
     said = capsys.readouterr().out
     assert "- A cell is missing.\n- Two have the same name.\n" in said
-    assert "mend" in said
+    assert "mine.ipynb: fix this before you submit\n" in said
     course.check = lambda file, *, course: []
     assert cli.main(["check", "mine.ipynb"]) == 0
     assert capsys.readouterr().out == "mine.ipynb: ready to submit\n"

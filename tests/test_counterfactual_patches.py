@@ -89,11 +89,11 @@ def test_the_trials_are_not_all_alike(searched: list[tuple[nn.Sequential, Tensor
 def test_exhaustive_search_finds_the_fewest(searched: list[tuple[nn.Sequential, Tensor, Tensor, int | None]]) -> None:
     for model, image, distractor, fewest in searched:
         if fewest is not None:
-            found = counterfactual_patches((model[0], model[1]), image, distractor, search="exhaustive")
+            found = counterfactual_patches(model, image, distractor=distractor, layer="0", search="exhaustive")
             assert len(found.cells) == fewest
         else:
             with refuses(ValueError, "2 swaps"):
-                counterfactual_patches((model[0], model[1]), image, distractor, search="exhaustive", max_swaps=2)
+                counterfactual_patches(model, image, distractor=distractor, layer="0", search="exhaustive", max_swaps=2)
 
 
 def test_greedy_search_is_right_where_one_swap_is_enough_and_never_below_the_fewest(
@@ -102,7 +102,7 @@ def test_greedy_search_is_right_where_one_swap_is_enough_and_never_below_the_few
     extra = []
     for model, image, distractor, fewest in searched:
         try:
-            needed = len(counterfactual_patches((model[0], model[1]), image, distractor).cells)
+            needed = len(counterfactual_patches(model, image, distractor=distractor, layer="0").cells)
         except ValueError:  # greedy search has used up its cells
             continue
         assert needed >= (fewest or 3)
@@ -119,7 +119,7 @@ def test_the_class_flips_with_the_swaps_that_are_returned_and_not_before(
     for model, image, distractor, fewest in searched[:6]:
         if fewest is None:
             continue
-        found = counterfactual_patches((model[0], model[1]), image, distractor, search=search)
+        found = counterfactual_patches(model, image, distractor=distractor, layer="0", search=search)
         features, head = model
         query, other = features(image[None]), features(distractor[None])
         cells, theirs = found.cells.tolist(), found.distractor_cells.tolist()
@@ -143,19 +143,19 @@ def test_among_single_swaps_the_most_probable_is_taken() -> None:
         slope = weight[target] - weight[1 - target]
         gains = torch.einsum("dc,de->ce", slope, other) - torch.einsum("dc,dc->c", slope, query)[:, None]
         ours, theirs = divmod(int(gains.argmax()), 9)
-        found = counterfactual_patches((features, head), image, distractor)
+        found = counterfactual_patches(nn.Sequential(features, head), image, distractor=distractor, layer="0")
         assert found.cells[0].tolist() == [ours // 3, ours % 3]
         assert found.distractor_cells[0].tolist() == [theirs // 3, theirs % 3]
 
 
-def test_a_network_and_a_layer_mean_the_same_as_two_halves() -> None:
+def test_a_layer_is_given_by_its_name_or_as_itself() -> None:
     model = network(0)
     image, distractor = pairs(model, 0, 1)[0]
-    halves = counterfactual_patches((model[0], model[1]), image, distractor)
-    for layer in ("0", "0.1"):
-        whole = counterfactual_patches(model, image, distractor, layer=layer)
-        for ours, theirs in zip(halves, whole, strict=True):
-            assert torch.equal(ours, theirs) if isinstance(ours, Tensor) else ours == theirs
+    usual = vars(counterfactual_patches(model, image, distractor=distractor, layer="0"))
+    for layer in (model[0], "0.1", model[0][1]):  # the block ends with what its last layer returns
+        other = vars(counterfactual_patches(model, image, distractor=distractor, layer=layer))
+        for name, ours in usual.items():
+            assert torch.equal(ours, other[name]) if isinstance(ours, Tensor) else ours == other[name], name
 
 
 def test_a_network_that_asks_for_its_batch_size_and_one_that_works_in_place() -> None:
@@ -172,10 +172,12 @@ def test_a_network_that_asks_for_its_batch_size_and_one_that_works_in_place() ->
 
     doubled = nn.Sequential(plain[0], Twice(), plain[1])
     for image, distractor in pairs(plain, 0, 3):
-        expected = counterfactual_patches(plain, image, distractor, layer="0")
-        assert torch.equal(counterfactual_patches(Asks(), image, distractor, layer="features").cells, expected.cells)
+        expected = counterfactual_patches(plain, image, distractor=distractor, layer="0")
+        assert torch.equal(
+            counterfactual_patches(Asks(), image, distractor=distractor, layer="features").cells, expected.cells
+        )
     for image, distractor in pairs(doubled, 0, 3):
-        kept = counterfactual_patches(doubled, image, distractor, layer="0")
+        kept = counterfactual_patches(doubled, image, distractor=distractor, layer="0")
         torch.testing.assert_close(kept.logits[:1], doubled(image[None]).detach())
 
 
@@ -186,8 +188,8 @@ def test_batches_do_not_matter(
 ) -> None:
     model, image, distractor, _ = next(trial for trial in searched if trial[3] == 2)
     settings = {"search": search, "max_swaps": 9}
-    usual = counterfactual_patches((model[0], model[1]), image, distractor, **settings)
-    other = counterfactual_patches((model[0], model[1]), image, distractor, batch_size=batch_size, **settings)
+    usual = counterfactual_patches(model, image, distractor=distractor, layer="0", **settings)
+    other = counterfactual_patches(model, image, distractor=distractor, layer="0", batch_size=batch_size, **settings)
     assert torch.equal(usual.cells, other.cells)
     assert torch.equal(usual.distractor_cells, other.distractor_cells)
 
@@ -202,7 +204,7 @@ def test_boxes_tile_the_picture_as_the_grid_does() -> None:
         first, second = head(features(torch.stack([image, distractor]))).argmax(dim=1)
         if first != second:
             break
-    found = counterfactual_patches((features, head), image, distractor)
+    found = counterfactual_patches(nn.Sequential(features, head), image, distractor=distractor, layer="0")
     tops, lefts = [0, 3, 6, 10], [0, 3, 6, 9, 13]
     for cells, boxes in ((found.cells, found.boxes), (found.distractor_cells, found.distractor_boxes)):
         expected = [[tops[r], lefts[c], tops[r + 1], lefts[c + 1]] for r, c in cells.tolist()]
@@ -220,7 +222,7 @@ def test_the_distractor_may_have_another_size() -> None:
     with torch.no_grad():
         middle = (features(image[None]).mean(dim=(2, 3)) + features(distractor[None]).mean(dim=(2, 3))) / 2
         head[2].bias.copy_(-head[2](middle)[0])
-    found = counterfactual_patches(model, image, distractor, layer="0")
+    found = counterfactual_patches(model, image, distractor=distractor, layer="0")
     assert found.prediction != found.target
     assert found.distractor_cells[:, 1].max() <= 3
     assert found.distractor_cells[:, 0].max() <= 1
@@ -233,13 +235,13 @@ def test_the_model_comes_back_as_it_was_and_its_dropout_rests() -> None:
     model.train()
     model[0].eval()
     strided = image.transpose(1, 2).contiguous().transpose(1, 2)
-    found = counterfactual_patches(model, strided, distractor, layer="0")
+    found = counterfactual_patches(model, strided, distractor=distractor, layer="0")
     assert model.training
     assert not model[0].training
     assert not any(module._forward_hooks for module in model.modules())
     assert all(p.grad is None for p in model.parameters())
     assert not found.logits.requires_grad
-    plain = counterfactual_patches(network(0), image, distractor, layer="0")
+    plain = counterfactual_patches(network(0), image, distractor=distractor, layer="0")
     assert torch.equal(found.cells, plain.cells)
 
 
@@ -251,7 +253,7 @@ def test_digits_flip_after_a_few_swaps_and_sooner_than_at_random(small_cnn: Smal
     for first, second in ((3, 5), (4, 9), (7, 2)):
         image = test.images[(seen == first).nonzero()[0, 0]]
         distractor = test.images[(seen == second).nonzero()[0, 0]]
-        found = counterfactual_patches(model, image, distractor, layer="layers.6")
+        found = counterfactual_patches(model, image, distractor=distractor, layer="layers.6")
         assert (found.prediction, found.target) == (first, second)
         needed.append(len(found.cells))
         features, head = model.layers[:7], model.layers[7:]
@@ -273,7 +275,8 @@ def test_digits_flip_after_a_few_swaps_and_sooner_than_at_random(small_cnn: Smal
         ({"search": "beam"}, ValueError, ["greedy", "exhaustive", "beam"]),
         ({"batch_size": 0}, ValueError, ["batch_size", "0"]),
         ({"max_swaps": 0}, ValueError, ["max_swaps", "0"]),
-        ({"layer": None}, ValueError, ["features, head", "layer"]),
+        ({"max_swaps": 1.5}, TypeError, ["max_swaps", "1.5"]),
+        ({"layer": nn.Tanh()}, ValueError, ["no layer", "Tanh", "0.0"]),
         ({"layer": "conv"}, ValueError, ["conv", "0.0"]),
         ({"layer": "1.1"}, ValueError, ["[1, D, h, w]", "[1, 12]"]),
         ({"image": torch.rand(1, 1, 6, 6)}, ValueError, ["image", "[C, H, W]", "[1, 1, 6, 6]"]),
@@ -294,7 +297,7 @@ def test_bad_input(change: dict[str, object], kind: type[Exception], words: list
 def test_two_images_of_one_class_are_refused() -> None:
     image = torch.rand(1, 6, 6)
     with refuses(ValueError, "another class"):
-        counterfactual_patches(network(0), image, image, layer="0")
+        counterfactual_patches(network(0), image, distractor=image, layer="0")
 
 
 def test_no_flip_is_an_error_and_not_a_wrong_answer() -> None:
@@ -310,7 +313,9 @@ def test_no_flip_is_an_error_and_not_a_wrong_answer() -> None:
     distractor[0, 1, 1] = 0.45
     image[0, 1, 1] = 0.8
     with refuses(ValueError, "1 swaps", "class 0 into 1", "more swaps"):
-        counterfactual_patches((nn.Identity(), FirstPixel()), image, distractor, max_swaps=1)
+        counterfactual_patches(
+            nn.Sequential(nn.Identity(), FirstPixel()), image, distractor=distractor, layer="0", max_swaps=1
+        )
 
 
 class Mean(nn.Module):
@@ -324,10 +329,34 @@ class Mean(nn.Module):
 def test_an_exhaustive_search_that_would_never_end_is_refused() -> None:
     image, distractor = torch.zeros(1, 10, 10), torch.ones(1, 10, 10)
     with refuses(ValueError, "no 1 swaps", "greedily"):
-        counterfactual_patches((nn.Identity(), Mean()), image, distractor, search="exhaustive")
+        counterfactual_patches(
+            nn.Sequential(nn.Identity(), Mean()), image, distractor=distractor, layer="0", search="exhaustive"
+        )
+
+
+class Looked(nn.Module):
+    """Logits of 1×2 cells from a table; between its entries, those of the nearest."""
+
+    TABLE = torch.tensor([[0.1, 0.2], [0.7, 0.9], [0.7, 0.2], [0.9, 0.2], [0.1, 0.7], [0.1, 0.9]])
+    LOGITS = torch.tensor([[5, 0, 0], [0, 5, 0], [-9, 2.0, 2.1], [0, 0.2, 0], [0, 0.1, 0], [5, 0, 0]])
+
+    def forward(self, maps: Tensor) -> Tensor:
+        return self.LOGITS[torch.cdist(maps.flatten(1), self.TABLE).argmin(dim=1)]
+
+
+def test_a_swap_that_flips_the_class_goes_before_one_after_which_the_target_is_more_probable() -> None:
+    """The third entry gives class 1 a probability of 47 %, class 2 more; the fourth 38 %, the others less."""
+    image, distractor = torch.tensor([[[0.1, 0.2]]]), torch.tensor([[[0.7, 0.9]]])
+    model = nn.Sequential(nn.Identity(), Looked())
+    for search in ("greedy", "exhaustive"):
+        found = counterfactual_patches(model, image, distractor=distractor, layer="0", search=search)
+        assert (found.cells.tolist(), found.distractor_cells.tolist()) == ([[0, 0]], [[0, 1]])
+        assert (found.prediction, found.target) == (0, 1)
 
 
 def test_a_mean_over_cells_needs_as_many_swaps_as_it_is_far() -> None:
-    found = counterfactual_patches((nn.Identity(), Mean()), torch.zeros(1, 4, 4), torch.ones(1, 4, 4))
+    found = counterfactual_patches(
+        nn.Sequential(nn.Identity(), Mean()), torch.zeros(1, 4, 4), distractor=torch.ones(1, 4, 4), layer="0"
+    )
     assert len(found.cells) == 15  # 14.4 of 16
     torch.testing.assert_close(found.logits[:, 1], torch.arange(16) / 16 - 0.9)

@@ -21,7 +21,7 @@ from data_places import install_as, own_cache
 from torch.utils.data import DataLoader
 
 from tml_helpers import data
-from tml_helpers.data import ImageSet, TextSet, images
+from tml_helpers.data import ImageSet, TextSet, images, texts
 
 MIB = 2**20
 FULL = os.environ.get("TML_FULL_DATA")
@@ -147,6 +147,35 @@ def test_a_docstring_has_the_label_of_its_package(
     text = inspect.getdoc(getattr(__import__(module, fromlist=[name]), name))
     found = [part.classes[part.labels[part.texts.index(text)]] for part in docstrings.values() if text in part.texts]
     assert found == [package]
+
+
+def test_docstrings_are_a_packages_own_of_eight_words_or_more(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    install_as(tmp_path / "package", monkeypatch)
+    own = ["package/module.py", "package/sub/testing.py", "package/vendors.py", "package/external.py"]
+    left_out = [
+        "tests/a",
+        "test/a",
+        "sub/tests/deep/a",
+        "_vendor/a",
+        "vendored/a",
+        "externals/a",
+        "external/a",
+        "_external/a",
+    ]
+    for name in own + [f"package/{name}.py" for name in left_out]:
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(f'"""One two three four five six seven {name}"""\n', encoding="utf-8")
+    (tmp_path / "package/words.py").write_text(
+        '"""One two three four five six seven."""\n'
+        'class Kind:\n    """A class of one two three four five"""\n'
+        '    def method(self):\n        """A method of one two three four five"""\n'
+        'async def function():\n    """A function of one two three four five"""\n'
+        'text = """No docstring one two three four five six"""\n',
+        encoding="utf-8",
+    )
+    found = texts._docstrings_of.__wrapped__("package")
+    kinds = [f"A {kind} of one two three four five" for kind in ("class", "function", "method")]
+    assert sorted(found) == sorted([f"One two three four five six seven {name}" for name in own] + kinds)
 
 
 def test_texts_can_be_loaded_in_batches(docstrings: dict[str, TextSet]) -> None:
@@ -341,6 +370,20 @@ def test_a_label_too_few_is_refused(named: Path) -> None:
     (named / "train-labels-idx1-ubyte").write_bytes(idx(LABELS[:-1]))
     with refuses(ValueError, "[6, 28, 28]", "[5]", "fetch MNIST again"):
         data.mnist("train")
+
+
+def test_the_data_folder_is_the_one_that_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert data.data_folder() is None
+    monkeypatch.setenv("TML_DATA_DIR", str(tmp_path))
+    assert data.data_folder() == tmp_path
+
+
+def test_imagenets_classes_are_in_the_order_of_its_classifiers() -> None:
+    names = data.imagenet_classes()
+    assert len(names) == 1000
+    assert [names[place] for place in (0, 281, 285, 859, 999)] == [
+        "tench", "tabby", "Egyptian cat", "toaster", "toilet tissue"
+    ]  # fmt: skip
 
 
 @pytest.mark.skipif(FULL is None, reason="TML_FULL_DATA or TML_DATA_DIR names no folder with the full MNIST")

@@ -1,8 +1,10 @@
 """The bicycles against the file that they were made from, and every way in which tables and posts can be wrong."""
 
+import codecs
 import hashlib
 import http.server
 import os
+import pickle
 import threading
 import zipfile
 from collections.abc import Callable, Iterator
@@ -291,6 +293,60 @@ def test_posts_that_cannot_be_fetched_are_one_sentence(monkeypatch: pytest.Monke
     monkeypatch.setattr(sklearn.datasets, "fetch_20newsgroups", unreachable)
     with refuses(OSError, "no route", "docstrings()"):
         data.newsgroups(source="full")
+
+
+POST = """From: somebody@example.org (Some Body)
+Subject: Re: a telescope
+
+In article <1@example.org>, another@example.org writes:
+> Which one should I buy?
+
+The one with the larger mirror.
+
+--
+Some Body, somebody@example.org
+"""
+SILENT = "From: somebody@example.org\nSubject: Re: a telescope\n\n> Which one should I buy?\n"
+
+
+@pytest.fixture
+def few_posts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """scikit-learn's cache with three posts to train and one to test, in a named folder."""
+    from sklearn.utils import Bunch
+
+    space, atheism = (data.NEWSGROUPS.index(name) for name in ("sci.space", "alt.atheism"))
+
+    def part(*posts: tuple[str, int]) -> Any:
+        texts, labels = zip(*posts, strict=True)
+        names = [f"{n}" for n in range(len(texts))]
+        return Bunch(
+            data=list(texts), target=np.array(labels), target_names=list(data.NEWSGROUPS), filenames=np.array(names)
+        )
+
+    parts = {
+        "train": part((POST, space), (SILENT, space), (POST.replace("mirror", "church"), atheism)),
+        "test": part((POST.replace("mirror", "lens"), space)),
+    }
+    (tmp_path / "scikit_learn_data").mkdir()
+    packed = codecs.encode(pickle.dumps(parts), "zlib_codec")
+    (tmp_path / "scikit_learn_data/20news-bydate_py3.pkz").write_bytes(packed)
+    monkeypatch.setenv("TML_DATA_DIR", str(tmp_path))
+
+
+def test_headers_footers_and_quotations_are_left_out_and_posts_without_more(few_posts: None) -> None:
+    bare = data.newsgroups(classes=("sci.space", "alt.atheism"))
+    assert [text.strip() for text in bare.texts] == [
+        "The one with the larger mirror.",
+        "The one with the larger church.",
+    ]
+    assert bare.labels.tolist() == [0, 1]
+    assert [text.strip() for text in data.newsgroups("test").texts] == ["The one with the larger lens."]
+
+
+def test_whole_posts_are_as_they_were_written(few_posts: None) -> None:
+    whole = data.newsgroups(classes=("sci.space",), whole=True)
+    assert whole.texts == [POST, SILENT]
+    assert whole.labels.tolist() == [0, 0]
 
 
 @pytest.mark.skipif(not POSTS.is_file(), reason="TML_FULL_DATA or TML_DATA_DIR names no folder with the newsgroups")

@@ -37,8 +37,9 @@ def world() -> tuple[nn.Sequential, dict[str, Tensor]]:
 
 def built(world: tuple[nn.Sequential, dict[str, Tensor]], **changes: object) -> DeepKNN:
     model, t = world
-    arguments = {"layers": LAYERS, "neighbours": NEIGHBOURS, "batch_size": 7} | changes
-    return DeepKNN(model, t["train"], t["train_labels"], t["calibration"], t["calibration_labels"], **arguments)
+    calibration = {"calibration_images": t["calibration"], "calibration_labels": t["calibration_labels"]}
+    arguments = calibration | {"layers": LAYERS, "neighbours": NEIGHBOURS, "batch_size": 7} | changes
+    return DeepKNN(model, t["train"], t["train_labels"], **arguments)
 
 
 def codes(model: nn.Sequential, images: Tensor) -> list[np.ndarray]:
@@ -103,13 +104,39 @@ def test_p_values_credibility_and_confidence_are_their_formulas(
     assert (of_test[np.arange(17), chosen] == of_test.min(axis=1)).all(), "among equal p-values, the fewest opponents"
 
 
-def test_p_values_are_uniform_for_data_like_the_calibration_set() -> None:
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("level", [0.1, 0.5, 0.9])
+def test_p_values_are_uniform_on_both_sides(level: float, seed: int) -> None:
+    """At each p-value that occurs: a share p of exchangeable images has one of p or less, neither more nor fewer."""
+    generator = seeded(seed)
+    images = torch.rand(4000, 1, 2, 2, generator=generator)
+    odds = images.flatten(1)[:, :3].softmax(dim=1)  # neighbours say little of the label, so that all counts occur
+    labels = odds.multinomial(1, generator=generator).squeeze(1)
+    model = nn.Sequential(nn.Flatten(), nn.Linear(4, 3))
+    calibration = {"calibration_images": images[500:2000], "calibration_labels": labels[500:2000]}
+    knn = DeepKNN(model, images[:500], labels[:500], **calibration, layers=["0"], neighbours=100)
+    own = knn(images[2000:]).p_values.gather(1, labels[2000:, None]).squeeze(1)
+    reached = own[own >= level].min()  # the least that occurs, not below the level
+    assert reached < level + 0.15
+    error = (reached * (1 - reached) * (1 / 1500 + 1 / 2000)).sqrt()
+    assert abs((own <= reached).float().mean() - reached) < 4.5 * error
+
+
+def test_p_values_of_digits_are_small_no_more_often_than_they_say() -> None:
     """Conformal prediction's promise: a true class's p-value is below t on at most a share t of exchangeable images."""
     train = data.mnist("train", source="default")
     model = nn.Sequential(nn.Flatten(), nn.Linear(784, 10))
     order = torch.randperm(len(train), generator=seeded())
     images, labels = train.images[order], train.labels[order]
-    knn = DeepKNN(model, images[:1000], labels[:1000], images[1000:2000], labels[1000:2000], layers=["0"], neighbours=9)
+    knn = DeepKNN(
+        model,
+        images[:1000],
+        labels[:1000],
+        calibration_images=images[1000:2000],
+        calibration_labels=labels[1000:2000],
+        layers=["0"],
+        neighbours=9,
+    )
     own = knn(images[2000:]).p_values.gather(1, labels[2000:, None]).squeeze(1)
     for level in (0.05, 0.1, 0.2):
         assert level / 3 < (own <= level).float().mean() < level + 0.03  # fewer, for many images count alike
@@ -145,7 +172,9 @@ def test_one_image_and_strides_give_the_same(world: tuple[nn.Sequential, dict[st
 def test_a_representation_of_zeros_is_equally_far_from_all_and_no_nan() -> None:
     model = nn.Sequential(nn.Flatten(), nn.Linear(4, 2))
     images, labels = torch.rand(6, 1, 2, 2, generator=seeded()), torch.tensor([0, 1] * 3)
-    knn = DeepKNN(model, images, labels, images, labels, layers=["0"], neighbours=3)
+    knn = DeepKNN(
+        model, images, labels, calibration_images=images, calibration_labels=labels, layers=["0"], neighbours=3
+    )
     support = knn(torch.zeros(1, 1, 2, 2))
     assert torch.equal(support.distances, torch.ones(1, 1, 3))
     assert torch.isfinite(support.p_values).all()
@@ -167,7 +196,8 @@ def test_noise_has_less_credibility_than_digits(small_cnn: SmallCNN) -> None:
     train, test = data.mnist("train", source="default").select(slice(0, None, 2)), data.mnist("test", source="default")
     calibration, rest = test.select(slice(0, None, 2)), test.select(slice(1, None, 2))
     layers = ["layers.3", "layers.6", "layers.9"]
-    knn = DeepKNN(small_cnn, *train.tensors, *calibration.tensors, layers=layers, neighbours=25)
+    calibrated = {"calibration_images": calibration.images, "calibration_labels": calibration.labels}
+    knn = DeepKNN(small_cnn, *train.tensors, **calibrated, layers=layers, neighbours=25)
     support = knn(rest.images)
     assert (support.predictions == rest.labels).float().mean() > 0.88
     agrees = support.predictions == predict(small_cnn, rest.images).argmax(dim=1)
@@ -186,6 +216,8 @@ def test_noise_has_less_credibility_than_digits(small_cnn: SmallCNN) -> None:
         ({"neighbours": 0}, ValueError, ["neighbours", "1…60", "0"]),
         ({"neighbours": 61}, ValueError, ["1…60", "61"]),
         ({"batch_size": 0}, ValueError, ["batch_size"]),
+        ({"neighbours": 2.5}, TypeError, ["neighbours", "2.5"]),
+        ({"layers": [nn.Linear(48, 8)]}, ValueError, ["no layer", "Linear", "0, 1, 2"]),
     ],
 )
 def test_bad_settings(
@@ -229,7 +261,15 @@ def test_a_layer_that_returns_no_tensor_is_refused() -> None:
 
     images, labels = torch.rand(3, 1, 2, 2), torch.tensor([0, 1, 2])
     with refuses(ValueError, "'0'", "tuple"):
-        DeepKNN(nn.Sequential(Pair(), First()), images, labels, images, labels, layers=["0"], neighbours=1)
+        DeepKNN(
+            nn.Sequential(Pair(), First()),
+            images,
+            labels,
+            calibration_images=images,
+            calibration_labels=labels,
+            layers=["0"],
+            neighbours=1,
+        )
 
 
 def test_a_network_of_nans_is_refused() -> None:
@@ -237,4 +277,4 @@ def test_a_network_of_nans_is_refused() -> None:
     nn.init.constant_(model[1].weight, torch.nan)
     images, labels = torch.rand(3, 1, 2, 2), torch.tensor([0, 1, 2])
     with refuses(ValueError, "'1'", "finite"):
-        DeepKNN(model, images, labels, images, labels, layers=["1"], neighbours=1)
+        DeepKNN(model, images, labels, calibration_images=images, calibration_labels=labels, layers=["1"], neighbours=1)

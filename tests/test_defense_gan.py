@@ -28,23 +28,23 @@ class LinearGenerator(nn.Module):
 
 
 def linear_defense(**arguments: int) -> DefenseGAN:
-    random = torch.Generator().manual_seed(0)
+    generator = torch.Generator().manual_seed(0)
     settings = {"latent": LATENT, "steps": 400, "restarts": 2} | arguments
-    return DefenseGAN(MLP(in_features=16), LinearGenerator(), random=random, **settings)
+    return DefenseGAN(MLP(in_features=16), decoder=LinearGenerator(), generator=generator, **settings)
 
 
 def test_with_a_linear_generator_the_projection_is_least_squares() -> None:
     defense, images = linear_defense(), torch.rand(6, 1, 4, 4)
-    matrix = defense.generator.matrix.detach()
+    matrix = defense.decoder.matrix.detach()
     latents = torch.linalg.lstsq(matrix, (images.flatten(1) - 0.5).T).solution
     by_hand = 0.5 + (matrix @ latents).T.view(-1, 1, 4, 4)
     torch.testing.assert_close(defense.reconstruct(images), by_hand, rtol=0, atol=1e-5)
-    torch.testing.assert_close(defense(images), defense.classifier(by_hand), rtol=0, atol=1e-4)
+    torch.testing.assert_close(defense(images), defense.model(by_hand), rtol=0, atol=1e-4)
 
 
 def test_what_the_generator_can_make_passes_untouched() -> None:
     defense = linear_defense()
-    images = defense.generator(torch.randn(6, LATENT)).detach()
+    images = defense.decoder(torch.randn(6, LATENT)).detach()
     torch.testing.assert_close(defense.reconstruct(images), images, rtol=0, atol=1e-5)
 
 
@@ -60,7 +60,7 @@ def test_an_images_answer_does_not_depend_on_its_batch_or_the_call() -> None:
 def test_the_starts_are_drawn_from_the_generator_given() -> None:
     first, again = (linear_defense().starts for _ in range(2))
     assert torch.equal(first, again)
-    assert not torch.equal(first, DefenseGAN(MLP(), LinearGenerator(), latent=LATENT, restarts=2).starts)
+    assert not torch.equal(first, DefenseGAN(MLP(), decoder=LinearGenerator(), latent=LATENT, restarts=2).starts)
 
 
 def test_the_best_of_the_restarts_is_taken() -> None:
@@ -93,18 +93,18 @@ def test_straight_through_gives_the_same_answers_and_the_gradient_at_the_reconst
     torch.testing.assert_close(through(images), defense(images), rtol=0, atol=0)
     (ours,) = torch.autograd.grad(F.cross_entropy(through(leaf), labels), leaf)
     there = defense.reconstruct(images).requires_grad_()
-    (expected,) = torch.autograd.grad(F.cross_entropy(defense.classifier(there), labels), there)
+    (expected,) = torch.autograd.grad(F.cross_entropy(defense.model(there), labels), there)
     torch.testing.assert_close(ours, expected)
     assert expected.abs().sum() > 0
 
 
 def test_training_mode_does_not_reach_the_generator_and_its_statistics() -> None:
     gan = mnist_gan()
-    defense = DefenseGAN(SmallCNN(), gan.generator, steps=2, restarts=1).train()
+    defense = DefenseGAN(SmallCNN(), decoder=gan.generator, steps=2, restarts=1).train()
     before = {name: value.clone() for name, value in gan.generator.state_dict().items()}
     image = torch.rand(2, 1, 28, 28)
     training = defense.reconstruct(image)
-    assert defense.generator.training, "it comes back in the mode that it had"
+    assert defense.decoder.training, "it comes back in the mode that it had"
     torch.testing.assert_close(training, defense.eval().reconstruct(image), rtol=0, atol=0)
     for name, value in gan.generator.state_dict().items():
         torch.testing.assert_close(value, before[name], rtol=0, atol=0)
@@ -122,7 +122,7 @@ def test_training_mode_does_not_reach_the_generator_and_its_statistics() -> None
 )
 def test_it_refuses(arguments: dict[str, float], words: tuple[str, ...]) -> None:
     with refuses(ValueError, *words):
-        DefenseGAN(MLP(), LinearGenerator(), **arguments)
+        DefenseGAN(MLP(), decoder=LinearGenerator(), **arguments)
 
 
 def test_it_refuses_images_that_the_generator_cannot_make() -> None:
@@ -143,8 +143,8 @@ def right(model: nn.Module, images: Tensor, labels: Tensor) -> float:
 
 
 def defended(classifier: nn.Module, steps: int = 60) -> DefenseGAN:
-    random = torch.Generator().manual_seed(0)
-    return DefenseGAN(classifier, mnist_gan().generator, steps=steps, restarts=2, random=random)
+    generator = torch.Generator().manual_seed(0)
+    return DefenseGAN(classifier, decoder=mnist_gan().generator, steps=steps, restarts=2, generator=generator)
 
 
 def test_it_helps_against_attacks_that_do_not_know_of_it(small_cnn: SmallCNN, digits: ImageSet) -> None:

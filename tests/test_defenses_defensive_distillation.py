@@ -65,7 +65,7 @@ def test_an_attack_on_the_logits_breaks_it(networks, images_and_labels) -> None:
 
 
 def test_the_students_loss_has_the_gradient_of_the_papers_cross_entropy(images_and_labels) -> None:
-    """−Σ q log p with q and p at temperature T, but for the factor T² that keeps the gradient's size."""
+    """−Σ q log p with q and p at temperature T, up to the factor T², which keeps the gradient's size."""
     seed_everything(0)
     images, labels = images_and_labels
     teacher, student = MLP(8).double(), MLP(8).double()

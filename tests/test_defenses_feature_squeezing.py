@@ -39,32 +39,33 @@ def noise(*shape: int, seed: int = 0) -> Tensor:
 def test_the_median_filter_is_scipys_at_every_pixel(size, height, width, seed) -> None:
     images = noise(2, 3, height, width, seed=seed)
     expected = scipy.ndimage.median_filter(images.numpy(), size=(1, 1, size, size), mode="reflect")
-    assert np.array_equal(median_filter(images, size).numpy(), expected)
+    assert np.array_equal(median_filter(images, size=size).numpy(), expected)
 
 
 def test_the_median_filter_takes_what_is_not_contiguous() -> None:
     images = noise(3, 8, 9, 2).permute(0, 3, 2, 1)
-    torch.testing.assert_close(median_filter(images, 3), median_filter(images.contiguous(), 3), atol=0, rtol=0)
+    straight = median_filter(images.contiguous(), size=3)
+    torch.testing.assert_close(median_filter(images, size=3), straight, atol=0, rtol=0)
 
 
 @given(st.integers(1, 8), st.integers(0, 99))
 def test_bit_depth_is_the_authors_rounding(bits, seed) -> None:
     images = noise(2, 1, 5, 5, seed=seed)
-    squeezed = reduce_bit_depth(images, bits)
+    squeezed = reduce_bit_depth(images, bits=bits)
     levels = np.float32(2**bits - 1)
     assert np.array_equal(squeezed.numpy(), np.rint(images.numpy() * levels) / levels)
     assert (squeezed - images).abs().max() <= 0.5 / levels + 1e-6
-    torch.testing.assert_close(reduce_bit_depth(squeezed, bits), squeezed, atol=0, rtol=0)
-    assert len(reduce_bit_depth(torch.linspace(0, 1, 1001), bits).unique()) == 2**bits
+    torch.testing.assert_close(reduce_bit_depth(squeezed, bits=bits), squeezed, atol=0, rtol=0)
+    assert len(reduce_bit_depth(torch.linspace(0, 1, 1001), bits=bits).unique()) == 2**bits
 
 
 def test_squeezers_refuse_sizes_that_do_not_exist() -> None:
     for bits in (0, 9):
         with refuses(ValueError, "bits", "1…8", str(bits)):
-            reduce_bit_depth(noise(1, 1, 4, 4), bits)
+            reduce_bit_depth(noise(1, 1, 4, 4), bits=bits)
     for size in (0, 5):
         with refuses(ValueError, "size", "1…4", str(size)):
-            median_filter(noise(1, 1, 4, 6), size)
+            median_filter(noise(1, 1, 4, 6), size=size)
 
 
 # --- the detector ---
@@ -81,7 +82,7 @@ class Table(nn.Module):
 def test_the_score_is_the_largest_l1_distance_between_softmax_answers() -> None:
     images = noise(50, 1, 3, 3)
     squeezers = [torch.zeros_like, lambda x: x * 0.9, torch.ones_like]
-    scores = FeatureSqueezing(Table(), squeezers).score(images)
+    scores = FeatureSqueezing(Table(), squeezers=squeezers).score(images)
     for image, score in zip(images.numpy().astype(np.float64), scores, strict=True):
         x = image[0, 0, 0]
         right = [1 / (1 + np.exp(-2 * (4 * value - 2))) for value in (x, 0.0, 0.9 * x, 1.0)]
@@ -90,13 +91,13 @@ def test_the_score_is_the_largest_l1_distance_between_softmax_answers() -> None:
 
 
 def test_a_network_that_squeezing_does_not_move_scores_zero() -> None:
-    assert FeatureSqueezing(Table(), [lambda x: x]).score(noise(9, 1, 3, 3)).tolist() == [0] * 9
+    assert FeatureSqueezing(Table(), squeezers=[lambda x: x]).score(noise(9, 1, 3, 3)).tolist() == [0] * 9
 
 
 @given(st.integers(1, 200), st.sampled_from([0.0, 0.01, 0.05, 0.2, 0.5, 0.99]), st.integers(0, 99))
 def test_at_most_the_given_share_of_clean_images_is_flagged_and_no_lower_threshold_would_do(count, rate, seed) -> None:
     images = noise(count, 1, 3, 3, seed=seed)
-    detector = FeatureSqueezing(Table(), [torch.zeros_like])
+    detector = FeatureSqueezing(Table(), squeezers=[torch.zeros_like])
     threshold = detector.calibrate(images, false_positive_rate=rate)
     assert threshold == detector.threshold
     assert detector.detect(images).double().mean() <= rate + 1e-9
@@ -118,7 +119,7 @@ def test_fast_attacks_are_found(network, test_set) -> None:
 
 def test_batches_do_not_show_and_the_model_keeps_its_mode(network, test_set) -> None:
     network.train()
-    detector = FeatureSqueezing(network, [partial(median_filter, size=3)])
+    detector = FeatureSqueezing(network, squeezers=[partial(median_filter, size=3)])
     scores = detector.score(test_set.images[:600])
     assert all(module.training for module in network.modules())
     torch.testing.assert_close(scores[:1], detector.score(test_set.images[:1]), atol=1e-5, rtol=0)
@@ -131,7 +132,7 @@ def test_a_detector_without_threshold_squeezers_or_images_says_so(network) -> No
     with refuses(ValueError, "calibrate"):
         detector.detect(noise(2, 1, 28, 28))
     with refuses(ValueError, "squeezers"):
-        FeatureSqueezing(network, [])
+        FeatureSqueezing(network, squeezers=[])
     with refuses(ValueError, "false_positive_rate", "1.5"):
         detector.calibrate(noise(2, 1, 28, 28), false_positive_rate=1.5)
     with refuses(ValueError, "[0, 1]"):

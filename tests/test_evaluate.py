@@ -1,5 +1,6 @@
 """The ensemble is the worst case image by image, agrees with closed forms, and is not taken in by masked gradients."""
 
+import dataclasses
 import functools
 import math
 
@@ -11,12 +12,12 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from tml_helpers.attacks import sanity
-from tml_helpers.attacks._common import GradientMaskingWarning, margin, norms
 from tml_helpers.attacks.evaluate import evaluate, robustness_curve, runner_up_pgd, standard_attacks
 from tml_helpers.attacks.fgsm import fgsm
 from tml_helpers.attacks.pgd import pgd
 from tml_helpers.attacks.sanity import obfuscated_gradients, random_points
 from tml_helpers.attacks.square import square
+from tml_helpers.common import GradientMaskingWarning, margin, norms
 from tml_helpers.data import mnist
 from tml_helpers.models import MLP
 from tml_helpers.training import seed_everything
@@ -118,7 +119,7 @@ def linear() -> tuple[TwoClasses, Tensor, Tensor, Tensor]:
 def test_an_image_stands_where_no_attack_broke_it():
     images, labels = zeros(10)
     attacks = {"a": breaks(0, 1, 2, count=10), "b": breaks(2, 3, count=10, to=0.7), "c": breaks(count=10)}
-    found = evaluate(FirstPixel(), images, labels, epsilon=1.0, attacks=attacks, each_alone=True, sanity=False)
+    found = evaluate(FirstPixel(), images, labels, epsilon=1.0, ensemble=attacks, each_alone=True, sanity=False)
     assert found.clean_accuracy == 1
     assert found.robust_accuracy == pytest.approx(0.6)
     assert found.after == pytest.approx({"a": 0.7, "b": 0.6, "c": 0.6})
@@ -137,7 +138,7 @@ def test_each_attack_gets_only_what_still_stands_and_all_where_each_is_asked_alo
         "b": breaks(2, 3, count=10, seen=seen),
         "c": breaks(count=10, seen=seen),
     }
-    arguments = {"epsilon": 1.0, "attacks": attacks, "sanity": False}
+    arguments = {"epsilon": 1.0, "ensemble": attacks, "sanity": False}
     assert evaluate(FirstPixel(), images, labels, **arguments).alone == {}
     assert seen == [10, 7, 6]
     seen.clear()
@@ -150,7 +151,7 @@ def test_an_image_that_is_misread_from_the_start_is_neither_attacked_nor_counted
     labels[:3] = 1
     seen: list[int] = []
     attacks = {"a": breaks(0, 3, count=10, seen=seen)}
-    found = evaluate(FirstPixel(), images, labels, epsilon=1.0, attacks=attacks, sanity=False)
+    found = evaluate(FirstPixel(), images, labels, epsilon=1.0, ensemble=attacks, sanity=False)
     assert seen == [7]
     assert (found.clean_accuracy, found.robust_accuracy) == pytest.approx((0.7, 0.6))
     assert torch.equal(found.adversarial[:3], images[:3])
@@ -160,7 +161,7 @@ def test_no_attack_alone_is_stronger(mlp, digits):
     images, labels = digits
     still = {"FGSM": fgsm, "PGD": functools.partial(pgd, random_start=False, steps=10)}
     still["margin"] = functools.partial(pgd, random_start=False, steps=10, loss=margin)
-    found = evaluate(mlp, images, labels, epsilon=0.05, attacks=still, sanity=False)
+    found = evaluate(mlp, images, labels, epsilon=0.05, ensemble=still, sanity=False)
     for attack in still.values():
         left = mlp(attack(mlp, images, labels, epsilon=0.05)).argmax(dim=1) == labels
         assert not (found.standing & ~left).any()
@@ -198,11 +199,31 @@ def test_on_a_linear_model_robust_accuracy_is_the_share_with_score_above_epsilon
 
 def test_the_interval_is_that_of_clopper_and_pearson():
     images, labels = zeros(40)
-    all_stand = evaluate(FirstPixel(), images, labels, epsilon=0.0, attacks={"FGSM": fgsm}, sanity=False)
-    assert all_stand.interval() == pytest.approx((0.025 ** (1 / 40), 1.0))
-    assert all_stand.interval(0.99)[0] == pytest.approx(0.005 ** (1 / 40))
-    none = evaluate(FirstPixel(), images, labels, epsilon=1.0, attacks={"FGSM": fgsm}, sanity=False)
-    assert none.interval() == pytest.approx((0.0, 1 - 0.025 ** (1 / 40)))
+    all_stand = evaluate(FirstPixel(), images, labels, epsilon=0.0, ensemble={"FGSM": fgsm}, sanity=False)
+    assert dataclasses.astuple(all_stand.interval()) == pytest.approx((0.025 ** (1 / 40), 1.0))
+    assert all_stand.interval(0.99).low == pytest.approx(0.005 ** (1 / 40))
+    none = evaluate(FirstPixel(), images, labels, epsilon=1.0, ensemble={"FGSM": fgsm}, sanity=False)
+    assert dataclasses.astuple(none.interval()) == pytest.approx((0.0, 1 - 0.025 ** (1 / 40)))
+
+
+def test_the_standard_attacks_differ_in_loss_target_and_knowledge_and_all_rest_as_soon_as_they_have_won():
+    made = {name: (getattr(a, "func", a), getattr(a, "keywords", {})) for name, a in standard_attacks().items()}
+    assert made == {
+        "FGSM": (fgsm, {}),
+        "PGD, cross-entropy": (pgd, {"tau": 0}),
+        "PGD, margin": (pgd, {"tau": 0, "loss": margin}),
+        "PGD, targeted": (runner_up_pgd, {}),
+        "Square": (square, {}),
+    }
+
+
+def test_with_two_classes_the_runner_up_is_the_other_one():
+    model, images, labels, _ = linear()
+    found, by_pgd = (
+        attack(model, images, labels, epsilon=0.1, steps=10, generator=seeded(), **how)
+        for attack, how in ((runner_up_pgd, {}), (pgd, {"targets": 1 - labels, "tau": 0, "loss": margin}))
+    )
+    assert torch.equal(found, by_pgd)
 
 
 def test_targets_beyond_the_runner_up_are_tried():
@@ -226,6 +247,7 @@ def test_targets_beyond_the_runner_up_are_tried():
     ("attack", "words"),
     [
         (lambda model, images, labels, **ball: images + 0.02, ("too far", "left the ball", "0.02")),
+        (lambda model, images, labels, **ball: images + 0.0101, ("too far", "left the ball", "0.0101")),
         (lambda model, images, labels, **ball: images - 0.01, ("too far", "no image", "[0, 1]")),
         (lambda model, images, labels, **ball: images * math.nan, ("too far", "no image")),
         (lambda model, images, labels, **ball: images[:1], ("too far", "shape")),
@@ -234,7 +256,7 @@ def test_targets_beyond_the_runner_up_are_tried():
 def test_an_attack_that_breaks_the_rules_is_named(attack, words):
     images, labels = zeros(4)
     with refuses(ValueError, *words):
-        evaluate(FirstPixel(), images, labels, epsilon=0.01, attacks={"too far": attack})
+        evaluate(FirstPixel(), images, labels, epsilon=0.01, ensemble={"too far": attack})
 
 
 def test_other_warnings_of_an_attack_reach_the_reader():
@@ -246,7 +268,7 @@ def test_other_warnings_of_an_attack_reach_the_reader():
 
     images, labels = zeros(4)
     with pytest.warns(RuntimeWarning, match="slow today"):
-        evaluate(FirstPixel(), images, labels, epsilon=0.01, attacks={"one": grumbling}, sanity=False)
+        evaluate(FirstPixel(), images, labels, epsilon=0.01, ensemble={"one": grumbling}, sanity=False)
 
 
 # --- robustness curves ---
@@ -257,7 +279,7 @@ def test_the_curve_of_a_linear_model_is_the_distribution_of_its_margins(norm):
     model, images, labels, scores = linear()
     dual = model.w.abs().sum() if norm == "linf" else model.w.norm()
     epsilons = [0.0, 0.03, 0.08, 0.15]
-    curve = robustness_curve(model, images, labels, epsilons, norm=norm, attacks=QUICK, generator=seeded())
+    curve = robustness_curve(model, images, labels, epsilons=epsilons, norm=norm, ensemble=QUICK, generator=seeded())
     expected = [(scores > epsilon * dual).double().mean().item() for epsilon in epsilons]
     assert curve == pytest.approx(expected, abs=0.005)  # one image that lies on the edge
 
@@ -276,7 +298,7 @@ def test_the_curve_never_rises_even_if_the_attack_is_weaker_in_larger_balls(epsi
             return torch.stack([0.005 - x, x - 0.005], dim=1)
 
     images, labels = zeros(8)
-    curve = robustness_curve(Sharp(), images, labels, sorted(epsilons), attacks={"fickle": fickle})
+    curve = robustness_curve(Sharp(), images, labels, epsilons=sorted(epsilons), ensemble={"fickle": fickle})
     assert curve == sorted(curve, reverse=True)
     worked = sum(epsilon <= works_until for epsilon in epsilons)
     assert curve[-1] == math.ceil(8 / 2**worked) / 8 or worked > 3
@@ -288,21 +310,21 @@ def test_the_curve_starts_at_the_clean_accuracy_and_attacks_nothing_there():
 
     images, labels = zeros(4)
     labels[0] = 1
-    assert robustness_curve(FirstPixel(), images, labels, [0.0], attacks={"never": never}) == [0.75]
+    assert robustness_curve(FirstPixel(), images, labels, epsilons=[0.0], ensemble={"never": never}) == [0.75]
 
 
 def test_a_curve_that_rests_on_zero_gradients_says_so(mlp, digits):
     with pytest.warns(GradientMaskingWarning, match=r"ε = 0.1, FGSM: the gradient is zero .*2 such warnings"):
-        robustness_curve(Rounding(mlp), *digits, [0.1, 0.2], attacks={"FGSM": fgsm})
+        robustness_curve(Rounding(mlp), *digits, epsilons=[0.1, 0.2], ensemble={"FGSM": fgsm})
 
 
 def test_a_curve_wants_epsilons_that_grow():
     images, labels = zeros(4)
     for epsilons in ([], [0.1, 0.1], [0.2, 0.1]):
         with refuses(ValueError, "epsilons must grow"):
-            robustness_curve(FirstPixel(), images, labels, epsilons)
+            robustness_curve(FirstPixel(), images, labels, epsilons=epsilons)
     with refuses(ValueError, "epsilon", "8/255"):
-        robustness_curve(FirstPixel(), images, labels, [0.1, 8])
+        robustness_curve(FirstPixel(), images, labels, epsilons=[0.1, 8])
 
 
 # --- obfuscated gradients ---
@@ -328,8 +350,8 @@ def test_loud_logits_take_in_cross_entropy_but_neither_the_ensemble_nor_the_chec
     assert (mlp(naive).argmax(dim=1) == labels).double().mean() > found.robust_accuracy + 0.3
     assert found.robust_accuracy == pytest.approx(honest.robust_accuracy, abs=0.05)
     assert {"gradients are there", "without a bound all fall", "scores find no more"} <= failed(found.checks)
-    assert any(note.startswith("FGSM: the gradient is zero") for note in found.warnings)
-    assert any(note.startswith("without a bound all fall: no") for note in found.warnings)
+    assert any(note.startswith("FGSM: the gradient is zero") for note in found.notes)
+    assert any(note.startswith("without a bound all fall: no") for note in found.notes)
 
 
 def test_rounding_hides_the_gradient_and_is_found_out(mlp, digits):
@@ -406,7 +428,7 @@ def test_random_points_lie_in_the_ball_and_find_what_is_common():
 
 def test_the_same_seed_gives_the_same_result(mlp, digits):
     images, labels = digits[0][:20], digits[1][:20]
-    first, second = (evaluate(mlp, images, labels, epsilon=0.05, attacks=QUICK, generator=seeded(3)) for _ in range(2))
+    first, second = (evaluate(mlp, images, labels, epsilon=0.05, ensemble=QUICK, generator=seeded(3)) for _ in range(2))
     assert torch.equal(first.adversarial, second.adversarial)
     assert first.checks == second.checks
 
@@ -417,14 +439,14 @@ def test_the_model_comes_back_in_its_mode_and_with_its_gradients(digits):
     model[1].eval()
     for parameter in model.parameters():
         parameter.grad = torch.ones_like(parameter)
-    evaluate(model, digits[0][:5], digits[1][:5], epsilon=0.05, attacks=QUICK, generator=seeded())
+    evaluate(model, digits[0][:5], digits[1][:5], epsilon=0.05, ensemble=QUICK, generator=seeded())
     assert (model.training, model[0].training, model[1].training) == (True, True, False)
     assert all((parameter.grad == 1).all() for parameter in model.parameters())
 
 
 def test_one_image_and_images_that_are_not_contiguous(mlp, digits):
     images, labels = digits
-    how = {"epsilon": 0.05, "attacks": QUICK}
+    how = {"epsilon": 0.05, "ensemble": QUICK}
     assert evaluate(mlp, images[:1], labels[:1], generator=seeded(), **how).standing.shape == (1,)
     turned = images[:6].transpose(2, 3)
     straight = turned.contiguous()
@@ -448,7 +470,7 @@ def test_a_constant_model_stands_and_the_checks_say_that_this_means_nothing():
 def test_bad_input_is_refused_in_one_sentence(mlp, digits):
     images, labels = digits
     with refuses(ValueError, "no attack"):
-        evaluate(mlp, images, labels, epsilon=0.1, attacks={})
+        evaluate(mlp, images, labels, epsilon=0.1, ensemble={})
     with refuses(ValueError, "epsilon", "-0.1"):
         evaluate(mlp, images, labels, epsilon=-0.1)
     with refuses(ValueError, "norm", "l1"):

@@ -35,6 +35,14 @@ def test_effects_and_intercept_add_up_to_the_answer() -> None:
     np.testing.assert_allclose(np.linalg.lstsq(np.c_[np.ones(60), X], Y, rcond=None)[0], found.weights)
 
 
+def test_one_instance_more_than_weights_is_enough() -> None:
+    found = feature_effects(X[:5], Y[:5])
+    residuals = Y[:5] - found.predict(X[:5])
+    reach = found.intervals[0, 1] - found.weights[0]
+    np.testing.assert_allclose(reach / found.standard_errors[0], stats.t(1).ppf(0.975))
+    assert abs(residuals.sum()) < 1e-8
+
+
 def test_a_category_is_compared_with_its_first_level() -> None:
     words = np.array(["low", "mid", "high"] * 20)
     found = feature_effects({"word": words}, Y, levels={"word": ("low", "mid", "high")})
@@ -74,8 +82,8 @@ def test_the_weight_of_a_yes_is_the_log_odds_ratio() -> None:
 @given(st.floats(0.01, 1000), st.floats(-1000, 1000), st.sampled_from(["linear", "logistic"]))
 def test_another_unit_changes_the_weight_and_not_the_story(factor: float, shift: float, model: str) -> None:
     target = Y if model == "linear" else (Y + 10 * np.sin(40 * Y) > np.median(Y)).astype(int)
-    here = feature_effects(X, target, model=model)  # type: ignore[arg-type]
-    there = feature_effects(X * [factor, 1, 1] + [shift, 0, 0], target, model=model)  # type: ignore[arg-type]
+    here = feature_effects(X, target, model=model)
+    there = feature_effects(X * [factor, 1, 1] + [shift, 0, 0], target, model=model)
     np.testing.assert_allclose(there.weights[1] * factor, here.weights[1], rtol=1e-5)
     np.testing.assert_allclose(there.t_values[1:], here.t_values[1:], rtol=1e-5)
     np.testing.assert_allclose(there.effects.std(axis=0), here.effects.std(axis=0), rtol=1e-5)
@@ -114,8 +122,12 @@ def nearly_separated() -> np.ndarray:
         ({"features": X[:, 0]}, ("[N, d]", "[60]")),
         ({"features": {"a": X[:, 0], "b": X[:5, 0]}}, ("one length",)),
         ({"names": ["a", "a", "b"]}, ("3 different words",)),
+        ({"features": {"a": X[:, 0]}, "names": ["b"]}, ("names", "leave it out")),
+        ({"levels": {"word": ("a", "b")}}, ("word", "none of x0, x1, x2")),
+        ({"confidence": 1.0}, ("confidence", "1.0")),
+        ({"confidence": 0.0}, ("confidence", "0.0")),
         ({"target": Y[:5]}, ("60 finite numbers",)),
-        ({"target": Y + np.inf}, ("finite",)),
+        ({"target": np.append(Y[1:], np.inf)}, ("finite",)),
         ({"model": "probit"}, ("'linear' or 'logistic'", "'probit'")),
         ({"confidence": 95}, ("confidence", "95")),
         ({"model": "logistic"}, ("0 and 1",)),
@@ -129,7 +141,7 @@ def nearly_separated() -> np.ndarray:
 )
 def test_what_has_no_answer_is_refused(change: dict[str, object], words: tuple[str, ...]) -> None:
     with refuses(ValueError, *words):
-        feature_effects(**{"features": X, "target": Y, **change})  # type: ignore[arg-type]
+        feature_effects(**{"features": X, "target": Y, **change})
 
 
 def test_an_unknown_level_or_feature_is_named() -> None:

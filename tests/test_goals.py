@@ -39,14 +39,16 @@ def batch() -> tuple[Tensor, Tensor, Tensor, Tensor]:
 @pytest.mark.parametrize("name", CASES)
 def test_each_case_reaches_the_goals_that_a_reader_would_say(name):
     before, after, label, target, expected = CASES[name]
-    reached = goals(Pixels(), rows(before), rows(after), torch.tensor([label]), targets=torch.tensor([target]))
+    reached = goals(
+        Pixels(), rows(before), torch.tensor([label]), adversarial=rows(after), targets=torch.tensor([target])
+    )
     found = (reached.confidence_reduction, reached.misclassification, reached.targeted_misclassification)
     assert tuple(bool(one) for one in found) == expected
 
 
 def test_a_batch_is_its_images_one_by_one():
     before, after, labels, targets = batch()
-    reached = goals(Pixels(), before, after, labels, targets=targets)
+    reached = goals(Pixels(), before, labels, adversarial=after, targets=targets)
     expected = torch.tensor([case[-1] for case in CASES.values()])
     found = (reached.confidence_reduction, reached.misclassification, reached.targeted_misclassification)
     assert torch.equal(torch.stack(found, dim=1), expected)
@@ -54,14 +56,14 @@ def test_a_batch_is_its_images_one_by_one():
 
 def test_source_to_target_counts_images_of_the_source_alone():
     before, after, labels, targets = batch()
-    reached = goals(Pixels(), before, after, labels, targets=targets, source=1)
+    reached = goals(Pixels(), before, labels, adversarial=after, targets=targets, source=1)
     assert reached.source_target_misclassification.tolist() == [name == "from another source" for name in CASES]
     assert reached.from_source.tolist() == [name == "from another source" for name in CASES]
 
 
 def test_shares_are_of_the_images_that_a_goal_is_about():
     before, after, labels, targets = batch()
-    assert goals(Pixels(), before, after, labels, targets=targets, source=1).shares() == pytest.approx(
+    assert goals(Pixels(), before, labels, adversarial=after, targets=targets, source=1).shares() == pytest.approx(
         {
             "confidence reduction": 4 / 8,
             "misclassification": 5 / 8,
@@ -73,37 +75,37 @@ def test_shares_are_of_the_images_that_a_goal_is_about():
 
 def test_what_was_not_asked_for_is_none_and_has_no_share():
     before, after, labels, targets = batch()
-    plain = goals(Pixels(), before, after, labels)
+    plain = goals(Pixels(), before, labels, adversarial=after)
     assert plain.targeted_misclassification is None
     assert list(plain.shares()) == ["confidence reduction", "misclassification"]
-    assert goals(Pixels(), before, after, labels, targets=targets).source_target_misclassification is None
+    assert goals(Pixels(), before, labels, adversarial=after, targets=targets).source_target_misclassification is None
 
 
 def test_a_drop_of_confidence_far_below_a_millionth_is_seen():
-    reached = goals(Pixels(), rows((1.0, 0.0)), rows((0.9, 0.0)), torch.tensor([0]))
+    reached = goals(Pixels(), rows((1.0, 0.0)), torch.tensor([0]), adversarial=rows((0.9, 0.0)))
     assert bool(reached.confidence_reduction)
 
 
 def test_the_model_answers_in_evaluation_mode_and_comes_back_in_its_own():
     model = nn.Sequential(nn.Dropout(0.9), Pixels()).train()
     before, after, labels, _ = batch()
-    reached = goals(model, before, after, labels)
+    reached = goals(model, before, labels, adversarial=after)
     assert model.training
     assert model[0].training
-    assert torch.equal(reached.misclassification, goals(Pixels(), before, after, labels).misclassification)
+    assert torch.equal(reached.misclassification, goals(Pixels(), before, labels, adversarial=after).misclassification)
 
 
 def test_bad_input_is_refused_in_one_sentence():
     before, after, labels, targets = batch()
     with refuses(ValueError, "source", "targets"):
-        goals(Pixels(), before, after, labels, source=1)
+        goals(Pixels(), before, labels, adversarial=after, source=1)
     with refuses(ValueError, "no image", "label 2"):
-        goals(Pixels(), before, after, labels, targets=targets, source=2)
+        goals(Pixels(), before, labels, adversarial=after, targets=targets, source=2)
     with refuses(ValueError, "adversarial", "shape"):
-        goals(Pixels(), before, after[:3], labels)
+        goals(Pixels(), before, labels, adversarial=after[:3])
     with refuses(ValueError, "[0, 1]"):
-        goals(Pixels(), before, after + 1, labels)
+        goals(Pixels(), before, labels, adversarial=after + 1)
     with refuses(ValueError, "target must differ"):
-        goals(Pixels(), before, after, labels, targets=labels)
+        goals(Pixels(), before, labels, adversarial=after, targets=labels)
     with refuses(ValueError, "labels must lie in 0…2"):
-        goals(Pixels(), before, after, labels + 2)
+        goals(Pixels(), before, labels + 2, adversarial=after)

@@ -37,6 +37,12 @@ def test_what_needs_no_tensor_loads_no_torch(code: str) -> None:
     assert not {name.partition(".")[0] for name in loaded_by(code)} & HEAVY
 
 
+def test_explanations_load_no_more_than_torch_and_numpy() -> None:
+    loaded = loaded_by("from tml_helpers.explain import saliency, tree_rules")
+    heavy = {name.partition(".")[0] for name in loaded} & HEAVY
+    assert heavy - {"triton"} == {"torch", "numpy"}  # kernels load triton where it is installed
+
+
 def test_a_module_is_loaded_when_it_is_first_used_and_no_other() -> None:
     loaded = loaded_by("import tml_helpers; tml_helpers.claims.claim('', True)")
     ours = {name for name in loaded if name.startswith("tml_helpers")}

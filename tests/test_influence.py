@@ -46,6 +46,11 @@ def losses(fitted: LogisticRegression, x: np.ndarray, y: np.ndarray) -> np.ndarr
     return -fitted.predict_log_proba(x)[np.arange(len(y)), y]
 
 
+def asked(inputs: Tensor, labels: Tensor) -> dict[str, Tensor]:
+    """The samples whose loss is asked about."""
+    return {"test_inputs": inputs, "test_labels": labels}
+
+
 def tensors(x: np.ndarray, y: np.ndarray) -> tuple[Tensor, Tensor]:
     return torch.tensor(x), torch.tensor(y)
 
@@ -71,7 +76,7 @@ def test_it_predicts_what_retraining_without_each_sample_gives(retrained: tuple[
     estimate = influence(
         model,
         *tensors(x[:200], y[:200]),
-        *tensors(x[200:206], y[200:206]),
+        **asked(*tensors(x[200:206], y[200:206])),
         regulariser=halved_squares,
         damping=1e-8,  # the biases may all move together: without it H is singular
         solver=solver,
@@ -88,7 +93,7 @@ def test_removing_a_sample_raises_its_own_loss(retrained: tuple[np.ndarray, ...]
     x, y, _ = retrained
     model = as_torch(logistic(x[:200], y[:200], 200))
     data = tensors(x[:200], y[:200])
-    own = influence(model, *data, *data, regulariser=halved_squares, damping=1e-6).diagonal()
+    own = influence(model, *data, **asked(*data), regulariser=halved_squares, damping=1e-6).diagonal()
     assert (own > 0).all(), "H is positive definite, so gᵀ H⁻¹ g is positive"
 
 
@@ -116,10 +121,8 @@ def test_ridge_regression_has_a_closed_form(solver: str, damping: float) -> None
     residual = (model(x) - y).detach()
     gradients = residual * x
     solved = torch.linalg.solve(hessian + damping * torch.eye(7, dtype=torch.float64), gradients[:3].T)
-    got = influence(
-        model, x, y, x[:3], y[:3], loss=halved_error, regulariser=halved_squares, solver=solver, damping=damping,
-        tolerance=1e-12,
-    )  # fmt: skip
+    how = {"damping": damping, "solver": solver, "tolerance": 1e-12 if solver == "conjugate_gradients" else None}
+    got = influence(model, x, y, **asked(x[:3], y[:3]), loss=halved_error, regulariser=halved_squares, **how)
     torch.testing.assert_close(got, solved.T @ gradients.T / 40)
 
 
@@ -128,7 +131,7 @@ def test_leave_one_out_of_ridge_regression_is_the_estimate_up_to_its_leverage() 
     model, x, y, hessian = ridge(40, 7)
     residual = (model(x) - y).detach()
     leverage = (x @ torch.linalg.inv(hessian) * x).sum(dim=1) / 40
-    estimate = influence(model, x, y, x[:5], y[:5], loss=halved_error, regulariser=halved_squares)
+    estimate = influence(model, x, y, **asked(x[:5], y[:5]), loss=halved_error, regulariser=halved_squares)
     for left_out in range(40):
         rest = torch.arange(40) != left_out
         reduced = x[rest].T @ x[rest] / 40 + STRENGTH * torch.eye(7, dtype=torch.float64)
@@ -144,10 +147,17 @@ def test_the_solvers_agree_on_a_network_and_batches_do_not_matter() -> None:
     x, y = x[:90], y[:90]
     model = nn.Sequential(nn.Linear(64, 5), nn.Tanh(), nn.Linear(5, 3)).double()
     setting = {"damping": 2.0, "regulariser": lambda p: 0.01 * sum(v.square().sum() for v in p.values())}
-    exact = influence(model, x, y, x[:4], y[:4], **setting)
+    exact = influence(model, x, y, **asked(x[:4], y[:4]), **setting)
     for batch_size in (7, 1000):
         iterated = influence(
-            model, x, y, x[:4], y[:4], solver="conjugate_gradients", tolerance=1e-10, batch_size=batch_size, **setting
+            model,
+            x,
+            y,
+            **asked(x[:4], y[:4]),
+            solver="conjugate_gradients",
+            tolerance=1e-10,
+            batch_size=batch_size,
+            **setting,
         )
         torch.testing.assert_close(iterated, exact)
 
@@ -159,10 +169,12 @@ def test_the_last_layer_alone_is_a_linear_model_on_its_inputs() -> None:
     with torch.no_grad():
         codes = body(x)
     whole = influence(
-        nn.Sequential(body, head), x, y, x[:3], y[:3], parameters=["1.weight", "1.bias"], damping=0.1,
+        nn.Sequential(body, head), x, y, **asked(x[:3], y[:3]), parameters=["1.weight", "1.bias"], damping=0.1,
         regulariser=lambda p: p["1.weight"].square().sum(),
     )  # fmt: skip
-    alone = influence(head, codes, y, codes[:3], y[:3], damping=0.1, regulariser=lambda p: p["weight"].square().sum())
+    alone = influence(
+        head, codes, y, **asked(codes[:3], y[:3]), damping=0.1, regulariser=lambda p: p["weight"].square().sum()
+    )
     torch.testing.assert_close(whole, alone)
 
 
@@ -173,13 +185,13 @@ def test_the_model_comes_back_as_it_was() -> None:
     F.cross_entropy(model(x), y).backward()
     state = {name: value.clone() for name, value in model.state_dict().items()}
     gradients = [p.grad.clone() for p in model.parameters()]
-    first = influence(model, x, y, x[:2], y[:2], damping=1.0, parameters=["3.weight"])
+    first = influence(model, x, y, **asked(x[:2], y[:2]), damping=1.0, parameters=["3.weight"])
     assert [m.training for m in model] == [True, False, True, True]
     for name, value in model.state_dict().items():
         assert torch.equal(value, state[name]), name
     assert all(torch.equal(p.grad, g) for p, g in zip(model.parameters(), gradients, strict=True))
     assert not first.requires_grad
-    assert torch.equal(first, influence(model, x, y, x[:2], y[:2], damping=1.0, parameters=["3.weight"]))
+    assert torch.equal(first, influence(model, x, y, **asked(x[:2], y[:2]), damping=1.0, parameters=["3.weight"]))
 
 
 def test_non_contiguous_inputs_and_one_sample() -> None:
@@ -188,7 +200,8 @@ def test_non_contiguous_inputs_and_one_sample() -> None:
     assert not strided.is_contiguous()
     setting = {"loss": halved_error, "regulariser": halved_squares}
     torch.testing.assert_close(
-        influence(model, strided, y, strided[:1], y[:1], **setting), influence(model, x, y, x[:1], y[:1], **setting)
+        influence(model, strided, y, **asked(strided[:1], y[:1]), **setting),
+        influence(model, x, y, **asked(x[:1], y[:1]), **setting),
     )
 
 
@@ -197,34 +210,42 @@ def test_it_refuses_a_point_that_is_no_minimum(solver: str) -> None:
     x, y = tensors(*digits(0, 1))
     model = as_torch(logistic(x.numpy(), y.numpy(), len(x)))
     with refuses(ValueError, "positive definite", "damping"):
-        influence(model, x, y, x[:2], y[:2], regulariser=lambda p: -p["weight"].square().sum(), solver=solver)
+        influence(model, x, y, **asked(x[:2], y[:2]), regulariser=lambda p: -p["weight"].square().sum(), solver=solver)
 
 
 def test_it_refuses_a_singular_hessian() -> None:
     x, y = tensors(*digits(0, 1))
     model = as_torch(logistic(x.numpy(), y.numpy(), len(x)))
     with refuses(ValueError, "positive definite", "eigenvalue", "damping"):
-        influence(model, x, y, x[:2], y[:2])  # pixels in the corners are always 0, and no regulariser holds them
+        influence(
+            model, x, y, **asked(x[:2], y[:2])
+        )  # pixels in the corners are always 0, and no regulariser holds them
 
 
 @pytest.mark.parametrize(
     ("change", "kind", "words"),
     [
-        ({"train_inputs": torch.zeros(3, 2)}, ValueError, ["train_inputs", "[3, 2]"]),
-        ({"train_inputs": [[0.0]]}, TypeError, ["train_inputs", "list"]),
-        ({"train_inputs": torch.zeros(4, 2, dtype=torch.int64)}, TypeError, ["floats", "int64"]),
+        ({"inputs": torch.zeros(3, 2)}, ValueError, ["inputs", "[3, 2]"]),
+        ({"inputs": [[0.0]]}, TypeError, ["inputs", "list"]),
+        ({"inputs": torch.zeros(4, 2, dtype=torch.int64)}, TypeError, ["floats", "int64"]),
         ({"test_inputs": torch.zeros(1, 3)}, ValueError, ["one shape", "[2]", "[3]"]),
         ({"test_inputs": torch.full((1, 2), torch.nan)}, ValueError, ["test_inputs", "finite"]),
-        ({"train_labels": torch.zeros(4)}, TypeError, ["train_labels", "int64"]),
+        ({"labels": torch.zeros(4)}, TypeError, ["labels", "int64"]),
         ({"test_labels": torch.tensor([3])}, ValueError, ["largest label, 3", "[1, 3]"]),
         (
-            {"train_inputs": torch.zeros(4, 2).double(), "test_inputs": torch.zeros(1, 2).double()},
+            {"inputs": torch.zeros(4, 2).double(), "test_inputs": torch.zeros(1, 2).double()},
             TypeError,
             ["float64"],
         ),
-        ({"train_inputs": torch.zeros(0, 2), "train_labels": torch.zeros(0, dtype=torch.int64)}, ValueError, ["one"]),
+        ({"inputs": torch.zeros(0, 2), "labels": torch.zeros(0, dtype=torch.int64)}, ValueError, ["one"]),
         ({"damping": -1.0}, ValueError, ["damping", "-1"]),
-        ({"iterations": 0}, ValueError, ["iterations"]),
+        ({"damping": float("nan")}, ValueError, ["damping", "nan"]),
+        ({"iterations": 0, "solver": "conjugate_gradients"}, ValueError, ["iterations"]),
+        ({"tolerance": 0.0, "solver": "conjugate_gradients"}, ValueError, ["tolerance"]),
+        ({"batch_size": 0}, ValueError, ["batch_size"]),
+        ({"tolerance": 1e-3}, ValueError, ["tolerance", "exact", "leave it out"]),
+        ({"iterations": 10}, ValueError, ["iterations", "exact", "leave it out"]),
+        ({"test_inputs": torch.zeros(1, 2, device="meta")}, ValueError, ["test_inputs", "cpu", "meta"]),
         ({"solver": "lissa"}, ValueError, ["exact", "conjugate_gradients", "lissa"]),
         ({"parameters": ["bias", "weights"]}, ValueError, ["weight, bias", "weights"]),
         ({"parameters": []}, ValueError, ["names"]),
@@ -233,8 +254,8 @@ def test_it_refuses_a_singular_hessian() -> None:
 )
 def test_bad_input(change: dict[str, object], kind: type[Exception], words: list[str]) -> None:
     arguments = {
-        "train_inputs": torch.zeros(4, 2),
-        "train_labels": torch.zeros(4, dtype=torch.int64),
+        "inputs": torch.zeros(4, 2),
+        "labels": torch.zeros(4, dtype=torch.int64),
         "test_inputs": torch.zeros(1, 2),
         "test_labels": torch.zeros(1, dtype=torch.int64),
         "damping": 1.0,
@@ -247,14 +268,21 @@ def test_too_many_parameters_for_an_exact_hessian() -> None:
     model = nn.Linear(200, 100)
     data = torch.zeros(2, 200), torch.zeros(2, dtype=torch.int64)
     with refuses(ValueError, "20100 parameters", "conjugate_gradients", "last layer"):
-        influence(model, *data, *data)
+        influence(model, *data, **asked(*data))
 
 
 def test_conjugate_gradients_that_do_not_arrive_are_refused() -> None:
     model, x, y, _ = ridge(40, 7)
     with refuses(ValueError, "1 iterations", "damping"):
         influence(
-            model, x, y, x[:1], y[:1], loss=halved_error, solver="conjugate_gradients", iterations=1, tolerance=1e-10
+            model,
+            x,
+            y,
+            **asked(x[:1], y[:1]),
+            loss=halved_error,
+            solver="conjugate_gradients",
+            iterations=1,
+            tolerance=1e-10,
         )
 
 
@@ -272,4 +300,4 @@ def test_what_is_not_a_number_is_an_error(solver: str) -> None:
 
     data = torch.zeros(4, 2), torch.zeros(4, dtype=torch.int64)
     with refuses(ValueError, "finite"):
-        influence(Root(), *data, *data, damping=1.0, solver=solver)
+        influence(Root(), *data, **asked(*data), damping=1.0, solver=solver)

@@ -12,7 +12,7 @@ import torch
 from bad_input import refuses
 from hypothesis import given
 from hypothesis import strategies as st
-from kernel_checks import compiled, needs_triton
+from kernel_checks import compiled, needs_triton, offsets
 from torch import Tensor
 
 from tml_helpers.kernels import ball_step
@@ -284,6 +284,10 @@ def test_the_kernels_compile_for_a_gpu_that_need_not_be_there(kernel, values, wa
     code = compiled(kernel, types, values, warps)
     assert code["cubin"]
     assert not re.search(r"\b(min|max)\.f32", code["ptx"])
+    if dtype != "fp32":  # as the sums are, whose number is small
+        assert set(offsets(code, dtype.replace("fp", "f"))) == {"i64"}, "a batch may have more than 2³¹ entries"
+    if kernel in (_linf, _held):
+        assert not re.search(r"arith\.muli .*: i32", code["ttir"]), "an offset is made wide before it grows large"
 
 
 @needs_triton

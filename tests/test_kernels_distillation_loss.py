@@ -3,18 +3,27 @@
 import math
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import pytest
 import torch
 import torch.nn.functional as F
 from hypothesis import given
 from hypothesis import strategies as st
-from kernel_checks import compiled, needs_triton
+from kernel_checks import compiled, needs_triton, offsets
 from torch import Tensor
 
 from tml_helpers import distillation, kernels
 from tml_helpers.kernels import distillation_loss
-from tml_helpers.kernels.distillation_loss import CHUNK, _row, reference
+from tml_helpers.kernels.distillation_loss import (
+    CHUNK,
+    _DistillationLoss,
+    _path,
+    _row,
+    closed_form,
+    fused,
+    reference,
+)
 
 TOLERANCE = {torch.float64: 1e-12, torch.float32: 1e-5, torch.bfloat16: 8e-3, torch.float16: 1e-3}
 
@@ -45,13 +54,9 @@ def assert_close(actual: Tensor, expected: Tensor, tolerance: float) -> None:
     assert error <= tolerance * expected.double().norm(), f"relative error {error / expected.double().norm():.2e}"
 
 
-settings = {
-    "rows": st.integers(1, 6),
-    "classes": st.integers(2, 40),
-    "seed": st.integers(0, 2**31),
-    "temperature": st.floats(0.5, 20),
-    "alpha": st.floats(0, 1),
-}
+sizes = {"rows": st.integers(1, 6), "classes": st.integers(2, 40), "seed": st.integers(0, 2**31)}
+temperatures, alphas = st.floats(0.5, 20), st.floats(0, 1)
+settings = sizes | {"temperature": temperatures, "alpha": alphas}
 
 
 @given(**settings)
@@ -96,16 +101,16 @@ def test_shifting_a_rows_logits_changes_nothing(rows, classes, seed, temperature
     torch.testing.assert_close(gradient(shifted, student), gradient(loss, student), rtol=1e-9, atol=1e-9)
 
 
-@given(**settings)
-def test_a_student_that_equals_its_teacher_has_nothing_to_learn(rows, classes, seed, temperature, alpha):
+@given(**sizes, temperature=temperatures)
+def test_a_student_that_equals_its_teacher_has_nothing_to_learn(rows, classes, seed, temperature):
     student, _, _ = batch(rows, classes, seed)
     loss = distillation_loss(student, student.detach(), None, temperature=temperature, alpha=1)
     assert loss == 0
     assert not gradient(loss, student).any()
 
 
-@given(**settings)
-def test_alpha_0_is_cross_entropy(rows, classes, seed, temperature, alpha):
+@given(**sizes, temperature=temperatures)
+def test_alpha_0_is_cross_entropy(rows, classes, seed, temperature):
     student, teacher, labels = batch(rows, classes, seed)
     loss = distillation_loss(student, teacher, labels, temperature=temperature, alpha=0)
     expected = F.cross_entropy(student, labels)
@@ -120,7 +125,7 @@ def test_each_rows_gradient_sums_to_zero_because_a_shift_changes_nothing(rows, c
     assert gradient(loss, student).sum(dim=1).abs().max() < 1e-12 * max(1, temperature)
 
 
-@given(rows=st.integers(1, 6), classes=st.integers(2, 40), seed=st.integers(0, 2**31))
+@given(**sizes)
 def test_as_t_grows_the_gradient_becomes_that_of_matching_logits(rows, classes, seed):
     """½·mean over rows and classes of the squared gap between centred logits, which only the factor T² keeps finite."""
     student, teacher, _ = batch(rows, classes, seed)
@@ -298,6 +303,46 @@ def test_the_kernel_compiles_for_a_gpu_that_need_not_be_there(dtype, hard, power
     code = compiled(_row, types, values, warps=16)
     assert code["cubin"]
     assert "ex2.approx.ftz" in code["ptx"]
+    entries = {"bf16": "bf16", "fp16": "f16", "fp32": "f32"}[dtype]
+    assert offsets(code, entries).count("i64") >= 2 + slope, "row · stride may exceed 2³¹: student, teacher, gradient"
+
+
+@needs_triton
+def test_the_kernel_takes_what_is_on_a_gpu_and_not_wider_than_32_bits(monkeypatch):
+    single, double, half = (
+        [SimpleNamespace(is_cuda=cuda, dtype=dtype) for cuda in (True, False)]
+        for dtype in (torch.float32, torch.float64, torch.bfloat16)
+    )
+    for (student, teacher), path in (
+        ((single, single), fused),
+        ((half, single), fused),
+        ((single, double), closed_form),
+        ((double, single), closed_form),
+        ((double, double), closed_form),
+    ):
+        assert _path(student[0], teacher[0]) is path
+        assert _path(student[1], teacher[1]) is closed_form
+    monkeypatch.setattr(sys.modules["tml_helpers.kernels.distillation_loss"], "triton", None)
+    assert _path(single[0], single[0]) is closed_form
+
+
+class OnAGpu(Tensor):
+    """A tensor that says it is on a GPU, where the gradient is scaled in place."""
+
+    is_cuda = True
+
+
+@torch.no_grad()
+def test_a_gradient_that_was_scaled_in_place_is_scaled_from_there(monkeypatch):
+    monkeypatch.setattr(
+        sys.modules["tml_helpers.kernels.distillation_loss"], "_scaled", lambda g, factor: g.mul_(factor)
+    )
+    gradient = torch.tensor([1.0, -2.0])
+    context = SimpleNamespace(saved_tensors=(gradient.clone().as_subclass(OnAGpu),), factor=None)
+    for factor in (2.0, 3.0, 0.5, 1.0):
+        found, *others = _DistillationLoss.backward(context, torch.tensor(factor))
+        assert others == [None] * 4
+        torch.testing.assert_close(found.as_subclass(Tensor), factor * gradient)
 
 
 def test_the_library_works_where_triton_is_missing():

@@ -6,7 +6,7 @@ import torch
 from bad_input import refuses
 from hypothesis import given
 from hypothesis import strategies as st
-from kernel_checks import compiled, needs_triton
+from kernel_checks import compiled, needs_triton, offsets
 from torch import Tensor
 
 from tml_helpers.kernels import superpixels
@@ -78,7 +78,8 @@ def test_the_names_of_the_segments_do_not_matter(channels_last, **size):
 def test_the_fill_may_be_a_number_a_colour_or_an_image():
     image, segments, masks, _ = scene(3, 4, 5, 6, 7, seed=0)
     colour = torch.tensor([0.1, 0.5, 0.9])
-    for fill, wide in ((0.25, torch.full_like(image, 0.25)), (colour, colour[:, None, None].expand_as(image))):
+    spread = colour[:, None, None].expand_as(image)
+    for fill, wide in ((0.25, torch.full_like(image, 0.25)), (colour, spread), (colour[:, None, None], spread)):
         assert torch.equal(superpixels(image, segments, masks, fill=fill), reference(image, segments, masks, wide))
     assert torch.equal(
         superpixels(image, segments, masks), superpixels(image, segments, masks, fill=torch.zeros_like(image))
@@ -127,8 +128,15 @@ def test_bad_input_is_one_sentence():
         superpixels(image, segments + 1, masks[:, : int(segments.max()) + 1])
     with refuses(ValueError, "masks", "-1"):
         superpixels(image, segments - 1, masks)
-    with refuses(ValueError, "fill", "[4]"):
-        superpixels(image, segments, masks, fill=torch.zeros(4))
+
+
+@pytest.mark.parametrize(
+    "shape", [(4,), (1,), (3, 1, 5), (3, 4, 1), (1, 1, 1), (1, 4, 5), (3, 2, 2), (4, 5), (1, 3, 4, 5)]
+)
+def test_a_fill_of_another_shape_is_refused_and_not_spread(shape):
+    image, segments, masks, _ = scene(3, 4, 5, 6, 7, seed=4)
+    with refuses(ValueError, "fill", "a colour [3]", "[3, 4, 5]", f"got {list(shape)}"):
+        superpixels(image, segments, masks, fill=torch.zeros(shape))
 
 
 @needs_triton
@@ -137,6 +145,7 @@ def test_the_kernel_compiles_for_a_gpu_and_reads_only_what_is_common():
     types = {**pointers, "size": "i32", "width": "i32", "count": "i32"}
     code = compiled(_compose, types, {"BLOCK": 1024, "BITS": 32}, warps=4)
     assert code["cubin"]
+    assert offsets(code, "f32").count("i64") == 32, "of the images: a batch may have more than 2³¹ entries"
     loads, stores = (code["ptx"].count(f"{kind}.global") for kind in ("ld", "st"))
     assert 0 < loads <= 8 * 4, "image, fill, segments and a word for each of a thread's eight entries, and no more"
     assert stores >= 32 * 2, "32 images, eight entries each, in vectors of four"

@@ -11,12 +11,14 @@ import torch
 from bad_input import refuses
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.stats import truncnorm
 from sklearn.linear_model import LinearRegression, Ridge
 from torch import Tensor, nn
 
 from tml_helpers.data import photos
 from tml_helpers.explain import (
     ImageExplanation,
+    _local,
     lime_fidelity,
     lime_image,
     lime_tabular,
@@ -24,7 +26,7 @@ from tml_helpers.explain import (
     quickshift_segments,
 )
 from tml_helpers.explain._designs import DESIGNS
-from tml_helpers.explain._local import Samples, cosine_distance, fit
+from tml_helpers.explain._local import Samples, cosine_distance, fit_line
 
 SIZE, SIDE = 12, 3  # images of 12×12 pixels in 3×3 superpixels
 EXACT = {"alpha": 0.0}  # no shrinking
@@ -187,7 +189,9 @@ def test_the_model_never_sees_more_than_a_batch_and_answers_do_not_depend_on_it(
     torch.testing.assert_close(found[0].weights, found[2].weights)
 
 
-def test_more_superpixels_than_samples_gives_the_ridge_solution():
+@pytest.mark.parametrize("columns", [4096, 50])
+def test_more_superpixels_than_samples_gives_the_ridge_solution(columns, monkeypatch):
+    monkeypatch.setattr(_local, "COLUMNS", columns)  # 144 features, looked at block by block
     model, image = net(), noise(1)
     segments = torch.arange(SIZE**2).view(SIZE, SIZE)  # every pixel by itself
     (found,) = lime_image(model, image, ZERO, segments=segments, samples=30, generator=of(0))
@@ -294,7 +298,7 @@ def test_the_fit_is_weighted_ridge_regression(alpha):
     asked = random_samples(0, alpha=alpha)
     masks, answers, proximity = asked.masks.double().numpy(), asked.answers[:, 1].numpy(), asked.proximity().numpy()
     theirs = Ridge(alpha=alpha).fit(masks, answers, proximity)
-    line = fit(asked, 1)
+    line = fit_line(asked, 1)
     torch.testing.assert_close(line.weights, torch.from_numpy(theirs.coef_))
     assert line.intercept == pytest.approx(theirs.intercept_)
     assert line.r2 == pytest.approx(theirs.score(masks, answers, proximity))
@@ -312,7 +316,7 @@ def test_few_features_are_those_of_greedy_search():
             inputs = masks[:, [*chosen, j]]
             scores.append(LinearRegression().fit(inputs, answers, proximity).score(inputs, answers, proximity))
         chosen.append(rest[int(np.argmax(scores))])
-    line = fit(Samples(**{**vars(asked), "features": 3}), 0)
+    line = fit_line(Samples(**{**vars(asked), "features": 3}), 0)
     assert set(line.weights.nonzero().flatten().tolist()) == set(chosen)
     theirs = Ridge(alpha=1).fit(masks[:, chosen], answers, proximity)
     torch.testing.assert_close(line.weights[chosen], torch.from_numpy(theirs.coef_))
@@ -323,7 +327,7 @@ def test_many_features_are_those_of_the_largest_weights():
     all_of_them = Ridge(alpha=0.01).fit(
         asked.masks.double().numpy(), asked.answers[:, 0].numpy(), asked.proximity().numpy()
     )
-    line = fit(Samples(**{**vars(asked), "features": 7}), 0)
+    line = fit_line(Samples(**{**vars(asked), "features": 7}), 0)
     assert set(line.weights.nonzero().flatten().tolist()) == set(np.abs(all_of_them.coef_).argsort()[-7:])
 
 
@@ -369,7 +373,7 @@ def test_fidelity_of_a_constant_is_one_and_other_widths_are_other_weights():
     assert float(wide.r2) == pytest.approx(LinearRegression().fit(inputs, answers).score(inputs, answers), abs=1e-4)
     assert abs(float(wide.r2 - usual.r2)) > 1e-4
     constant = Samples(**{**vars(samples), "answers": torch.full_like(samples.answers, 0.3)})
-    assert fit(constant, 0).r2 == 1
+    assert fit_line(constant, 0).r2 == 1
     flat = Samples(**{**vars(found.samples), "answers": torch.full_like(found.samples.answers, 0.3)})
     assert (lime_fidelity(dataclasses.replace(found, samples=flat)).r2 == 1).all()
 
@@ -474,6 +478,25 @@ def test_a_text_shows_itself_with_coloured_words():
     assert "color:#000" in shown  # readable on a dark page
 
 
+def test_a_word_is_as_strong_in_colour_as_in_weight_and_a_weak_one_stays_plain():
+    (found,) = lime_text(by_words, ["good bad film <"], [1], samples=50, generator=of(0))
+    weights = torch.tensor([2.0, -1.0, 2 / 7 - 0.01], dtype=torch.float64)
+    style = "border-radius:3px;padding:0 2px"
+    good = f'<span style="background:rgba(0,114,178,0.60);{style}">good</span>'
+    bad = f'<span style="background:rgba(213,94,0,0.30);{style}">bad</span>'
+    assert f">{good} {bad} film &lt;</div>" in dataclasses.replace(found, weights=weights)._repr_html_()
+    weights[2] = -2 / 7 - 0.01
+    assert "rgba(213,94,0,0.09)" in dataclasses.replace(found, weights=weights)._repr_html_()
+    assert ">good bad film &lt;</div>" in dataclasses.replace(found, weights=0 * weights)._repr_html_()
+
+
+def test_where_the_input_itself_is_not_asked_about_there_is_no_answer_to_compare():
+    masks = torch.tensor([[1, 0], [0, 1], [0, 0], [1, 0]]).bool()
+    (found,) = lime_text(by_words, ["good bad"], [1], masks=masks, **EXACT)
+    assert found.answer is None
+    assert found.prediction == pytest.approx(0.5 + 0.2 - 0.15)
+
+
 # --- tables ---
 
 
@@ -541,12 +564,27 @@ def test_neighbours_are_drawn_as_the_training_data_lie():
         assert training[:, column].min() <= rows[:, column].min() <= rows[:, column].max() <= training[:, column].max()
         theirs, mine = (np.searchsorted(cuts, values[:, column]) for values in (training, rows))
         assert np.bincount(mine) / 8000 == pytest.approx(np.bincount(theirs) / 400, abs=0.03)
+        ends = [training[:, column].min(), *cuts, training[:, column].max()]
         for quarter in range(4):
-            inside, drawn = training[theirs == quarter, column], rows[mine == quarter, column]
-            assert drawn.mean() == pytest.approx(inside.mean(), abs=0.5 * inside.std())
-            assert 0.4 * inside.std() < drawn.std() < 1.1 * inside.std()
+            inside, drawn = training[theirs == quarter, column], rows[1:][mine[1:] == quarter, column]
+            bounds = (np.array(ends[quarter : quarter + 2]) - inside.mean()) / inside.std()
+            law = truncnorm(*bounds, loc=inside.mean(), scale=inside.std())  # a normal variable, cut to the bin
+            assert abs(drawn.mean() - law.mean()) < 4.5 * law.std() / len(drawn) ** 0.5
+            fourth = law.expect(lambda x, law=law: (x - law.mean()) ** 4)
+            error = ((fourth - law.var() ** 2) / len(drawn)) ** 0.5
+            assert abs(drawn.var() - law.var()) < 4.5 * error
     off_diagonal = np.corrcoef(rows[:, :3].T)[~np.eye(3, dtype=bool)]
     assert np.abs(off_diagonal).max() < 0.06  # each column by itself
+
+
+def test_conditions_are_the_quartiles_in_words():
+    training = np.column_stack([np.arange(101.0), np.arange(101) % 3])
+    rows = [[25.0, 2.0], [25.5, 0.0], [50.5, 1.0], [75.5, 1.0]]
+    how = {"training": training, "categorical": [1], "names": ["age", "kind"], "samples": 5, "generator": of(0)}
+    found = lime_tabular(lambda rows: rows[:, 0], rows, [0] * 4, **how)
+    ages, kinds = zip(*(one.names for one in found), strict=True)
+    assert ages == ("age ≤ 25.00", "25.00 < age ≤ 50.00", "50.00 < age ≤ 75.00", "age > 75.00")
+    assert kinds == ("kind = 2", "kind = 0", "kind = 1", "kind = 1")
 
 
 def test_a_single_value_in_a_bin_is_drawn_as_it_is():
@@ -577,6 +615,24 @@ def test_a_regression_is_explained_as_target_zero():
     (number,) = lime_tabular(lambda rows: by_quarters(training)(rows)[:, 1], training[:1], [0], **how, generator=of(0))
     (probability,) = lime_tabular(by_quarters(training), training[:1], [1], **how, generator=of(0))
     assert torch.equal(number.weights, probability.weights)
+
+
+def test_the_settings_are_those_of_the_package_lime_unless_others_are_given():
+    """Its kernel widths are 0.25 for images, 25 for texts at 100-fold distances, and ¾√F for tables."""
+    (of_image,) = lime_image(net(), noise(1), ZERO, segments=chessboard(), generator=of(0))
+    (of_text,) = lime_text(by_words, ["good film"], [1], generator=of(0))
+    (of_row,) = lime_tabular(by_quarters(table()), table()[:1], [1], training=table(), categorical=[2], generator=of(0))
+    for found, samples, width in ((of_image, 1000, 0.25), (of_text, 5000, 0.25), (of_row, 5000, 0.75 * 2)):
+        asked = found.samples
+        assert (len(asked.masks), asked.kernel_width, asked.alpha, asked.features) == (samples, width, 1.0, None)
+
+
+def test_two_neighbours_are_enough():
+    training = table()
+    (found,) = lime_tabular(
+        by_quarters(training), training[:1], [1], training=training, categorical=[2], neighbours=training[:2]
+    )
+    assert len(found.samples.masks) == 2
 
 
 # --- what is refused ---

@@ -3,6 +3,7 @@
 import importlib.metadata
 import json
 import os
+import platform
 import stat
 import sys
 import tomllib
@@ -48,12 +49,48 @@ def test_a_description_can_be_written_to_a_result_file() -> None:
     assert facts["python"] == ".".join(map(str, sys.version_info[:3]))
     assert facts["torch"] == machine.version("torch")
     assert {"system", "processor", "cores", "numpy", "triton"} <= facts.keys()
-    assert all(facts[name] for name in ("system", "processor", "cores"))
+    assert (facts["processor"], facts["cores"]) == (machine.processor(), machine.cores())
+    assert facts["system"] == f"{os.uname().sysname} {os.uname().machine}"
+
+
+CPUINFO = """processor\t: 0
+vendor_id\t: GenuineIntel
+cpu family\t: 6
+model\t\t: 143
+model name\t: Intel(R) Xeon(R) Platinum 8481C CPU @ 2.70GHz
+stepping\t: 8
+
+processor\t: 1
+model name\t: another
+"""
+
+
+def test_the_processor_is_called_by_its_models_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "cpuinfo").write_text(CPUINFO, encoding="utf-8")
+    monkeypatch.setattr(machine, "CPUINFO", tmp_path / "cpuinfo")
+    assert machine.processor() == "Intel(R) Xeon(R) Platinum 8481C CPU @ 2.70GHz"
+
+
+@pytest.mark.parametrize("content", [None, "Hardware\t: a board without a name\n"])
+@pytest.mark.parametrize(("said", "called"), [("a chip", "a chip"), ("", "riscv64")])
+def test_elsewhere_the_processor_is_what_python_calls_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: str | None, said: str, called: str
+) -> None:
+    if content is not None:
+        (tmp_path / "cpuinfo").write_text(content, encoding="utf-8")
+    monkeypatch.setattr(machine, "CPUINFO", tmp_path / "cpuinfo")
+    monkeypatch.setattr(platform, "processor", lambda: said)
+    monkeypatch.setattr(platform, "machine", lambda: "riscv64")
+    assert machine.processor() == called
 
 
 def test_the_cores_are_those_that_this_process_may_use(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 2, 5}, raising=False)
     assert machine.cores() == 3
+    monkeypatch.delattr(os, "sched_getaffinity")
+    for counted, cores in ((5, 5), (None, 1)):
+        monkeypatch.setattr(os, "cpu_count", lambda counted=counted: counted)
+        assert machine.cores() == cores
 
 
 def test_the_first_program_that_is_there_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -21,7 +21,6 @@ from tml_helpers.models import (
     GAN_WEIGHTS,
     MLP,
     STATISTICS,
-    Critic,
     Generator,
     ImageNetClassifier,
     Inverter,
@@ -75,12 +74,34 @@ def test_multiply_adds_of_the_small_cnn_by_hand() -> None:
     assert multiply_adds(SmallCNN(), torch.rand(1, 1, 28, 28)) == convolutions + 32 * 7 * 7 * 128 + 128 * 10
 
 
-def test_multiply_adds_leaves_no_hook_behind() -> None:
-    model = SmallCNN()
+def test_multiply_adds_of_what_is_grouped_strided_or_transposed_by_hand() -> None:
+    image = torch.rand(1, 4, 9, 9)
+    assert multiply_adds(nn.Conv2d(4, 8, 3, groups=4), image) == 9 * 8 * 7 * 7  # one channel in for each out
+    assert multiply_adds(nn.Conv2d(4, 8, 3, stride=2), image) == 4 * 9 * 8 * 4 * 4
+    assert (
+        multiply_adds(nn.ConvTranspose2d(4, 8, 2, stride=2), image) == 4 * 4 * 8 * 9 * 9
+    )  # for each pixel that goes in
+    assert multiply_adds(nn.Linear(9, 5), image) == 4 * 9 * 9 * 5  # a row at a time
+    assert multiply_adds(nn.Sequential(nn.ReLU(), nn.MaxPool2d(2)), image) == 0
+
+
+def test_multiply_adds_leaves_the_network_as_it_was() -> None:
+    model = nn.Sequential(nn.Conv2d(1, 2, 3), nn.BatchNorm2d(2), nn.Dropout()).train()
+    model[2].eval()
+    before = copy.deepcopy(model.state_dict())
+    assert multiply_adds(model, torch.rand(1, 1, 8, 8)) == 9 * 2 * 6 * 6
     with pytest.raises(RuntimeError):
-        multiply_adds(model, torch.rand(1, 3, 28, 28))  # fails in the middle
-    multiply_adds(model, torch.rand(1, 1, 28, 28))
+        multiply_adds(model, torch.rand(1, 3, 8, 8))  # fails in the middle
+    for name, value in model.state_dict().items():
+        assert torch.equal(value, before[name]), f"{name} has moved: the network was not in evaluation mode"
+    assert [layer.training for layer in model] == [True, True, False]
     assert not any(layer._forward_hooks for layer in model.modules())
+
+
+def test_parameters_count_frozen_or_not_and_statistics_do_not() -> None:
+    model = nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4))
+    model[0].requires_grad_(False)
+    assert parameter_count(model) == 3 * 4 + 4 + 2 * 4
 
 
 MNIST = ((0.1307,), (0.3081,))  # of the 60,000 training images, as in PyTorch's example for MNIST
@@ -238,14 +259,13 @@ def digits() -> data.ImageSet:
 
 
 @pytest.mark.parametrize("latent", [1, 64])
-def test_generator_inverter_and_critic_fit_together(latent: int) -> None:
+def test_generator_and_inverter_fit_together(latent: int) -> None:
     generator, inverter = Generator(latent), Inverter(latent)
     images = generator(torch.randn(3, latent))
     assert images.shape == (3, 1, 28, 28)
     assert images.min() >= 0
     assert images.max() <= 1
     assert inverter(images).shape == (3, latent)
-    assert Critic()(images).shape == (3,)
 
 
 def test_their_parameters_by_hand() -> None:
@@ -254,12 +274,6 @@ def test_their_parameters_by_hand() -> None:
     down = (16 + 1) * 24 + (24 * 16 + 1) * 48 + (48 * 9 + 1) * 80
     assert parameter_count(Generator()) == up + norms == 136_953
     assert parameter_count(Inverter()) == down + (80 * 16 + 1) * 64 == 135_512
-    assert parameter_count(Critic()) == down + 80 * 16 + 1
-
-
-def test_the_critic_looks_at_each_image_alone() -> None:
-    critic, images = Critic().train(), torch.rand(4, 1, 28, 28)  # as the gradient penalty needs it
-    torch.testing.assert_close(critic(images)[:1], critic(images[:1]))
 
 
 def test_a_generator_refuses_no_latents() -> None:
@@ -268,7 +282,7 @@ def test_a_generator_refuses_no_latents() -> None:
 
 
 def test_the_gan_is_ready_to_be_asked(gan: GAN) -> None:
-    for network in gan:
+    for network in (gan.generator, gan.inverter):
         assert not any(layer.training for layer in network.modules())
         assert not any(weights.requires_grad for weights in network.parameters())
         assert all(weights.dtype == torch.float32 for weights in network.parameters())
@@ -278,7 +292,7 @@ def test_the_gan_is_ready_to_be_asked(gan: GAN) -> None:
 def test_its_file_is_small_and_the_one_that_was_measured(gan: GAN) -> None:
     measured = json.loads(MEASURED.read_text())
     assert GAN_WEIGHTS.stat().st_size == measured["bytes"] <= 600_000
-    assert {name: parameter_count(net) for name, net in gan._asdict().items()} == measured["parameters"]
+    assert {name: parameter_count(net) for name, net in vars(gan).items()} == measured["parameters"]
 
 
 def test_it_makes_all_ten_digits_and_a_classifier_of_real_ones_is_often_sure_of_them(
@@ -291,7 +305,11 @@ def test_it_makes_all_ten_digits_and_a_classifier_of_real_ones_is_often_sure_of_
     def sure(images: torch.Tensor) -> float:
         return (predict(small_cnn, images).softmax(dim=1).amax(dim=1) > 0.9).float().mean().item()
 
-    assert sure(samples) > 0.4 * sure(digits.images)
+    measured = json.loads(MEASURED.read_text())  # of another judge, trained on all of MNIST
+    kept = (
+        measured["samples_called_with_confidence_above_0.9"] / measured["test_images_called_with_confidence_above_0.9"]
+    )
+    assert sure(samples) / sure(digits.images) == pytest.approx(kept, abs=0.2)
     assert sure(Generator().eval()(latents)) < 0.05, "the judge is sure of anything: the test shows nothing"
     counts = predict(small_cnn, samples).argmax(dim=1).bincount(minlength=10)
     assert counts.min() >= 5, "a digit is missing: the modes collapsed"

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.utils.data import TensorDataset
 
 from tml_helpers import attacks, data
+from tml_helpers.common import GradientMaskingWarning
 from tml_helpers.data import ImageSet
 from tml_helpers.defenses import null_label_training, null_probability
 from tml_helpers.models import MLP, SmallCNN
@@ -164,7 +165,7 @@ def test_it_refuses_to_measure_a_model_that_guesses() -> None:
     model = MLP(classes=11)
     nn.init.zeros_(model.layers[-1].weight)
     nn.init.zeros_(model.layers[-1].bias)  # always answers 0, which is right for a tenth
-    with refuses(ValueError, "only guesses", "10%", "train it for longer"):
+    with pytest.warns(GradientMaskingWarning), refuses(ValueError, "only guesses", "10%", "train it for longer"):
         null_label_training(model, digits_like(), epochs=1, initial_epochs=0)
 
 

@@ -2,6 +2,7 @@
 
 import io
 import itertools
+from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -96,6 +97,24 @@ def test_each_image_is_drawn_under_its_title_in_its_row(channels: int) -> None:
     places = [axis.get_subplotspec() for axis in drawn]
     assert [(p.rowspan.start, p.colspan.start) for p in places] == [(0, 0), (0, 1), (1, 0), (1, 1), (2, 0)]
     assert not any(axis.axison for axis in figure.axes), "the empty place has no frame either"
+
+
+@pytest.mark.parametrize(
+    ("count", "how", "width", "height"),
+    [
+        (3, {}, 3, 1),  # fewer images than columns: no empty places beside them
+        (8, {}, 8, 1),
+        (9, {}, 8, 2),
+        (5, {"columns": 2, "size": 2.0}, 2, 3),
+    ],
+)
+@pytest.mark.parametrize(("titles", "room"), [(False, 1.05), (True, 1.25)])
+def test_a_figure_is_as_wide_and_high_as_its_images(
+    count: int, how: dict[str, Any], width: int, height: int, titles: bool, room: float
+) -> None:
+    figure = show_images(torch.rand(count, 1, 4, 4), ["a"] * count if titles else None, **how)
+    size = how.get("size", 1.1)
+    assert tuple(figure.get_size_inches()) == pytest.approx((size * width, size * height * room))
 
 
 def test_ink_is_black() -> None:

@@ -136,7 +136,7 @@ def test_the_default_backbone_sees_sixteen_pixels_in_the_middle() -> None:
     box = receptive_boxes(model.backbone, (7, 7), (28, 28))[middle].tolist()
     image = torch.rand(200, 1, 28, 28, generator=seeded(), requires_grad=True)
     (gradient,) = torch.autograd.grad(model.backbone(image)[:, :, 3, 3].sum(), image)
-    seen = gradient.abs().sum(dim=(0, 1)).nonzero()  # over many images, each maximum is somebody's
+    seen = gradient.abs().sum(dim=(0, 1)).nonzero()  # over many images, each place is the maximum of some image
     assert box == [*seen.amin(dim=0).tolist(), *(seen.amax(dim=0) + 1).tolist()]
     assert (box[2] - box[0], box[3] - box[1]) == (16, 16)
 
@@ -266,7 +266,8 @@ def test_each_prototype_lowers_the_discrepancy_as_far_as_one_sample_can() -> Non
 
 def test_each_criticism_is_where_the_witness_is_largest_and_apart_from_the_others() -> None:
     vectors = torch.randn(30, 3, generator=seeded(1), dtype=torch.float64)
-    prototypes, criticisms = (part.tolist() for part in mmd_critic(vectors, prototypes=4, criticisms=5, bandwidth=0.9))
+    found = mmd_critic(vectors, prototypes=4, criticisms=5, bandwidth=0.9)
+    prototypes, criticisms = found.prototypes.tolist(), found.criticisms.tolist()
     kernel = gaussian(vectors, 0.9)
     witness = (kernel.mean(dim=1) - kernel[:, prototypes].mean(dim=1)).abs()
     for size in range(5):
@@ -281,9 +282,9 @@ def test_each_criticism_is_where_the_witness_is_largest_and_apart_from_the_other
 def test_three_clusters_have_one_prototype_each_and_the_smallest_is_criticised() -> None:
     centres = torch.tensor([[0.0, 0.0], [9.0, 0.0], [0.0, 9.0], [9.0, 9.0]])
     vectors = centres.repeat_interleave(20, dim=0) + 0.5 * torch.randn(80, 2, generator=seeded())
-    prototypes, criticisms = mmd_critic(vectors[:70], prototypes=3, criticisms=1, bandwidth=2.0)
-    assert sorted((prototypes // 20).tolist()) == [0, 1, 2]
-    assert (criticisms // 20).tolist() == [3]
+    found = mmd_critic(vectors[:70], prototypes=3, criticisms=1, bandwidth=2.0)
+    assert sorted((found.prototypes // 20).tolist()) == [0, 1, 2]
+    assert (found.criticisms // 20).tolist() == [3]
 
 
 def test_the_bandwidth_is_the_median_distance() -> None:

@@ -1,21 +1,25 @@
 """The public names and signatures of the library are those of `public_api.txt`: a reader's code keeps working.
 
-Public is what a module of `tml_helpers.__all__` offers: its own `__all__`, or, where it has none, every name that it
-defines without an underscore. All is read from the source text, so nothing heavy is imported.
-After a change that is meant (say so in CHANGELOG.md):
+Public is what a module of `tml_helpers` offers: its own `__all__`, or, where it has none, every name that it defines
+without an underscore. All is read from the source text, so nothing heavy is imported. After a change that is meant (say
+so in a file of `changes/`), `make register` renews the snapshot, or alone
 
     python tests/test_public_api.py
 """
 
 import ast
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).parents[1]
+sys.path.append(str(ROOT / "book/_ext"))
+from catalogue import Catalogue  # noqa: E402
+
 SNAPSHOT = Path(__file__).with_name("public_api.txt")
-RENEW = "if this change is meant, run `python tests/test_public_api.py` and say so in CHANGELOG.md"
+RENEW = "the public names are not those of tests/public_api.txt: if this is meant, run `make register`"
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 
@@ -78,12 +82,11 @@ def described(root: Path, module: str, name: str) -> Iterator[str]:
 
 def public_api(root: Path) -> str:
     """One line for each public name of the package `tml_helpers` under `root`."""
-    modules = [f"tml_helpers.{name}" for name in offered(source(root, "tml_helpers"))]
     return "".join(
-        f"{module}: {line}\n"
-        for module in modules
-        for name in offered(source(root, module))
-        for line in described(root, module, name)
+        f"tml_helpers.{module}: {line}\n"
+        for module in Catalogue(root).modules
+        for name in offered(source(root, f"tml_helpers.{module}"))
+        for line in described(root, f"tml_helpers.{module}", name)
     )
 
 
@@ -110,9 +113,8 @@ class Thing(Base):
 def library(root: Path, module: str, listed: str, private: str = "def moved(a, b): ...") -> str:
     package = root / "tml_helpers"
     package.mkdir(exist_ok=True)
-    (package / "__init__.py").write_text('__all__ = ["module"]')
     (package / "_private.py").write_text(private)
-    (package / "module.py").write_text(module + listed)
+    (package / "module.py").write_text(f'"""A module."""\n{module}{listed}')
     return public_api(root)
 
 

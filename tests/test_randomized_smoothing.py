@@ -64,14 +64,16 @@ def blank(count: int) -> Tensor:
 def test_the_lower_bound_is_scipys(n, data, alpha):
     k = data.draw(st.integers(0, n))
     exact = binomtest(k, n, alternative="greater").proportion_ci(confidence_level=1 - alpha, method="exact")
-    assert float(clopper_pearson_bound(torch.tensor([k]), n, alpha)) == pytest.approx(exact.low, rel=1e-6, abs=1e-9)
+    assert float(clopper_pearson_bound(torch.tensor([k]), n=n, alpha=alpha)) == pytest.approx(
+        exact.low, rel=1e-6, abs=1e-9
+    )
 
 
 @pytest.mark.parametrize("p", [0.5, 0.9, 0.99])
 def test_the_lower_bound_lies_above_the_truth_with_probability_alpha_at_most(p):
     trials, n, alpha = 20_000, 500, 0.05
     successes = torch.binomial(torch.full((trials,), float(n)), torch.tensor(p).expand(trials), generator=seeded())
-    wrong = (clopper_pearson_bound(successes.long(), n, alpha) > p).double().mean().item()
+    wrong = (clopper_pearson_bound(successes.long(), n=n, alpha=alpha) > p).double().mean().item()
     assert wrong <= alpha + 3 * math.sqrt(alpha / trials)
     assert wrong > alpha / 5, "a bound that is never wrong gives radii away"
 
@@ -85,25 +87,27 @@ def test_an_image_that_is_always_called_the_same_gets_sigma_times_the_quantile_o
     sigma, n, alpha
 ):
     smoothed = RandomizedSmoothing(Constant(), sigma=sigma)
-    classes, radii = smoothed.certify(blank(3), n0=10, n=n, alpha=alpha, generator=seeded())
-    assert classes.tolist() == [1, 1, 1]
-    assert radii.tolist() == pytest.approx([sigma * norm.ppf(alpha ** (1 / n))] * 3, rel=1e-5)
+    found = smoothed.certify(blank(3), n0=10, n=n, alpha=alpha, generator=seeded())
+    assert found.classes.tolist() == [1, 1, 1]
+    assert found.radii.tolist() == pytest.approx([sigma * norm.ppf(alpha ** (1 / n))] * 3, rel=1e-5)
 
 
 @given(st.integers(0, 200))
 def test_the_radius_is_sigma_times_the_quantile_of_the_bound(k):
     with pytest.MonkeyPatch.context() as patch:
         smoothed = with_counts(patch, [[0, 9, 1]], [[200 - k, k, 0]])
-        classes, radii = smoothed.certify(blank(1), n0=10, n=200, alpha=0.01)
+        found = smoothed.certify(blank(1), n0=10, n=200, alpha=0.01)
     bound = binomtest(k, 200, alternative="greater").proportion_ci(confidence_level=0.99, method="exact").low
-    assert classes.item() == (1 if bound > 0.5 else -1)
-    assert radii.item() == pytest.approx(0.5 * norm.ppf(bound) if bound > 0.5 else 0.0, rel=1e-5)
+    assert found.classes.item() == (1 if bound > 0.5 else -1)
+    assert found.radii.item() == pytest.approx(0.5 * norm.ppf(bound) if bound > 0.5 else 0.0, rel=1e-5)
 
 
 def test_the_class_is_chosen_by_other_draws_than_bound_it(monkeypatch):
     smoothed = with_counts(monkeypatch, [[6, 4, 0]], [[100, 900, 0]])
-    classes, radii = smoothed.certify(blank(1), n0=10, n=1000)
-    assert (classes.item(), radii.item()) == (-1, 0.0), "the draws that bound p may not choose the class as well"
+    found = smoothed.certify(blank(1), n0=10, n=1000)
+    assert (found.classes.item(), found.radii.item()) == (-1, 0.0), (
+        "the draws that bound p may not choose the class as well"
+    )
 
 
 def test_on_a_half_space_the_radius_never_exceeds_the_distance_and_comes_near_it_with_many_draws():
@@ -111,10 +115,10 @@ def test_on_a_half_space_the_radius_never_exceeds_the_distance_and_comes_near_it
     gaps = []
     for n in (100, 1000, 20_000):
         smoothed = RandomizedSmoothing(model, sigma=0.5, batch_size=20_000)
-        classes, radii = smoothed.certify(images, n=n, generator=seeded(n))
-        assert (radii <= distances.abs() + 1e-6).all()
-        assert ((classes == -1) | (classes == (distances > 0).long())).all()
-        gaps.append((distances.abs() - radii).mean().item())
+        found = smoothed.certify(images, n=n, generator=seeded(n))
+        assert (found.radii <= distances.abs() + 1e-6).all()
+        assert ((found.classes == -1) | (found.classes == (distances > 0).long())).all()
+        gaps.append((distances.abs() - found.radii).mean().item())
     assert gaps[0] > gaps[1] > gaps[2]
     assert gaps[2] < 0.08 * distances.abs().mean()
 
@@ -127,9 +131,9 @@ def test_a_tie_is_not_decided():
     assert on_the_plane.max() <= 1
     assert model(on_the_plane).abs().max() < 1e-5
     smoothed = RandomizedSmoothing(model, sigma=0.5)
-    classes, radii = smoothed.certify(on_the_plane, generator=seeded())
-    assert classes.tolist() == [-1] * 8
-    assert radii.tolist() == [0.0] * 8
+    found = smoothed.certify(on_the_plane, generator=seeded())
+    assert found.classes.tolist() == [-1] * 8
+    assert found.radii.tolist() == [0.0] * 8
     assert smoothed.predict(on_the_plane, generator=seeded()).tolist() == [-1] * 8
 
 
@@ -154,11 +158,11 @@ def test_no_attack_within_the_radius_changes_the_certified_class():
     loss = functools.partial(noisy_cross_entropy, sigma=sigma, generator=seeded(4))
     fit(model, torch.utils.data.TensorDataset(images, labels), epochs=60, loss=loss, learning_rate=5e-3)
     smoothed, soft = RandomizedSmoothing(model, sigma=sigma), SoftlySmoothed(model, sigma, draws=100)
-    classes, radii = smoothed.certify(images[:200], n=2000, generator=seeded(5))
+    proof = smoothed.certify(images[:200], n=2000, generator=seeded(5))
     broken = {}
     for share in (0.98, 4.0):
         changed = torch.zeros(0, dtype=torch.bool)
-        for x, c, r in zip(images, classes, radii, strict=False):
+        for x, c, r in zip(images, proof.classes, proof.radii, strict=False):
             if c >= 0 and len(changed) < 40:
                 found = pgd(soft, x[None], c[None], epsilon=share * float(r), norm="l2", steps=15, generator=seeded())
                 answer = smoothed.predict(found, n=1000, generator=seeded(6))
@@ -224,8 +228,8 @@ def test_the_same_seed_gives_the_same_certificate():
     model, images, _ = half_space()
     smoothed = RandomizedSmoothing(model, sigma=0.4)
     runs = [smoothed.certify(images, n=200, generator=seeded(seed)) for seed in (1, 1, 2)]
-    assert torch.equal(runs[0][1], runs[1][1])
-    assert not torch.equal(runs[0][1], runs[2][1])
+    assert torch.equal(runs[0].radii, runs[1].radii)
+    assert not torch.equal(runs[0].radii, runs[2].radii)
 
 
 def test_the_model_answers_in_evaluation_mode_and_comes_back_in_its_own():
@@ -240,7 +244,7 @@ def test_the_model_answers_in_evaluation_mode_and_comes_back_in_its_own():
 def test_one_image_and_images_that_are_not_contiguous():
     model, images, distances = half_space(6)
     smoothed = RandomizedSmoothing(model, sigma=1e-4)
-    assert smoothed.certify(images[:1], generator=seeded())[0].item() == int(distances[0] > 0)
+    assert smoothed.certify(images[:1], generator=seeded()).classes.item() == int(distances[0] > 0)
     twice = images.repeat(1, 1, 1, 2)[:, :, :, :3]
     assert not twice.is_contiguous()
     assert torch.equal(
@@ -277,7 +281,7 @@ def test_bad_input_is_refused_in_one_sentence():
         with refuses(ValueError, "alpha"):
             smoothed.predict(blank(1), alpha=alpha)
     for draws in ({"n": 0}, {"n0": 0}):
-        with refuses(ValueError, "draws", "0"):
+        with refuses(ValueError, "n must be", "0"):
             smoothed.certify(blank(1), **draws)
     with refuses(ValueError, "non-empty"):
         smoothed.predict(blank(0))

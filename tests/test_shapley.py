@@ -33,6 +33,11 @@ def by_orders(worth: np.ndarray, players: int) -> np.ndarray:
     return total / math.factorial(players)
 
 
+def budget(method: str, samples: int) -> dict[str, int]:
+    """The argument that limits what is asked for, where there is a limit."""
+    return {} if method == "exact" else {"samples": samples}
+
+
 SEEDS, PLAYERS = st.integers(0, 10_000), st.integers(1, 6)
 
 
@@ -55,7 +60,7 @@ def test_kernel_shap_on_all_coalitions_is_exact(seed: int, players: int) -> None
 @given(SEEDS, st.integers(2, 6), st.sampled_from(["exact", "permutation", "kernel"]))
 def test_efficiency_the_values_add_up_to_the_gain(seed: int, players: int, method: str) -> None:
     game, worth = table_game(seed, players)
-    found = shapley_of_game(game, players, method=method, samples=8, seed=seed)  # type: ignore[arg-type]
+    found = shapley_of_game(game, players, method=method, seed=seed, **budget(method, 8))
     assert found.values.sum() == pytest.approx(worth[-1] - worth[0], abs=1e-9)
 
 
@@ -70,7 +75,7 @@ def test_symmetry_players_that_can_be_exchanged_get_the_same(seed: int) -> None:
 @given(SEEDS, st.sampled_from(["exact", "permutation"]))
 def test_dummy_who_changes_nothing_gets_nothing(seed: int, method: str) -> None:
     game, _ = table_game(seed, 4)
-    found = shapley_of_game(lambda m: game(m[:, :4]), 5, method=method, samples=32)  # type: ignore[arg-type]
+    found = shapley_of_game(lambda m: game(m[:, :4]), 5, method=method, **budget(method, 32))
     assert found.values[0, 4] == pytest.approx(0, abs=1e-12)
 
 
@@ -79,7 +84,7 @@ def test_additivity_values_of_a_sum_of_games_are_the_sum(seed: int, method: str,
     one, two = table_game(seed, 5)[0], table_game(seed + 1, 5)[0]
 
     def values(game: Game) -> np.ndarray:
-        return shapley_of_game(game, 5, method=method, samples=12).values  # type: ignore[arg-type]
+        return shapley_of_game(game, 5, method=method, **budget(method, 12)).values
 
     both = values(lambda m: one(m) + factor * two(m))
     np.testing.assert_allclose(both, values(one) + factor * values(two), atol=1e-8)
@@ -88,7 +93,7 @@ def test_additivity_values_of_a_sum_of_games_are_the_sum(seed: int, method: str,
 @pytest.mark.parametrize("method", ["permutation", "kernel"])
 def test_the_standard_errors_are_the_spread_between_seeds(method: str) -> None:
     game, _ = table_game(3, 8)
-    runs = [shapley_of_game(game, 8, method=method, samples=140, seed=s) for s in range(200)]  # type: ignore[arg-type]
+    runs = [shapley_of_game(game, 8, method=method, samples=140, seed=s) for s in range(200)]
     values = np.concatenate([run.values for run in runs])
     truth = shapley_of_game(game, 8, method="exact").values[0]
     spread = values.std(axis=0, ddof=1)
@@ -104,6 +109,43 @@ def test_an_order_with_its_reverse_is_exact_where_players_act_in_pairs() -> None
     exact = np.diag(pairs) + ((pairs + pairs.T).sum(axis=0) - 2 * np.diag(pairs)) / 2
     np.testing.assert_allclose(found.values[0], exact, atol=1e-10)
     np.testing.assert_allclose(found.standard_errors, 0, atol=1e-10)
+
+
+@pytest.mark.parametrize("samples", [4, 30, 100])
+@pytest.mark.parametrize(("method", "least"), [("permutation", 4 * 7), ("kernel", 4 * 8)])
+def test_the_budget_is_spent_and_no_more(method: str, least: int, samples: int) -> None:
+    """Beside no player and all; one pair of orders costs 2·7 coalitions, one pair of complements 2."""
+    asked: list[int] = []
+
+    def game(masks: np.ndarray) -> np.ndarray:
+        asked.append(len(masks))
+        return masks.sum(axis=1)
+
+    shapley_of_game(game, 8, method=method, samples=samples)
+    spent, step = sum(asked) - 2, 14 if method == "permutation" else 2
+    assert max(samples, least) - step < spent <= max(samples, least)
+
+
+def test_two_thousand_coalitions_are_asked_for_where_nothing_is_said() -> None:
+    asked: list[int] = []
+    shapley_of_game(lambda m: asked.append(len(m)) or m.sum(axis=1), 12)
+    assert sum(asked) == 2 + 22 * (2048 // 22)
+
+
+@pytest.mark.parametrize(("samples", "exact"), [(13, False), (14, True)])
+@pytest.mark.parametrize("method", ["auto", "kernel"])
+def test_all_coalitions_are_asked_for_as_soon_as_the_budget_allows(method: str, samples: int, exact: bool) -> None:
+    asked: list[np.ndarray] = []
+    game, _ = table_game(0, 4)
+
+    def watched(masks: np.ndarray) -> np.ndarray:
+        asked.append(masks)
+        return game(masks)
+
+    found = shapley_of_game(watched, 4, method=method, samples=samples)
+    different = {tuple(row) for row in np.concatenate(asked)}
+    assert (len(different) == 16 and sum(map(len, asked)) == 16) == exact
+    assert (found.standard_errors == 0).all() == exact
 
 
 # --- features as players ---
@@ -138,7 +180,7 @@ def by_three_loops(instance: np.ndarray) -> np.ndarray:
 
 @pytest.mark.parametrize("method", ["auto", "exact", "kernel"])
 def test_features_by_three_loops(method: str) -> None:
-    found = shapley(curved, X, BACKGROUND, method=method)  # type: ignore[arg-type]
+    found = shapley(curved, X, BACKGROUND, method=method)
     np.testing.assert_allclose(found.values[0], by_three_loops(X[0]), atol=1e-9)
     np.testing.assert_allclose(found.predictions, curved(X))
     np.testing.assert_allclose(found.base, curved(BACKGROUND).mean())
@@ -147,7 +189,7 @@ def test_features_by_three_loops(method: str) -> None:
 @pytest.mark.parametrize("method", ["exact", "permutation", "kernel"])
 def test_a_linear_model_gives_weight_times_distance_from_the_mean(method: str) -> None:
     w = np.arange(1.0, 6)
-    found = shapley(lambda x: x @ w + 3, X, BACKGROUND, method=method, samples=20)  # type: ignore[arg-type]
+    found = shapley(lambda x: x @ w + 3, X, BACKGROUND, method=method, **budget(method, 20))
     np.testing.assert_allclose(found.values, w * (X - BACKGROUND.mean(axis=0)), atol=1e-8)
 
 
@@ -158,14 +200,14 @@ def test_batches_change_nothing_and_are_no_larger_than_asked() -> None:
         sizes.append(len(x))
         return curved(x)
 
-    small = shapley(watched, X, BACKGROUND, batch_rows=95).values
+    small = shapley(watched, X, BACKGROUND, batch_size=95).values
     assert max(sizes) == 90, "three coalitions of thirty rows"
     np.testing.assert_allclose(small, shapley(curved, X, BACKGROUND).values)
 
 
 def test_one_feature_gets_all_of_it_and_one_row_suffices() -> None:
     for method in ("auto", "permutation", "kernel"):
-        found = shapley(lambda x: x[:, 0] ** 2, [[3.0]], [[1.0]], method=method)  # type: ignore[arg-type]
+        found = shapley(lambda x: x[:, 0] ** 2, [[3.0]], [[1.0]], method=method)
         assert found.values.tolist() == [[8.0]]
 
 
@@ -192,6 +234,8 @@ def test_a_network_of_torch_may_answer() -> None:
         ),
         ({"method": "lime"}, ("method", "'lime'")),
         ({"samples": 3}, ("samples", "4 or more")),
+        ({"samples": 99, "method": "exact"}, ("samples", "exact", "leave it out")),
+        ({"batch_size": 0}, ("batch_size", "1 or more")),
         ({"instances": X[0]}, ("instances", "[N, d]", "[5]")),
         ({"background": BACKGROUND[:0]}, ("background", "non-empty")),
         ({"background": BACKGROUND[:, :3]}, ("5 features", "3")),
@@ -202,7 +246,7 @@ def test_a_network_of_torch_may_answer() -> None:
 )
 def test_bad_input_is_one_sentence(change: dict[str, object], words: tuple[str, ...]) -> None:
     with refuses(ValueError, *words):
-        shapley(**{"predict": curved, "instances": X, "background": BACKGROUND, **change})  # type: ignore[arg-type]
+        shapley(**{"predict": curved, "instances": X, "background": BACKGROUND, **change})
 
 
 def test_a_game_without_players_or_with_one_answer_is_refused() -> None:

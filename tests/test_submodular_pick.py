@@ -78,11 +78,11 @@ def test_words_that_explanations_share_have_one_column():
 
     generator = torch.Generator().manual_seed(0)
     found = lime_text(predict, ["good film", "bad film", "good"], [1, 1, 1], samples=100, alpha=0, generator=generator)
-    matrix, names = explanation_matrix(found)
-    assert names == ("good", "film", "bad")
+    matrix = explanation_matrix(found)
+    assert matrix.names == ("good", "film", "bad")
     expected = torch.tensor([[0.2, 0, 0], [0, 0, -0.1], [0.2, 0, 0]], dtype=torch.float64)
-    torch.testing.assert_close(matrix, expected, rtol=0, atol=1e-9)
-    assert submodular_pick(matrix.round(decimals=6), 2).tolist() == [2, 1]
+    torch.testing.assert_close(matrix.weights, expected, rtol=0, atol=1e-9)
+    assert submodular_pick(matrix.weights.round(decimals=6), 2).tolist() == [2, 1]
 
 
 def test_what_is_no_matrix_or_too_much_is_refused():

@@ -18,7 +18,8 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset, TensorDataset
 
 from tml_helpers import data
-from tml_helpers.training import Checkpoint, accuracy, evaluating, fit, predict, seed_everything
+from tml_helpers.common import evaluating
+from tml_helpers.training import Checkpoint, accuracy, batches, fit, own_optimizer, predict, seed_everything
 
 
 def numbers(count: int) -> TensorDataset:
@@ -154,11 +155,43 @@ def test_without_a_generator_the_seed_of_torch_decides() -> None:
 
     one = train(1)
     assert same(one, train(1))
+    assert not same(one, train(2))
     torch.manual_seed(1)
     model = dropout_network()
     torch.manual_seed(2)
     fit(model, blobs(), epochs=2, batch_size=16)
     assert not same(one, model), "the same start, batches in another order"
+
+
+def test_without_a_generator_each_training_has_an_order_of_its_own() -> None:
+    def order(model: nn.Module) -> list[float]:
+        seen: list[float] = []
+        fit(model, numbers(50), epochs=1, loss=lambda m, x: seen.extend(x.flatten().tolist()) or m(x).mean())  # type: ignore[func-returns-value]
+        return seen
+
+    torch.manual_seed(1)
+    model = nn.Linear(1, 1)
+    first, second = order(model), order(model)
+    torch.manual_seed(1)
+    model = nn.Linear(1, 1)
+    assert order(model) == first != second
+    assert sorted(first) == list(range(50))
+
+
+def test_a_data_loader_that_fit_makes_draws_on_the_cpu_whatever_the_generator(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A generator on a GPU cannot shuffle there: the loader gets an offspring."""
+    made: list[torch.Generator] = []
+
+    class Watched(DataLoader[object]):
+        def __init__(self, *given: object, generator: torch.Generator, **how: object) -> None:
+            made.append(generator)
+            super().__init__(*given, generator=generator, **how)  # type: ignore[arg-type]
+
+    monkeypatch.setattr("tml_helpers.training.DataLoader", Watched)
+    generator = torch.Generator().manual_seed(0)
+    assert len(list(batches(Loaded(numbers(4)), 2, generator))) == 2
+    assert made[0] is not generator
+    assert made[0].device == torch.device("cpu")
 
 
 def test_fit_trains_in_training_mode() -> None:
@@ -206,6 +239,10 @@ def test_a_bar_is_shown_where_asked_and_not_in_a_file(
     [
         ({"epochs": -1}, ("epochs", "-1")),
         ({"epochs": 1, "batch_size": 0}, ("batch_size", "0")),
+        (
+            {"epochs": 1, "optimizer": torch.optim.SGD([torch.zeros(1)]), "learning_rate": 0.1},
+            ("learning_rate", "an optimizer is given"),
+        ),
         ({"epochs": 1, "data": numbers(0)}, ("empty",)),
     ],
 )
@@ -232,6 +269,86 @@ def test_a_loss_that_is_not_finite_stops_and_spares_the_checkpoint(tmp_path: Pat
     assert not any(torch.isfinite(p).all() for p in model.parameters()), "the trial must have spoilt the network"
     assert len(Checkpoint(file, model, torch.optim.Adam(model.parameters()), torch.Generator()).load()) == 2
     assert all(torch.isfinite(p).all() for p in model.parameters())
+
+
+# --- a model without parameters ---
+
+
+class Scaled(nn.Module):
+    """A model without parameters or buffers: its logits are twice the inputs."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return 2 * x
+
+
+def test_a_model_without_parameters_is_asked_where_the_images_are() -> None:
+    images = torch.rand(5, 3)
+    torch.testing.assert_close(predict(Scaled(), images, batch_size=2), 2 * images)
+    assert predict(Scaled(), images.to("meta")).device.type == "meta"
+    assert accuracy(Scaled(), TensorDataset(images, images.argmax(dim=1))) == 1
+
+
+def test_a_model_without_parameters_lets_what_its_loss_uses_be_trained() -> None:
+    weight = nn.Parameter(torch.tensor(1.0))
+    how = {"epochs": 3, "batch_size": 2, "loss": lambda model, x: (weight * model(x)).mean()}
+    fit(Scaled(), numbers(4), optimizer=torch.optim.SGD([weight], lr=0.1), **how)
+    assert weight.item() == pytest.approx(1 - 0.1 * 2 * 3 * 3)  # 3 epochs of 2 batches, of means 2x that add up to 6
+    with refuses(ValueError, "no parameters to train", "pass an optimizer"):
+        fit(Scaled(), numbers(4), **how)
+
+
+def test_batches_go_to_where_the_model_is() -> None:
+    seen: list[torch.device] = []
+
+    class There(nn.Module):
+        """A model that has a buffer alone, on a device without numbers."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.register_buffer("level", torch.zeros(1, device="meta"))
+
+        def forward(self, x: Tensor) -> Tensor:
+            seen.append(x.device)
+            return x
+
+    predict(There(), torch.rand(3, 2))
+    weight = nn.Parameter(torch.tensor(1.0))
+    fit(
+        There(),
+        numbers(3),
+        epochs=1,
+        optimizer=torch.optim.SGD([weight], lr=0.1),
+        loss=lambda model, x: weight * len(model(x)),
+    )
+    assert {device.type for device in seen} == {"meta"}
+
+
+def test_an_optimizer_is_taken_as_it_is_and_adam_where_there_is_none() -> None:
+    model = dropout_network()
+    given = torch.optim.SGD(model.parameters(), lr=0.5)
+    assert own_optimizer(model, optimizer=given, learning_rate=None) is given
+    for rate, expected in ((None, 1e-3), (0.25, 0.25)):
+        made = own_optimizer(model, optimizer=None, learning_rate=rate)
+        assert isinstance(made, torch.optim.Adam)
+        (group,) = made.param_groups
+        assert group["lr"] == expected
+        assert group["params"] == list(model.parameters())
+
+
+def test_adams_learning_rate_is_a_thousandth_unless_given() -> None:
+    networks = []
+    for how in ({}, {"learning_rate": 1e-3}, {"learning_rate": 1e-2}):
+        torch.manual_seed(0)
+        networks.append(dropout_network().eval())
+        fit(networks[-1], blobs(), epochs=1, generator=torch.Generator().manual_seed(0), **how)
+    assert same(networks[0], networks[1])
+    assert not same(networks[0], networks[2])
+
+
+@pytest.mark.parametrize("samples", [numbers(3), Loaded(numbers(3)), DataLoader(numbers(3))])
+def test_a_seed_is_no_generator(samples: Dataset[tuple[Tensor, ...]]) -> None:
+    with refuses(TypeError, "generator", "got 0", "manual_seed"):
+        fit(nn.Linear(1, 1), samples, epochs=1, loss=lambda m, x: m(x).mean(), generator=0)  # type: ignore[arg-type]
 
 
 # --- measuring ---

@@ -89,7 +89,7 @@ def test_the_leaves_are_those_that_scikit_learn_prints_in_its_order(seed: int, k
 def test_conditions_on_one_feature_are_merged_and_read_as_a_sentence() -> None:
     x = np.arange(12.0)[:, None]
     tree = DecisionTreeRegressor().fit(x, np.repeat([1.0, 5.0, 2.0], 4))
-    assert [str(rule) for rule in tree_rules(tree, ["temperature"])] == [
+    assert [str(rule) for rule in tree_rules(tree, feature_names=["temperature"])] == [
         "IF temperature ≤ 3.5 THEN 1 (33% of the samples)",
         "IF 3.5 < temperature ≤ 7.5 THEN 5 (33% of the samples)",
         "IF temperature > 7.5 THEN 2 (33% of the samples)",
@@ -98,7 +98,7 @@ def test_conditions_on_one_feature_are_merged_and_read_as_a_sentence() -> None:
 
 def test_classes_are_called_by_their_names() -> None:
     tree = DecisionTreeClassifier().fit([[0.0, 1], [0, 2], [1, 1]], ["cat", "cat", "dog"])
-    assert str(tree_rules(tree, ["a", "b"])[1]) == "IF a > 0.5 THEN dog (33% of the samples)"
+    assert str(tree_rules(tree, feature_names=["a", "b"])[1]) == "IF a > 0.5 THEN dog (33% of the samples)"
     assert [rule.value for rule in tree_rules(tree, class_names=["C", "D"])] == ["C", "D"]
     assert tree_rules(tree)[0].conditions[0].name == "x0"
 
@@ -112,13 +112,13 @@ def test_a_tree_that_never_asks_is_one_rule_without_conditions() -> None:
 def test_what_is_no_fitted_tree_is_refused() -> None:
     fitted, x = grown(0, DecisionTreeClassifier, 3)
     with refuses(TypeError, "decision tree", "RandomForestClassifier"):
-        tree_rules(RandomForestClassifier())  # type: ignore[arg-type]
+        tree_rules(RandomForestClassifier())
     with refuses(ValueError, "not fitted", "fit first"):
         tree_rules(DecisionTreeClassifier())
     with refuses(ValueError, "one output", "got 2"):
         tree_rules(DecisionTreeRegressor().fit([[0.0], [1.0]], [[0, 1], [2, 3]]))
     with refuses(ValueError, "feature_names", "4 words", "got 2"):
-        tree_rules(fitted, ["a", "b"])
+        tree_rules(fitted, feature_names=["a", "b"])
     with refuses(ValueError, "class_names", "3 words", "got 1"):
         tree_rules(fitted, class_names=["a"])
     with refuses(ValueError, "[M, d]", "[4]"):

@@ -152,7 +152,7 @@ def check(options: argparse.Namespace) -> int:
     problems = grading.check(options.file, course=options.course)
     for problem in problems:
         print(f"- {problem}")
-    print(f"{options.file}: " + ("please mend this before you submit" if problems else "ready to submit"))
+    print(f"{options.file}: " + ("fix this before you submit" if problems else "ready to submit"))
     return 1 if problems else 0
 
 

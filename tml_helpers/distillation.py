@@ -29,11 +29,21 @@ def distill(
 ) -> list[float]:
     """Offline distillation: train the student on α·T²·KL(teacher‖student) + (1 − α)·cross-entropy.
 
-    `loader` is a data set or a loader of (images, labels), or of images alone, which needs `alpha=1`. The teacher is
-    only asked: it stays as it is, and answers in evaluation mode. A `TensorDataset` has the same images in each epoch,
-    so the teacher answers once. The other arguments are those of `training.fit`; returns the mean loss of each epoch.
+    Args:
+        student: maps images to logits; it is trained.
+        teacher: maps images to logits of the same classes; it is only asked, in evaluation mode, and stays as it is.
+        loader: a data set or a loader of (images, labels), or of images alone, which needs `alpha=1`. A `TensorDataset`
+            has the same images in each epoch, so the teacher answers once.
+        temperature: T, above 0.
+        alpha: α, from 0 to 1.
+        epochs, learning_rate, batch_size, generator, checkpoint, progress: as of `training.fit`.
 
-    Raises ValueError where labels are missing but `alpha` is below 1.
+    Returns:
+        The mean loss of each epoch.
+
+    Raises:
+        ValueError: labels are missing but `alpha` is below 1, or a number out of its range.
+
     Source: Hinton, Vinyals and Dean, 2015. Derived in: lectures/10_distillation/response_based.
     """
     answered = isinstance(loader, TensorDataset)

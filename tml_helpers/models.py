@@ -1,15 +1,30 @@
 """The book's networks: images in [0, 1] go in, logits come out; each network carries its own normalisation."""
 
 import itertools
-import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
-from tml_helpers.training import evaluating
+from tml_helpers.common import evaluating
+
+__all__ = [
+    "GAN",
+    "GAN_WEIGHTS",
+    "MLP",
+    "STATISTICS",
+    "Generator",
+    "ImageNetClassifier",
+    "Inverter",
+    "Normalize",
+    "SmallCNN",
+    "imagenet_classifier",
+    "mnist_gan",
+    "multiply_adds",
+    "parameter_count",
+]
 
 STATISTICS = {  # mean and standard deviation of each channel over the training images
     "mnist": ((0.1307,), (0.3081,)),
@@ -21,7 +36,11 @@ GAN_WEIGHTS = Path(__file__).parent / "weights/mnist_gan.pt"  # written by bench
 
 
 class Normalize(nn.Module):
-    """x ↦ (x − mean) / std, channel by channel."""
+    """x ↦ (x − mean) / std, channel by channel.
+
+    Args:
+        mean, std: one number for each channel; std above 0.
+    """
 
     mean: Tensor
     std: Tensor
@@ -36,9 +55,18 @@ class Normalize(nn.Module):
 
 
 class SmallCNN(nn.Module):
-    """Two convolutions and two linear layers, for `[N, 1, 28, 28]` (MNIST) or `[N, 3, 32, 32]` (CIFAR-10).
+    """Two convolutions and two linear layers: MNIST's 28×28 or CIFAR-10's 32×32 to logits; 206,922 parameters on MNIST.
 
-    206,922 parameters on MNIST. Returns logits `[N, classes]`. `size` must be a multiple of 4.
+    Takes images `[N, in_channels, size, size]` in [0, 1]; returns logits `[N, classes]`.
+
+    Args:
+        in_channels: 1 (grey) or 3 (colour); it decides on the normalisation, MNIST's or CIFAR-10's.
+        size: the images' side in pixels, a multiple of 4.
+        classes: 1 or more.
+
+    Raises:
+        ValueError: another number of channels, or a side that is no multiple of 4.
+
     Derived in: lectures/10_distillation/response_based.
     """
 
@@ -70,7 +98,16 @@ class SmallCNN(nn.Module):
 class MLP(nn.Module):
     """Linear layers with ReLU between them: `MLP(32)` is 784 → 32 → 10, `MLP()` is a linear classifier.
 
-    Takes grey images `[N, 1, H, W]` with H·W = `in_features`; returns logits `[N, classes]`.
+    Takes grey images `[N, 1, H, W]` in [0, 1] with H·W = `in_features`; returns logits `[N, classes]`.
+
+    Args:
+        hidden: the widths of the hidden layers, 1 or more each.
+        in_features: pixels of an image.
+        classes: 1 or more.
+
+    Raises:
+        ValueError: a layer without units.
+
     Derived in: lectures/10_distillation/response_based.
     """
 
@@ -90,11 +127,19 @@ class MLP(nn.Module):
 
 
 class ImageNetClassifier(nn.Module):
-    """A network trained on ImageNet, on images `[N, 3, H, W]` in [0, 1]; `classes` names its thousand outputs."""
+    """A network trained on ImageNet, with the normalisation that it was trained with.
 
-    def __init__(self, network: nn.Module, normalize: Normalize, classes: tuple[str, ...]) -> None:
+    Takes images `[N, 3, H, W]` in [0, 1]; returns logits `[N, 1000]`.
+
+    Args:
+        model: maps normalised images to logits.
+        normalize: the normalisation.
+        classes: the names of the outputs, in their order.
+    """
+
+    def __init__(self, model: nn.Module, *, normalize: Normalize, classes: tuple[str, ...]) -> None:
         super().__init__()
-        self.normalize, self.network, self.classes = normalize, network, classes
+        self.normalize, self.network, self.classes = normalize, model, classes
 
     def forward(self, images: Tensor) -> Tensor:
         logits: Tensor = self.network(self.normalize(images))
@@ -104,10 +149,16 @@ class ImageNetClassifier(nn.Module):
 def imagenet_classifier(name: str = "efficientnet_lite0") -> ImageNetClassifier:
     """A real ImageNet network, in evaluation mode.
 
-    The default, EfficientNet-Lite0 (4.7 million parameters, made for 224×224), comes with its weights in a package.
-    Any other name is torchvision's, for example `"resnet18"`, whose weights are downloaded once.
+    Args:
+        name: `"efficientnet_lite0"` (4.7 million parameters, made for 224×224), whose weights come in a package; any
+            other is torchvision's, for example `"resnet18"`, whose weights are downloaded once.
 
-    Raises ValueError for an unknown name, OSError where the weights cannot be had.
+    Returns:
+        The network, which takes images in [0, 1].
+
+    Raises:
+        ValueError: an unknown name.
+        OSError: the weights cannot be had.
     """
     from tml_helpers.data import imagenet_classes
 
@@ -115,13 +166,20 @@ def imagenet_classifier(name: str = "efficientnet_lite0") -> ImageNetClassifier:
         network, normalize = _efficientnet_lite0(), Normalize([127 / 255] * 3, [128 / 255] * 3)
     else:
         network, normalize = _from_torchvision(name), Normalize(*STATISTICS["imagenet"])
-    return ImageNetClassifier(network, normalize, imagenet_classes()).eval()
+    return ImageNetClassifier(network, normalize=normalize, classes=imagenet_classes()).eval()
 
 
 class Generator(nn.Module):
     """z ↦ G(z): latents `[N, latent]`, standard normal, become digits `[N, 1, 28, 28]` in [0, 1].
 
     One linear layer and three transposed convolutions, 4×4 → 7×7 → 14×14 → 28×28; 136,953 parameters.
+
+    Args:
+        latent: how many numbers make an image, 1 or more.
+
+    Raises:
+        ValueError: no number.
+
     Source: Radford, Metz and Chintala, 2016. Derived in: lectures/20_adversarial/black_box.
     """
 
@@ -154,35 +212,33 @@ class Inverter(nn.Module):
     """x ↦ I(x): digits `[N, 1, 28, 28]` become latents `[N, latent]` whose image G(I(x)) is near x.
 
     The generator's convolutions the other way round; 135,512 parameters.
+
+    Args:
+        latent: how many numbers make an image, 1 or more.
+
     Source: Zhao, Dua and Singh, 2018. Derived in: lectures/20_adversarial/black_box.
     """
 
     def __init__(self, latent: int = 64) -> None:
         super().__init__()
-        self.layers = _halving_convolutions(outputs=latent)
+        self.layers = nn.Sequential(  # 28×28 → 14×14 → 7×7 → 4×4 → latents
+            nn.Conv2d(1, 24, 4, stride=2, padding=1),
+            nn.LeakyReLU(0.2),
+            nn.Conv2d(24, 48, 4, stride=2, padding=1),
+            nn.LeakyReLU(0.2),
+            nn.Conv2d(48, 80, 3, stride=2, padding=1),
+            nn.LeakyReLU(0.2),
+            nn.Flatten(),
+            nn.Linear(80 * 4 * 4, latent),
+        )
 
     def forward(self, images: Tensor) -> Tensor:
         latents: Tensor = self.layers(images)
         return latents
 
 
-class Critic(nn.Module):
-    """x ↦ one number `[N]`, large for real digits: the opponent that a generator is trained against.
-
-    No normalisation between images, which the gradient penalty does not allow.
-    Source: Gulrajani et al., 2017. Derived in: lectures/20_adversarial/black_box.
-    """
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.layers = _halving_convolutions(outputs=1)
-
-    def forward(self, images: Tensor) -> Tensor:
-        scores: Tensor = self.layers(images)
-        return scores.squeeze(1)
-
-
-class GAN(NamedTuple):
+@dataclass(frozen=True)
+class GAN:
     """A generator of images and the inverter that leads an image back to its latents."""
 
     generator: nn.Module
@@ -192,57 +248,50 @@ class GAN(NamedTuple):
 def mnist_gan() -> GAN:
     """A generator of MNIST's digits and its inverter, in evaluation mode, with weights that come with the book.
 
-    A Wasserstein GAN with gradient penalty, trained on MNIST's 60,000 images by `benchmarks/train_gan.py`; how good it
-    is stands in `benchmarks/results/gan.json`.
+    A Wasserstein GAN with gradient penalty, trained on MNIST's 60,000 images by `benchmarks/train_gan.py`, which
+    measures how good it is: `benchmarks/results/gan.json`.
+
+    Returns:
+        Both networks, their parameters frozen.
+
     Source: Gulrajani et al., 2017; Zhao, Dua and Singh, 2018. Derived in: lectures/20_adversarial/black_box.
     """
-    gan = GAN(Generator(), Inverter())
+    networks: dict[str, nn.Module] = {"generator": Generator(), "inverter": Inverter()}
     state = torch.load(GAN_WEIGHTS, map_location="cpu", weights_only=True)
-    for name, network in gan._asdict().items():
+    for name, network in networks.items():
         network.load_state_dict(state[name])  # float16 in the file, float32 here
         network.eval().requires_grad_(False)
-    return gan
+    return GAN(**networks)
 
 
 def parameter_count(model: nn.Module) -> int:
-    """How many numbers are trained."""
+    """How many numbers a network has, be they trained or frozen; buffers, as a batch-norm's statistics, do not count.
+
+    Args:
+        model: any network.
+
+    Returns:
+        The number of its parameters.
+    """
     return sum(p.numel() for p in model.parameters())
 
 
 def multiply_adds(model: nn.Module, image: Tensor) -> int:
-    """Multiplications (each with its addition) of the linear and convolutional layers for one image `[1, C, H, W]`."""
-    total = 0
+    """Multiplications, each with its addition, of the matrix products and convolutions for one image.
 
-    def count(layer: nn.Module, _: tuple[Tensor, ...], output: Tensor) -> None:
-        nonlocal total
-        weight = layer.weight
-        assert isinstance(weight, Tensor)
-        positions = math.prod(output.shape[2:])  # one for a linear layer, H·W for a convolution
-        total += weight.numel() * positions
+    Args:
+        model: any network; it answers in evaluation mode.
+        image: `[1, C, H, W]`, where the model is.
 
-    counted = (nn.Linear, nn.Conv2d)
-    hooks = [m.register_forward_hook(count) for m in model.modules() if isinstance(m, counted)]
-    try:
-        with torch.no_grad(), evaluating(model):
-            model(image)
-    finally:
-        for hook in hooks:
-            hook.remove()
-    return total
+    Returns:
+        Half of the floating-point operations that `torch.utils.flop_counter` counts.
+    """
+    from torch.utils.flop_counter import FlopCounterMode
 
-
-def _halving_convolutions(*, outputs: int) -> nn.Sequential:
-    """28×28 → 14×14 → 7×7 → 4×4 → `outputs` numbers."""
-    return nn.Sequential(
-        nn.Conv2d(1, 24, 4, stride=2, padding=1),
-        nn.LeakyReLU(0.2),
-        nn.Conv2d(24, 48, 4, stride=2, padding=1),
-        nn.LeakyReLU(0.2),
-        nn.Conv2d(48, 80, 3, stride=2, padding=1),
-        nn.LeakyReLU(0.2),
-        nn.Flatten(),
-        nn.Linear(80 * 4 * 4, outputs),
-    )
+    counter = FlopCounterMode(display=False)
+    with torch.no_grad(), evaluating(model), counter:
+        model(image)
+    return counter.get_total_flops() // 2
 
 
 def _efficientnet_lite0() -> nn.Module:

@@ -8,6 +8,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
 
+__all__ = ["COLOURS", "show_image", "show_images", "use_style"]
+
 COLOURS = {  # Okabe and Ito's palette, less its yellow, which is too pale on white
     "blue": "#0072B2",
     "orange": "#D55E00",
@@ -46,7 +48,20 @@ def use_style() -> None:
 
 
 def show_images(images: Tensor, titles: Sequence[str] | None = None, *, columns: int = 8, size: float = 1.1) -> Figure:
-    """Draw images `[N, C, H, W]` in [0, 1] in rows of `columns`, each `size` inches wide, with a title above each."""
+    """Draw images in rows, with a title above each.
+
+    Args:
+        images: `[N, C, H, W]` in [0, 1], one or more, grey or in colour.
+        titles: one for each image; None for none.
+        columns: images in a row; fewer images get a narrower figure.
+        size: the width of an image, in inches.
+
+    Returns:
+        The figure.
+
+    Raises:
+        ValueError: no image, another shape, or another number of titles.
+    """
     if images.dim() != 4 or images.shape[1] not in (1, 3) or len(images) == 0:
         raise ValueError(f"images are [N, 1 or 3, H, W] with N at least 1; got {list(images.shape)}")
     if titles is not None and len(titles) != len(images):
@@ -63,7 +78,13 @@ def show_images(images: Tensor, titles: Sequence[str] | None = None, *, columns:
 
 
 def show_image(axis: Axes, image: Tensor, title: str = "") -> None:
-    """Draw one image `[C, H, W]` in [0, 1]: grey ones with ink as black, colour ones as they are."""
+    """Draw one image: grey ones with ink as black, colour ones as they are.
+
+    Args:
+        axis: where to draw.
+        image: `[C, H, W]` in [0, 1], grey or in colour; what is beyond is cut.
+        title: the words above it.
+    """
     pixels = image.detach().cpu().clamp(0, 1).numpy()
     axis.axis("off")
     axis.imshow(pixels[0] if len(pixels) == 1 else pixels.transpose(1, 2, 0), vmin=0, vmax=1)

@@ -1,9 +1,11 @@
-"""The card that stands before every attack and defence: who attacks, what they know, what they can do."""
+"""The card at the head of every attack and defence: who attacks, what they know, what they can do."""
 
 from dataclasses import dataclass
 from typing import Literal
 
 from tml_helpers._console import legible
+
+__all__ = ["Knowledge", "ThreatModel"]
 
 Knowledge = Literal["white box", "grey box", "black box"]
 
@@ -12,11 +14,17 @@ Knowledge = Literal["white box", "grey box", "black box"]
 class ThreatModel:
     """Goal, knowledge, capability and queries of an attacker, shown by a notebook as a table.
 
-    `knowledge` is `"white box"` (weights and gradients), `"grey box"` (some of training data, architecture, defence)
-    or `"black box"` (answers only). `capability` says what may be changed and by how much. `queries` is how many
-    answers the attacker gets: None where that does not matter. `out_of_scope` says what the card does not cover.
+    Args:
+        goal: what the attacker wants, in words.
+        knowledge: `"white box"` (weights and gradients), `"grey box"` (some of training data, architecture, defence) or
+            `"black box"` (answers only).
+        capability: what may be changed and by how much, in words.
+        queries: how many answers the attacker gets, 0 or more; None where that does not matter.
+        out_of_scope: what the card does not cover, in words.
 
-    Raises ValueError for another knowledge, empty words, or fewer than 0 queries.
+    Raises:
+        ValueError: another knowledge, empty words, or fewer than 0 queries.
+
     Derived in: lectures/20_adversarial/linear_explanation.
     """
 
@@ -35,7 +43,11 @@ class ThreatModel:
             raise ValueError(f"queries is 0 or more, or None for no limit; got {self.queries}")
 
     def rows(self) -> dict[str, str]:
-        """The card's lines: what is asked, and the answer."""
+        """The card's lines.
+
+        Returns:
+            What is asked, and the answer, in the card's order.
+        """
         asked = "as many as the attacker likes" if self.queries is None else f"{self.queries:,}"
         rows = {"goal": self.goal, "knowledge": self.knowledge, "capability": self.capability, "queries": asked}
         return rows | ({"out of scope": self.out_of_scope} if self.out_of_scope else {})

@@ -1,6 +1,5 @@
 """Train and measure a network, reproducibly."""
 
-import contextlib
 import io
 import os
 import random
@@ -15,12 +14,26 @@ from torch.nn import functional as F
 from torch.utils.data import DataLoader, Dataset, TensorDataset
 from tqdm.auto import tqdm
 
+from tml_helpers.common import check_absent, check_counts, draw, evaluating, home, offspring, own_generator
+
+__all__ = ["Loss", "accuracy", "cross_entropy", "fit", "own_optimizer", "predict", "seed_everything"]
+
 Loss = Callable[..., Tensor]
 """`loss(model, *batch)`: a scalar tensor; a batch is what the data set yields, as (images, labels)."""
 
 
 def seed_everything(seed: int) -> torch.Generator:
-    """Seed Python, NumPy and PyTorch, and return a generator with that seed for everything that takes one."""
+    """Seed Python, NumPy and PyTorch.
+
+    Args:
+        seed: from 0 to 2³² − 1.
+
+    Returns:
+        A generator with that seed, on the CPU, for everything that takes one.
+
+    Raises:
+        ValueError: a seed outside of its range.
+    """
     if not 0 <= seed < 2**32:
         raise ValueError(f"a seed is a whole number from 0 to 2³² − 1; got {seed}")
     random.seed(seed)
@@ -29,20 +42,17 @@ def seed_everything(seed: int) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
 
 
-@contextlib.contextmanager
-def evaluating(model: nn.Module) -> Iterator[None]:
-    """Inside, the model is in evaluation mode; afterwards every layer is back in the mode that it had."""
-    modes = [(module, module.training) for module in model.modules()]
-    model.eval()
-    try:
-        yield
-    finally:
-        for module, mode in modes:
-            module.training = mode
-
-
 def cross_entropy(model: nn.Module, images: Tensor, labels: Tensor) -> Tensor:
-    """Mean of −log p(label | image) over the batch."""
+    """Mean of −log p(label | image) over the batch.
+
+    Args:
+        model: maps images to logits `[N, K]`.
+        images: `[N, …]`, where the model is.
+        labels: `[N]`, int64, class indices below K.
+
+    Returns:
+        A scalar, with a gradient.
+    """
     return F.cross_entropy(model(images), labels)
 
 
@@ -53,36 +63,50 @@ def fit(
     epochs: int,
     loss: Loss = cross_entropy,
     optimizer: torch.optim.Optimizer | None = None,
-    learning_rate: float = 1e-3,
+    learning_rate: float | None = None,
     batch_size: int = 128,
     generator: torch.Generator | None = None,
     checkpoint: str | Path | None = None,
     progress: bool | None = None,
 ) -> list[float]:
-    """Minimise the mean of `loss(model, *batch)` over shuffled batches; returns its mean in each epoch.
+    """Minimise the mean of `loss(model, *batch)` over shuffled batches, which are moved to the model's device.
 
-    The optimiser is Adam with `learning_rate` unless one is given. `generator` shuffles a data set; a `DataLoader`
-    keeps its own batches. With `checkpoint`, the state
-    is written after each epoch, and a later call with the same arguments goes on from there, to the same result as
-    without the interruption. `progress` shows a bar: by default only in a terminal. Batches are moved to the model's
-    device.
+    Args:
+        model: the network, in training mode meanwhile and afterwards.
+        data: a data set of tuples of tensors; a `DataLoader` keeps its own batches and their order.
+        epochs: 0 or more.
+        loss: of the model and a batch, a scalar.
+        optimizer: Adam unless one is given.
+        learning_rate: Adam's, 0.001 unless given; refused beside an optimiser, which has its own.
+        batch_size: 1 or more.
+        generator: shuffles a data set; on any device. None takes one that PyTorch's own seeds.
+        checkpoint: a file to which the state is written after each epoch; a later call with the same arguments goes on
+            from there, to the same result as without the interruption.
+        progress: whether to show a bar; None in a terminal only.
 
-    Raises ValueError for an empty data set, a loss that is not finite, or a checkpoint of something else.
+    Returns:
+        The mean of the loss in each epoch.
+
+    Raises:
+        TypeError: a generator that is none, or numbers of epochs or of a batch that are not whole.
+        ValueError: an empty data set, a loss that is not finite, a model without parameters and no optimiser, or a
+            checkpoint of something else.
+
     Derived in: lectures/10_distillation/response_based.
     """
-    if epochs < 0:
-        raise ValueError(f"epochs is at least 0; got {epochs}")
-    optimizer = optimizer or torch.optim.Adam(model.parameters(), lr=learning_rate)
-    generator = generator or torch.Generator().manual_seed(torch.initial_seed() % 2**63)
+    check_counts(0, epochs=epochs)
+    check_counts(batch_size=batch_size)
+    optimizer = own_optimizer(model, optimizer=optimizer, learning_rate=learning_rate)
+    generator = own_generator(generator)
     state = Checkpoint(Path(checkpoint), model, optimizer, generator) if checkpoint else None
     history = state.load() if state else []
-    device = next(model.parameters()).device
+    device = home(model)
     model.train()
     remaining = range(len(history), epochs)
     for epoch in tqdm(remaining, desc="epochs", disable=None if progress is None else not progress):
         total, count = 0.0, 0
         for batch in batches(data, batch_size, generator):
-            batch = [part.to(device) for part in batch]
+            batch = [part.to(device or part.device) for part in batch]
             value = loss(model, *batch)
             optimizer.zero_grad(set_to_none=True)
             value.backward()
@@ -99,6 +123,31 @@ def fit(
     return history
 
 
+def own_optimizer(
+    model: nn.Module, *, optimizer: torch.optim.Optimizer | None, learning_rate: float | None
+) -> torch.optim.Optimizer:
+    """The optimiser, or Adam where there is none.
+
+    Args:
+        model: the network that is trained.
+        optimizer: None for Adam.
+        learning_rate: Adam's, 0.001 unless given.
+
+    Returns:
+        The optimiser.
+
+    Raises:
+        ValueError: a learning rate beside an optimiser, which has its own, or no parameter for Adam to change.
+    """
+    if optimizer is not None:
+        check_absent("an optimizer is given", learning_rate=learning_rate)
+        return optimizer
+    parameters = list(model.parameters())
+    if not parameters:
+        raise ValueError("the model has no parameters to train: pass an optimizer of those that the loss uses")
+    return torch.optim.Adam(parameters, lr=1e-3 if learning_rate is None else learning_rate)
+
+
 def batches(
     data: Dataset[Any] | DataLoader[Any], batch_size: int, generator: torch.Generator
 ) -> Iterator[list[Tensor]]:
@@ -106,31 +155,49 @@ def batches(
 
     A `TensorDataset` is cut by index, which costs far less than collating single samples.
     """
-    if batch_size < 1:
-        raise ValueError(f"batch_size is at least 1; got {batch_size}")
     if isinstance(data, TensorDataset):
         if len(data) == 0:
             raise ValueError("the data set is empty: there is nothing to train on")
-        for chosen in torch.randperm(len(data), generator=generator).split(batch_size):
+        for chosen in draw(torch.randperm, len(data), device="cpu", generator=generator).split(batch_size):
             yield [tensor[chosen] for tensor in data.tensors]
     elif isinstance(data, DataLoader):
         yield from data
     else:
-        yield from DataLoader(data, batch_size, shuffle=True, generator=generator)
+        yield from DataLoader(data, batch_size, shuffle=True, generator=offspring(generator))  # it draws on the CPU
 
 
 @torch.no_grad()
 def predict(model: nn.Module, images: Tensor, *, batch_size: int = 512) -> Tensor:
-    """The logits `[N, K]` of all images, in evaluation mode, without gradients."""
+    """The logits of all images, in evaluation mode, without gradients; images are moved to the model's device.
+
+    Args:
+        model: maps images to logits `[N, K]`.
+        images: `[N, …]`, at least one.
+        batch_size: images at a time, 1 or more.
+
+    Returns:
+        `[N, K]`, where the model is; where the images are for a model without parameters.
+
+    Raises:
+        ValueError: no images.
+    """
     if len(images) == 0:
         raise ValueError("there are no images to predict")
-    device = next(model.parameters(), images).device  # where the model is, if it is anywhere
     with evaluating(model):
-        return torch.cat([model(part.to(device)) for part in images.split(batch_size)])
+        return torch.cat([model(part.to(home(model) or part.device)) for part in images.split(batch_size)])
 
 
 def accuracy(model: nn.Module, data: TensorDataset, *, batch_size: int = 512) -> float:
-    """The share of images, from 0 to 1, whose largest logit is that of their label."""
+    """The share of images whose largest logit is that of their label.
+
+    Args:
+        model: maps images to logits `[N, K]`.
+        data: images and labels.
+        batch_size: images at a time, 1 or more.
+
+    Returns:
+        From 0 to 1.
+    """
     images, labels = data.tensors
     predictions = predict(model, images, batch_size=batch_size).argmax(dim=1)
     return (predictions.cpu() == labels.cpu()).float().mean().item()

@@ -16,7 +16,6 @@ import sys
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -89,8 +88,9 @@ def main() -> int:
     ways = [(seed, "native") for seed in range(options.seeds)] + [(0, name) for name in ROUNDINGS if name != "native"]
     good = True
     with ThreadPoolExecutor(options.jobs) as pool:
-        for lecture in lectures:
-            good = judge(lecture, list(pool.map(partial(run, lecture), ways))) and good
+        waiting = {lecture: [pool.submit(run, lecture, way) for way in ways] for lecture in lectures}
+        for lecture, runs in waiting.items():
+            good = judge(lecture, [one.result() for one in runs]) and good
             sys.stdout.flush()
     return int(not good)
 

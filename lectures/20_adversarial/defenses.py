@@ -127,10 +127,10 @@ claim("Six lines and the library agree", abs(mine.item() / theirs - 1) < 1e-4)
 
 # %%
 networks = {"standard": standard}
-for method in ("fgsm", "madry"):
+for method, steps in (("fgsm", None), ("madry", 3)):
     generator = seed_everything(seed())
     networks[method] = copy.deepcopy(standard)
-    hard = how | {"epochs": 3, "epsilon": epsilon, "steps": 3}
+    hard = how | {"epochs": 3, "epsilon": epsilon, "steps": steps}
     defenses.adversarial_training(
         networks[method], train, method=method, generator=generator, **hard
     )
@@ -422,7 +422,10 @@ ThreatModel(
 
 # %%
 def how_far(model, images):
-    views = [defenses.reduce_bit_depth(images, 1), defenses.median_filter(images, 2)]
+    views = [
+        defenses.reduce_bit_depth(images, bits=1),
+        defenses.median_filter(images, size=2),
+    ]
     p = F.softmax(predict(model, images), dim=1)
     answers = [F.softmax(predict(model, view), dim=1) for view in views]
     return torch.stack([(p - q).abs().sum(dim=1) for q in answers]).amax(dim=0)
@@ -471,8 +474,8 @@ class AllViews(nn.Module):
 
     def forward(self, images):
         soft = torch.sigmoid(8 * (images - 0.5))  # what the backward pass sees
-        rounded = soft + (defenses.reduce_bit_depth(images, 1) - soft).detach()
-        views = [images, rounded, defenses.median_filter(images, 2)]
+        rounded = soft + (defenses.reduce_bit_depth(images, bits=1) - soft).detach()
+        views = [images, rounded, defenses.median_filter(images, size=2)]
         answers = [F.log_softmax(standard(view), dim=1) for view in views]
         return torch.stack(answers).mean(dim=0)
 
@@ -706,9 +709,12 @@ ThreatModel(
 
 # %%
 gan = mnist_gan()
-random = torch.Generator().manual_seed(seed())
 guarded = defenses.DefenseGAN(
-    standard, gan.generator, steps=40, restarts=2, random=random
+    standard,
+    decoder=gan.generator,
+    steps=40,
+    restarts=2,
+    generator=torch.Generator().manual_seed(seed()),
 )
 few = half.select(slice(0, None, 4))  # 18 images: each is projected anew in each step
 ball = {"epsilon": 0.3, "steps": 6, "step_size": 0.1, "generator": generator}

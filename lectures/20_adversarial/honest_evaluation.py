@@ -171,7 +171,7 @@ eight = torch.full_like(labels, 8)
 others = labels != 8
 x, y, t = images[others], labels[others], eight[others]
 aimed = attacks.pgd(plain, x, y, epsilon=0.1, targets=t, generator=generator)
-shares = attacks.goals(plain, x, aimed, y, targets=t, source=0).shares()
+shares = attacks.goals(plain, x, y, adversarial=aimed, targets=t, source=0).shares()
 names = list(shares)
 claim("Confidence falls for over 9 in 10", shares["confidence reduction"] > 0.9)
 claim(
@@ -217,7 +217,7 @@ stands = torch.stack(
 )
 survives = stands.all(dim=0)  # (attacks, N) -> (N)
 inside = survives.double().mean().item()
-library = attacks.evaluate(plain, images, labels, epsilon=0.1, attacks=three)
+library = attacks.evaluate(plain, images, labels, epsilon=0.1, ensemble=three)
 claim("What survives all survives each member", bool((survives <= stands).all()))
 claim("attacks.evaluate counts the same", abs(library.robust_accuracy - inside) < 0.006)
 
@@ -305,7 +305,7 @@ claim("The rounded one fails them too", telling <= failed["rounded"])
 # - *without a bound all fall*: at ε = 1 an image can be replaced by any other;
 # - *chance finds no more*, *scores find no more*: a gradient is knowledge, and knowledge cannot make an attacker worse.
 #
-# `Evaluation.warnings` repeats what failed in words. No check proves robustness. They catch attacks that failed.
+# `Evaluation.notes` repeats what failed in words. No check proves robustness. They catch attacks that failed.
 #
 # ## The adaptive attack
 #
@@ -343,10 +343,10 @@ claim("No check fails any more", all(check.passed for check in adaptive.checks))
 # %%
 gradient_attacks = attacks.standard_attacks()
 del gradient_attacks["Square"]
-how = {"attacks": gradient_attacks, "generator": generator}
+how = {"epsilons": epsilons, "ensemble": gradient_attacks, "generator": generator}
 curves = {
-    "plain": attacks.robustness_curve(plain, images, labels, epsilons, **how),
-    "rounded": attacks.robustness_curve(seen, images, labels, epsilons, **how),
+    "plain": attacks.robustness_curve(plain, images, labels, **how),
+    "rounded": attacks.robustness_curve(seen, images, labels, **how),
 }
 near, far = epsilons.index(0.06), epsilons.index(0.1)
 claim(
@@ -395,8 +395,8 @@ for n, half in halves.items():
     print(f"{n:>6,} images: 50 % ± {100 * half:.1f} points")
 
 # %%
-low, high = found["plain"].interval()
-claim("200 images leave an interval of over 7 points", high - low > 0.07)
+exact = found["plain"].interval()
+claim("200 images leave an interval of over 7 points", exact.high - exact.low > 0.07)
 claim("A hundred images cannot tell 50 % from 58 %", halves[100] > 0.08)
 
 # %% [markdown]
@@ -509,7 +509,7 @@ def bound_by_bisection(k, n, alpha):
 
 counts = torch.tensor([400, 700, 990, 1000])
 mine = [bound_by_bisection(int(k), 1000, 0.001) for k in counts]
-theirs = defenses.clopper_pearson_bound(counts, 1000, 0.001).tolist()
+theirs = defenses.clopper_pearson_bound(counts, n=1000, alpha=0.001).tolist()
 claim(
     "The library's bound is the same",
     max(abs(a - b) for a, b in zip(mine, theirs, strict=True)) < 1e-9,
@@ -551,8 +551,9 @@ for sigma in (0.25, 0.5, 1.0):
 
 # %%
 mine = [certify_one(smoothed[0.5].model, image[None], 0.5) for image in images[:20]]
-classes, radii = smoothed[0.5].certify(images[:20], generator=generator)
-gap = [abs(r - radii[i]) for i, (c, r) in enumerate(mine) if c == classes[i] != -1]
+theirs = smoothed[0.5].certify(images[:20], generator=generator)
+pairs = zip(mine, theirs.classes, theirs.radii, strict=True)
+gap = [abs(r - radius) for (c, r), k, radius in pairs if c == k != -1]
 claim("Certified by both, at least 15 of 20", len(gap) >= 15)
 claim(
     "Their radii differ by less than 0.1 on average: other draws",
@@ -569,8 +570,8 @@ claim(
 
 # %%
 subject, x, y = smoothed[0.5], images[:100], labels[:100]
-classes, radii = subject.certify(x, generator=generator)
-certified = torch.where(classes == y, radii, -1.0)  # −1: not even at radius 0
+proof = subject.certify(x, generator=generator)
+certified = torch.where(proof.classes == y, proof.radii, -1.0)  # −1: not even at 0
 
 
 def noise(images, generator):
@@ -606,14 +607,15 @@ claim("The attack leaves 15 points more, at least", standing[2] > proven_at_1 + 
 grid = torch.linspace(0, 3, 121)
 
 
-def certified_share(said, far):
+def certified_share(proof):
     """Per cent of the images with the right class and a radius above r, on the grid."""
-    return 100 * ((said == y)[:, None] & (far[:, None] > grid)).double().mean(dim=0)
+    right, far = proof.classes == y, proof.radii[:, None] > grid
+    return 100 * (right[:, None] & far).double().mean(dim=0)
 
 
-proven = {0.5: certified_share(classes, radii)}
+proven = {0.5: certified_share(proof)}
 for sigma in (0.25, 1.0):
-    proven[sigma] = certified_share(*smoothed[sigma].certify(x, generator=generator))
+    proven[sigma] = certified_share(smoothed[sigma].certify(x, generator=generator))
 claim(
     "At radius 0.25, σ = 0.25 proves more than σ = 1",
     proven[0.25][10] > proven[1.0][10],
@@ -657,7 +659,7 @@ certain = subject.sigma * norm.ppf(0.001 ** (1 / 1000))
 claim("No radius exceeds what 1,000 draws can prove", certified.max() < certain + 1e-3)
 claim("And that is less than 1.25", certain < 1.25)
 claim("In L∞ nothing is proven at ε = 0.1", certain / 28 < 0.1)
-wrong = (classes != y) & (classes != -1)
+wrong = (proof.classes != y) & (proof.classes != -1)
 claim("Some images are certified with a wrong class", bool(wrong.any()))
 
 # %% [markdown]
@@ -670,7 +672,8 @@ claim("Some images are certified with a wrong class", bool(wrong.any()))
 p = norm.cdf(1.0)
 k = torch.tensor(binom.rvs(1000, p, size=2000, random_state=seed()))
 careless = (k / 1000 > p).double().mean().item()
-careful = (defenses.clopper_pearson_bound(k, 1000, 0.001) > p).double().mean().item()
+bound = defenses.clopper_pearson_bound(k, n=1000, alpha=0.001)
+careful = (bound > p).double().mean().item()
 claim("The plain estimate claims too much about every other time", 0.4 < careless < 0.6)
 claim("The bound does so less than once in 200 times", careful < 0.005)
 
@@ -719,8 +722,10 @@ claim("The doubts stay on record", len(doubts) >= 3)
 # Solution: alpha^(1/n) must reach Φ(3), so n >= ln(alpha) / ln Φ(3).
 n = math.ceil(math.log(0.001) / norm.logcdf(3.0))
 claim("It takes over 5,000 draws", 5000 < n < 5200)
-enough = norm.ppf(defenses.clopper_pearson_bound(torch.tensor([n]), n, 0.001))
-too_few = norm.ppf(defenses.clopper_pearson_bound(torch.tensor([n - 1]), n - 1, 0.001))
+enough, too_few = (
+    norm.ppf(defenses.clopper_pearson_bound(torch.tensor([k]), n=k, alpha=0.001))
+    for k in (n, n - 1)
+)
 claim("That many are enough, and one less is not", enough >= 3 > too_few)
 
 # %% [markdown]
@@ -746,7 +751,7 @@ class Draws(nn.Module):
 
 noisy_network = Draws(smoothed[0.25].model, 1, fixed=False)
 average = Draws(smoothed[0.25].model, 8, fixed=True)
-few = {"attacks": {"PGD": attacks.pgd}, "epsilon": 0.1, "generator": generator}
+few = {"ensemble": {"PGD": attacks.pgd}, "epsilon": 0.1, "generator": generator}
 once = attacks.evaluate(noisy_network, images[:30], labels[:30], **few)
 steady = attacks.evaluate(average, images[:30], labels[:30], **few)
 claim("Answers do not repeat", not once.checks[0].passed)

@@ -424,7 +424,7 @@ def slope(loss, images, labels):
 
 by_loss = {
     name: slope(loss, x, y)[sure]
-    for name, loss in (("entropy", attacks.cross_entropy), ("margin", attacks.margin))
+    for name, loss in (("entropy", attacks.cross_entropies), ("margin", attacks.margin))
 }
 spread = {name: (g.max() / g.min()).item() for name, g in by_loss.items()}
 claim("Cross-entropy's pull differs 1,000-fold between images", spread["entropy"] > 1e3)

@@ -389,7 +389,9 @@ aimed = attacks.pgd(cnn, images, labels, targets=zeros, epsilon=0.25, steps=20)
 free = attacks.pgd(cnn, images, labels, epsilon=0.25, steps=20)
 share = {}
 for name, adversarial in (("anything but", free), ("aimed at 0", aimed)):
-    met = attacks.goals(cnn, images, adversarial, labels, targets=zeros, source=7)
+    met = attacks.goals(
+        cnn, images, labels, adversarial=adversarial, targets=zeros, source=7
+    )
     share[name] = met.shares()
 for name, met in share.items():
     print(f"{name}:", ", ".join(f"{goal} {part:.0%}" for goal, part in met.items()))

@@ -28,7 +28,7 @@ import torch
 from scipy.special import wrightomega
 
 from tml_helpers import attacks
-from tml_helpers.attacks.transforms import (
+from tml_helpers.attacks import (
     infrared_spots,
     random_light,
     random_noise,
@@ -614,14 +614,14 @@ claim("Untouched, it is called a cat", bool(torch.isin(called, cats)))
 
 # %%
 aim = {"epsilon": 16 / 255, "targets": toaster}
-digital = attacks.pgd(network, photograph, called, steps=10, generator=draws(), **aim)
+digital = attacks.pgd(network, photograph, called, steps=20, generator=draws(), **aim)
 physical = attacks.expectation_over_transformation(
     network,
     photograph,
     called,
     transformations=world,
     samples=6,
-    steps=10,
+    steps=20,
     generator=draws(),
     **aim,
 )
@@ -700,7 +700,7 @@ def aimed(network):
     shaky = [random_pose(max_rotation=10, max_shift=1)]
     for _ in range(30):
         views = transformed(lamps(knobs).repeat(3, 1, 1, 1), shaky, wobble)
-        losses = attacks.cross_entropy(network(views), labels.repeat(3))
+        losses = attacks.cross_entropies(network(views), labels.repeat(3))
         (knobs.grad,) = torch.autograd.grad(losses.sum(), knobs)
         optimizer.step()
     return knobs.detach()
@@ -840,14 +840,16 @@ tried = {
 }
 survives = [predict(hardened, x).argmax(dim=1) == labels for x in tried.values()]
 union = 100 * torch.stack(survives).all(dim=0).float().mean().item()  # (6, n) -> (n,)
+noise_alone = results["L∞, ε = 0.2"][name]
 worst_alone = min(results[threat][name] for threat in tried)
 claim(
-    "Even without the pose, the union leaves less than the worst set alone",
-    union < worst_alone,
+    "Together they leave at least 15 points less than noise of ε = 0.2 alone",
+    union < noise_alone - 15,
 )
 
 # %% tags=["nbval-ignore-output"]
-print(f"worst set alone: {worst_alone:.0f} %; whatever fits the image: {union:.0f} %")
+print(f"noise alone: {noise_alone:.0f} %; worst set alone: {worst_alone:.0f} %")
+print(f"whatever fits the image: {union:.0f} %")
 
 # %% [markdown]
 # ## Practice

@@ -424,7 +424,7 @@ claim("1,000 samples agree better between seeds than 100", many > few + 0.05)
 claim("With 1,000 the correlation is above 0.85", many > 0.85)
 
 # %% [markdown]
-# Each sample costs one answer of the network, and for photographs answers are dear. Can a better **design** of the masks make do with
+# Each sample costs one answer of the network, and for photographs answers are expensive. Can a better **design** of the masks make do with
 # fewer? Two ideas from the statistics of experiments {cite}`plackett1946design`. First, coins leave accidents: two superpixels
 # happen to be hidden together too often, and the fit confuses them. The rows of a **Hadamard matrix** show any two
 # columns in all four states equally often. Second, follow each mask by its **complement**. What two superpixels do *together* is
@@ -539,7 +539,8 @@ draw = torch.Generator().manual_seed(seed())
 rows = np.random.default_rng(seed()).choice(len(unseen), 24, replace=False)
 how = {"samples": 500, "features": 4, "generator": draw, **sick}
 many = explain.lime_tabular(forest.predict_proba, unseen[rows], [1] * 24, **how)
-W, conditions = explain.explanation_matrix(many)  # (24, conditions)
+matrix = explain.explanation_matrix(many)
+W, conditions = matrix.weights, matrix.names  # (24, conditions)
 importance = W.abs().sum(dim=0).sqrt()
 
 
@@ -733,7 +734,7 @@ for z in (np.array([1, 1]), np.array([1, -1])):
 # - The explanation is wrong and LIME has a bug :: A bent function has no good line.
 # ? Why does submodular pick choose greedily?
 # - Greedy is always optimal :: It need not be; it is guaranteed 63 % of the best.
-# + What a row adds shrinks as others are taken, and then greedy comes near the best :: That is submodularity, and finding the very best is far dearer.
+# + What a row adds shrinks as others are taken, and then greedy comes near the best :: That is submodularity, and finding the very best is far more expensive.
 # - The rows with the largest weights are the most typical :: Two rows with the same large weights would show the same thing twice.
 # ```
 #

@@ -335,7 +335,7 @@ questions = ["temperature", "humidity", "windspeed", "days", "rain"]
 wet = (table["weather"] == "rain or snow").astype(float)
 Q = np.column_stack([*(table[name] for name in questions[:4]), wet])  # (days, 5)
 tree = DecisionTreeRegressor(max_leaf_nodes=6, random_state=0).fit(Q, y)
-rules = explain.tree_rules(tree, questions)
+rules = explain.tree_rules(tree, feature_names=questions)
 for rule in rules:
     print(rule)
 
@@ -567,7 +567,7 @@ claim(
 number = 2 ** np.arange(7, -1, -1)
 
 
-def lookup(masks):  # the game is known by heart: no forest is asked again
+def lookup(masks):  # every value is known: no forest is asked again
     return values_of[masks @ number]
 
 

@@ -235,7 +235,7 @@ digit = mnist("test", source="default")
 digit = digit.images[digit.labels == 4][:1]
 wish = F.pad(F.interpolate(digit, size=(96, 96), mode="bilinear"), (16,) * 4).squeeze(1)
 fooled = explain.fool_explanation(
-    model, espresso, t, wish, epsilon=8 / 255, steps=30, step_size=2 / 255
+    model, espresso, t, wanted=wish, epsilon=8 / 255, steps=30, step_size=2 / 255
 )
 
 
@@ -335,9 +335,8 @@ best = predict(model, trio).argmax(dim=1)
 falls = {}
 for name, method in methods.items():
     draws = torch.Generator().manual_seed(seed())
-    test = explain.randomization_test(
-        model, trio, best, method, layers=layers, generator=draws
-    )
+    how = {"layers": list(layers.values()), "generator": draws}
+    test = explain.randomization_test(model, trio, best, explain=method, **how)
     falls[name] = test.rank_correlation.mean(dim=1)  # over the three
 
 # %%
@@ -400,7 +399,7 @@ maps = {
     "random": torch.rand(3, 128, 128, generator=draws),
 }
 curves = {
-    name: explain.deletion_insertion(model, trio, best, found, steps=16)
+    name: explain.deletion_insertion(model, trio, best, maps=found, steps=16)
     for name, found in maps.items()
 }
 
@@ -454,7 +453,7 @@ claim(
 # **Deletion is won by a map that knows nothing.** Look at the left plot once more. Random black dots all over the picture ruin the
 # network, while one black hole leaves a rest that it can still read. The curve measures how fast a picture becomes
 # *strange*, and dots are stranger than holes. Without the random map beside it, an area of 0.1 would look like a triumph. Retraining on the
-# deleted pictures is one remedy, a dear one {cite}`hooker2019benchmark`. The cheap one is here: never report a score without that of a random map, and look at both
+# deleted pictures is one remedy, a costly one {cite}`hooker2019benchmark`. The cheap one is here: never report a score without that of a random map, and look at both
 # curves.
 #
 # ## What goes wrong
@@ -550,7 +549,7 @@ claim("Without any digit it names the landscape in over 65 %", right > 0.65)
 # Solution: yes. Blurred dots are hardly strange, so the random curve falls later.
 blur = F.avg_pool2d(trio, 15, stride=1, padding=7, count_include_pad=False)
 kinder = explain.deletion_insertion(
-    model, trio, best, maps["random"], steps=16, deletion_baseline=blur
+    model, trio, best, maps=maps["random"], steps=16, deletion_baseline=blur
 )
 claim("Its area grows", kinder.deletion_area.mean().item() > areas["random"][0])
 

@@ -265,7 +265,7 @@ print(f"of {inked.sum()} pixels, {opposite:.0%} have opposite signs")
 
 # %%
 claim(
-    "The two accuracies differ by at most 5 points", abs(scores[0] - scores[1]) <= 0.05
+    "The two accuracies differ by at most 8 points", abs(scores[0] - scores[1]) <= 0.08
 )
 claim("A fifth of the pixels or more have opposite signs", opposite > 0.2)
 
@@ -283,7 +283,7 @@ for axis in axes:
 plt.show()
 
 # %% [markdown]
-# *Equal accuracy, two stories.* "Ink at this pixel speaks for an 8", says one; "for a 3", says the other, and both are right equally often. Pixels next to each other rise and fall together, so their weights can be traded
+# *Nearly the same accuracy, two stories.* "Ink at this pixel speaks for an 8", says one; "for a 3", says the other, and both are right nearly equally often. Pixels next to each other rise and fall together, so their weights can be traded
 # against each other at no loss. Breiman called the abundance of equally good models with different stories the **Rashomon effect** {cite}`breiman2001statistical`, after the film in which four witnesses tell one crime. So transparency of
 # the parts is not understanding of the whole: 784 weights cannot be held in mind. A network, on the other hand, can be *shown*, by its features, its neighbours and what it looks at, as the rest of the chapter does.
 #

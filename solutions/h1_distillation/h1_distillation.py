@@ -53,9 +53,10 @@ from torch.nn import functional as F
 from torch.utils.data import TensorDataset
 
 from tml_helpers import distillation
+from tml_helpers.common import evaluating
 from tml_helpers.data import mnist
 from tml_helpers.models import MLP, SmallCNN
-from tml_helpers.training import accuracy, evaluating, fit, predict, seed_everything
+from tml_helpers.training import accuracy, fit, predict, seed_everything
 
 torch.set_num_threads(1)  # networks as small as these run fastest on one core
 train, test = mnist("train", source="default"), mnist("test", source="default")

@@ -143,13 +143,18 @@ def test_thebe_is_removed(build: Build) -> None:
 MACHINE = {"cores": 2, "processor": "P", "system": "Linux", "python": "3.11.2", "torch": "2.13.0"}
 
 
-def test_timings_are_sorted_by_cost() -> None:
+def test_timings_are_sorted_by_cost_below_the_machine_that_they_were_taken_on() -> None:
     costs = {
-        "a.ipynb": {"cpu_seconds": 1.4, "wall_seconds": 0.6},
-        "solutions/h/b.ipynb": {"cpu_seconds": 30.6, "wall_seconds": 20},
+        "a.ipynb": {"cpu_seconds": 1.4, "wall_seconds": 0.6, "machine": MACHINE},
+        "elsewhere.ipynb": {"cpu_seconds": 50, "wall_seconds": 51, "machine": MACHINE | {"processor": "Q"}},
+        "solutions/h/b.ipynb": {"cpu_seconds": 30.6, "wall_seconds": 20, "machine": MACHINE},
     }
-    lines = timings.table({"machine": MACHINE, "notebooks": costs})
-    assert lines[-2:] == ["| [](/exercises/h/b.ipynb), solved | 31 | 20 |", "| [](/a.ipynb) | 1 | 1 |"]
+    lines = timings.table({"notebooks": costs})
+    rows = ["| [](/exercises/h/b.ipynb), solved | 31 | 20 |", "| [](/a.ipynb) | 1 | 1 |"]
+    first, second = (n for n, line in enumerate(lines) if line.startswith("Measured on 2 cores of "))
+    assert [line for line in lines[first:second] if line.startswith("| [")] == rows
+    assert "of Q (Linux)" in lines[second]
+    assert lines[-2] == "| [](/elsewhere.ipynb) | 50 | 51 |"
 
 
 def test_costs_of_grading_stand_side_by_side() -> None:
@@ -163,7 +168,7 @@ def test_costs_of_grading_stand_side_by_side() -> None:
     assert lines[-1] == "300 trivial submissions took 60 seconds with 2 at once, 61 CPU seconds in all."
 
 
-@pytest.mark.parametrize("content", [None, "{", "[]", json.dumps({"machine": MACHINE, "notebooks": {}})])
+@pytest.mark.parametrize("content", [None, "{", "[]", json.dumps({"notebooks": {}})])
 def test_timings_that_cannot_be_read_get_one_warning(build: Build, tmp_path: Path, content: str | None) -> None:
     if content is not None:
         (tmp_path / timings.RESULTS.format("notebooks")).parent.mkdir(parents=True)
@@ -171,6 +176,13 @@ def test_timings_that_cannot_be_read_get_one_warning(build: Build, tmp_path: Pat
     _, warnings = build("# Page\n\n```{timings}\n```\n", "timings")
     assert len(warnings) == 1, warnings
     assert "run `make notebooks`" in warnings[0]
+
+
+@pytest.mark.parametrize(("name", "complaint"), [("chapters", "chapters.yml"), ("pages", "'pages'")])
+def test_a_table_that_cannot_be_made_gets_one_warning(build: Build, name: str, complaint: str) -> None:
+    _, warnings = build(f"# Page\n\n```{{catalogue}} {name}\n```\n", "tables")
+    assert len(warnings) == 1, warnings
+    assert complaint in warnings[0]
 
 
 def test_docstrings_are_plain_text_with_code() -> None:

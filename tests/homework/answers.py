@@ -24,6 +24,11 @@ class Answer:
     loses: frozenset[str]
     says: str
 
+    @property
+    def part(self) -> str:
+        """The task, or part of a task, that a wrong answer is to: its name begins with it."""
+        return self.name.partition("_")[0]
+
     @classmethod
     def read(cls, file: Path) -> "Answer":
         text = file.read_text(encoding="utf-8")

@@ -8,33 +8,46 @@ does not get every point, nobody is graded.
 
 import dataclasses
 import json
+import re
 import tempfile
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import zip_longest
+from itertools import groupby, zip_longest
 from pathlib import Path
 from typing import Any
 
-from answers import Answer, with_model_answers
+from answers import Answer, functions, is_answer, is_test, name_of, with_model_answers
 from courses import ROOT, copy_of_our_course, read, rows, submit
 from filelock import FileLock
 
 from tml_helpers import grading
 
+ROW = re.compile(r"^\| (\d+) \| (.+?) \| (\d+) \|", re.MULTILINE)
+HEADING = re.compile(r"^## Task (\d+) · .+\n\n\*(\d+) points?(?: \((.+?)\))? · ", re.MULTILINE)
+MARKS = {"", *(f"### {end} {what}" for end in ("BEGIN", "END") for what in ("SOLUTION", "HIDDEN TESTS"))}
+HIDDEN = re.compile(r"### BEGIN (SOLUTION|HIDDEN TESTS)\n.*?### END \1", re.DOTALL)
+
+
+@dataclass(frozen=True)
+class Task:
+    """What the students' notebook announces of a task: at its head, in the table, and above the task itself."""
+
+    points: int
+    by_hand: bool
+    again: int
+    parts: str
+
+    def shares(self, questions: int) -> list[int]:
+        """The points of each of its questions, where they are stated: `value, gradient: 1 each`, `step 1, loop 2`."""
+        stated = [int(number) for number in re.findall(r"\d+", self.parts)]
+        return stated * questions if self.parts.endswith("each") else stated
+
 
 @dataclass(frozen=True)
 class Homework:
-    """What is announced of a homework, and what its students must not get to see.
-
-    tasks: what the names of their wrong answers begin with. pictures: functions that only draw, for no test to read.
-    """
+    """A folder of `solutions/`: all that is known of it stands in its files."""
 
     name: str
-    autograded: dict[str, int]
-    by_hand: dict[str, int]
-    secrets: tuple[str, ...]
-    tasks: tuple[str, ...]
-    pictures: tuple[str, ...] = ()
 
     @property
     def solution(self) -> Path:
@@ -44,10 +57,48 @@ class Homework:
     def released(self) -> Path:
         return ROOT / "exercises" / self.name / f"{self.name}.ipynb"
 
+    @cached_property
+    def cells(self) -> list[Any]:
+        """The cells of the solution."""
+        return list(read(self.solution).cells)
+
+    @cached_property
+    def autograded(self) -> dict[str, int]:
+        """The points of each question that a machine grades."""
+        return {name_of(c): c.metadata.nbgrader.points for c in self.cells if is_test(c)}
+
+    @cached_property
+    def by_hand(self) -> dict[str, int]:
+        """The points of each question that a human grades."""
+        return {name_of(c): c.metadata.nbgrader.points for c in self.cells if gives_points(c) and not is_test(c)}
+
     @property
     def points(self) -> int:
         """What a machine gives at most."""
         return sum(self.autograded.values())
+
+    @cached_property
+    def announced(self) -> dict[str, Task]:
+        """What the students' notebook says of each task, by its number."""
+        text = "\n\n".join(c.source for c in read(self.released).cells if c.cell_type == "markdown")
+        headings = {number: (points, parts) for number, points, parts in HEADING.findall(text)}
+        return {
+            number: Task(int(points), "graded by a human" in what, int(headings[number][0]), headings[number][1])
+            for number, what, points in ROW.findall(text)
+        }
+
+    @cached_property
+    def secrets(self) -> dict[str, set[str]]:
+        """Of each cell with an answer or a test, the lines that students must not see and that stand nowhere else."""
+        seen = {line.strip() for c in self.cells for line in visible(c)}
+        kept = [c for c in self.cells if gives_points(c) or is_answer(c)]
+        return {name_of(c): {line.strip() for line in c.source.splitlines()} - seen - MARKS for c in kept}
+
+    @cached_property
+    def pictures(self) -> set[str]:
+        """The functions of answers that only draw."""
+        answers = [functions(c.source) for c in self.cells if is_answer(c)]
+        return {name for cell in answers for name, text in cell.items() if "plt." in text}
 
     @cached_property
     def right(self) -> dict[str, Answer]:
@@ -56,9 +107,9 @@ class Homework:
 
     @cached_property
     def wrong(self) -> dict[str, list[Answer]]:
-        """The wrong answers to each task."""
-        folder = self.solution.parent / "wrong"
-        return {task: [Answer.read(file) for file in sorted(folder.glob(f"{task}*.py"))] for task in self.tasks}
+        """The wrong answers to each task, or part of a task, with which their names begin: `2b_no_root`."""
+        answers = [Answer.read(file) for file in sorted((self.solution.parent / "wrong").glob("*.py"))]
+        return {part: list(those) for part, those in groupby(answers, key=lambda answer: answer.part)}
 
     @cached_property
     def wrong_students(self) -> dict[str, list[Answer]]:
@@ -79,32 +130,7 @@ class Homework:
         return made
 
 
-HOMEWORK = [
-    Homework(
-        "h1_distillation",
-        {"1_soften": 1, "2a_loss_value": 1, "2b_loss_gradient": 1, "2c_loss_properties": 1}
-        | {"3a_step": 1, "3b_loop": 2, "4_never_seen": 1},
-        {"5a_why": 1, "5b_when_not": 1},
-        ("keepdim=True", "exact_loss", "manual_seed(73"),
-        ("1_", "2_", "3a_", "3b_", "4_"),
-    ),
-    Homework(
-        "h2_adversarial_training",
-        {"1_fgsm": 1, "2a_projection": 1, "2b_walk": 1, "2c_strength": 1, "3_madry": 1, "4_friendly": 1}
-        | {"5a_reported": 1, "5b_robust": 1},
-        {"6a_read": 1, "6b_too_good": 1},
-        ("slope.sign()", "misread += ", "torch.minimum(torch.maximum"),
-        ("1_", "2_", "3_", "4_", "5_"),
-    ),
-    Homework(
-        "h4_explanations",
-        {"1_hide": 1, "2a_proximity": 1, "2b_line": 1, "2c_lime": 2, "3_fidelity": 1, "4a_map": 1, "4b_network": 1},
-        {"5a_two": 1, "5b_wolf": 1},
-        ("masks[:, segments]", "scale * columns", "gram = columns.T", "keepdim=True"),
-        ("1_", "2a_", "2b_", "2c_", "3_", "4a_", "4b_"),
-        pictures=("look",),
-    ),
-]
+HOMEWORK = [Homework(folder.name) for folder in sorted(ROOT.glob("solutions/[!._]*")) if folder.is_dir()]
 
 
 @dataclass(frozen=True)
@@ -114,6 +140,17 @@ class Graded:
     course: Path
     grades: dict[str, grading.Grade]
     rows: list[dict[str, str]]
+
+
+def gives_points(cell: Any) -> bool:
+    return bool(cell.metadata.get("nbgrader", {}).get("grade"))
+
+
+def visible(cell: Any) -> list[str]:
+    """The lines of a cell that students see: not what stands between two marks, nor an answer without marks."""
+    if cell.metadata.get("nbgrader", {}).get("solution") and "### BEGIN SOLUTION" not in cell.source:
+        return []
+    return HIDDEN.sub("", cell.source).splitlines()
 
 
 def graded(homework: Homework, shared: Path) -> Graded:

@@ -342,7 +342,7 @@ def test_evil_member_does_not_stop_the_class(course: Path, tmp_path: Path) -> No
 
 def test_links_and_pipes_are_not_followed(course: Path, tmp_path: Path) -> None:
     secret = tmp_path / "secret.ipynb"
-    secret.write_text("secret")
+    secret.write_text("secret", encoding="utf-8")
     folder = as_folder(tmp_path, {"anna/notes.txt": b"", "zoe/sums.ipynb": b"zoe"})
     (folder / "anna/sums.ipynb").symlink_to(secret)
     os.mkfifo(folder / "bea.ipynb")
@@ -453,8 +453,8 @@ def test_time_of_a_former_submission_goes_with_it(course: Path, tmp_path: Path) 
     folder = course / "submitted/anna/sums"
     folder.mkdir(parents=True)
     (folder / "sums.ipynb").write_bytes(b"old")
-    (folder / "timestamp.txt").write_text("2026-01-01 12:00:00 UTC")
-    (folder / "data.csv").write_text("1")
+    (folder / "timestamp.txt").write_text("2026-01-01 12:00:00 UTC", encoding="utf-8")
+    (folder / "data.csv").write_text("1", encoding="utf-8")
     collect("sums", as_zip(tmp_path, {"anna.ipynb": b"new"}), course=course)
     assert submitted(course) == {"anna/sums/sums.ipynb": b"new", "anna/sums/data.csv": b"1"}
     assert sorted(p.name for p in (course / ".tml-grading/sums/former/anna/1").iterdir()) == [
@@ -498,7 +498,7 @@ def test_one_sentence_says_what_to_do(course: Path, tmp_path: Path) -> None:
     half = tmp_path / "half.zip"
     half.write_bytes(whole.read_bytes()[:-10])
     text = tmp_path / "download.txt"
-    text.write_text("no zip file")
+    text.write_text("no zip file", encoding="utf-8")
     empty, nothing = tmp_path / "empty", tmp_path / "nothing"
     empty.mkdir()
     as_folder(nothing, {"anna/essay.pdf": b""})

@@ -52,7 +52,7 @@ def test_release_and_check_work_on_windows_and_collecting_says_that_it_does_not(
         "0",
         "- the cell double has no answer yet",
         "- the cell why has no answer yet",
-        f"{in_place}: please mend this before you submit",
+        f"{in_place}: fix this before you submit",
         "1",
         f"{mine}: ready to submit",
         "0",
@@ -83,7 +83,7 @@ def test_every_command_works_where_text_is_ascii_unless_told_otherwise(
     assert [said[n] for n in (1, 4, 6, 8, 10)] == ["0", "1", "0", "0", "0"], said
     assert said[2:4] == [
         "- the file is called \\udcc3\\udc97.ipynb: rename it to sums.ipynb",
-        f"{tmp_path}/sent/Zo\\udcc3\\udcab/\\udcc3\\udc97.ipynb: please mend this before you submit",
+        f"{tmp_path}/sent/Zo\\udcc3\\udcab/\\udcc3\\udc97.ipynb: fix this before you submit",
     ]
     assert "'Zo\\udcc3\\udcab' was renamed Zo__" in said[5]
     assert said[7].split()[:5] == ["Zo__", "2", "of", "5", "ok"]

@@ -65,7 +65,8 @@ def test_a_worker_dies_and_all_are_graded_once(released: Path, answered: Any, si
     assert killed.is_set()
     assert grades == expected
     assert rows(released) == rows(calm)
-    lines = [json.loads(line) for line in (released / ".tml-grading/sums/log.jsonl").read_text().splitlines()]
+    log = (released / ".tml-grading/sums/log.jsonl").read_text(encoding="utf-8")
+    lines = [json.loads(line) for line in log.splitlines()]
     assert Counter(line["student"] for line in lines) == {f"s{number:03}": 1 for number in range(size)}
 
 
@@ -114,17 +115,20 @@ def server() -> Iterator[str]:
 
 def test_gradebook_on_postgresql(tiny: Path, server: str) -> None:
     config = tiny / "nbgrader_config.py"
-    config.write_text(f"{config.read_text()}c.CourseDirectory.db_url = {server!r}\n")
+    config.write_text(f"{config.read_text(encoding='utf-8')}c.CourseDirectory.db_url = {server!r}\n", encoding="utf-8")
     with refuses(ValueError, "c.CourseDirectory.course_id"):
         grading.release("sums", course=tiny)
-    config.write_text(f"{config.read_text()}c.CourseDirectory.course_id = 'sums101'\n")
-    settings = config.read_text()
     config.write_text(
-        f"{settings}c.CourseDirectory.db_url = 'postgresql+psycopg://grader:secret@/none?host=/nowhere'\n"
+        f"{config.read_text(encoding='utf-8')}c.CourseDirectory.course_id = 'sums101'\n", encoding="utf-8"
+    )
+    settings = config.read_text(encoding="utf-8")
+    config.write_text(
+        f"{settings}c.CourseDirectory.db_url = 'postgresql+psycopg://grader:secret@/none?host=/nowhere'\n",
+        encoding="utf-8",
     )
     with refuses(OSError, "cannot be used", "is the server up", "grader:***@"):
         grading.release("sums", course=tiny)
-    config.write_text(settings)
+    config.write_text(settings, encoding="utf-8")
     notebook = grading.release("sums", course=tiny)
     from courses import read
 
@@ -172,5 +176,5 @@ def test_as_an_ordinary_user(released: Path, answered: Any) -> None:
         grade = f"{sys.executable} -m tml_helpers.cli grade sums --course {course}"
         lines = [*(opened if closed else []), f"cd {folder} && exec {user} {grade}"]
         private = ["unshare", "--mount", "--propagation", "private", "sh", "-ec", "\n".join(lines)]
-        said = subprocess.run(private, capture_output=True, text=True)
+        said = subprocess.run(private, capture_output=True, text=True, encoding="utf-8")
         assert said.stdout.split()[:5] == ["ada", "2", "of", "5", "ok"], said.stderr

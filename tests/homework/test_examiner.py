@@ -318,9 +318,9 @@ def make_notebook(tasks: list[Task]) -> Any:
 def course(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A course with all tasks in one notebook; each student answers one task in a way of their own."""
     course = tmp_path_factory.mktemp("tasks")
-    (course / "nbgrader_config.py").write_text(SETTINGS + "c.Execute.timeout = 4\n")
+    (course / "nbgrader_config.py").write_text(SETTINGS + "c.Execute.timeout = 4\n", encoding="utf-8")
     (course / "masters/tasks").mkdir(parents=True)
-    (course / "masters/tasks/words.txt").write_text("one two three")
+    (course / "masters/tasks/words.txt").write_text("one two three", encoding="utf-8")
     nbformat.write(make_notebook(TASKS), course / "masters/tasks/tasks.ipynb")
     grading.release("tasks", course=course)
     for student, answers in STUDENTS.items():
@@ -361,7 +361,7 @@ def test_wrong_answers_lose_their_point_and_hear_why(
     said = errors(course, student, "tasks")
     assert words in said.get(f"{task.name}_test", "")
     hidden = task.test.partition("---\n")[2]
-    page = (course / f"feedback/{student}/tasks/tasks.html").read_text()
+    page = (course / f"feedback/{student}/tasks/tasks.html").read_text(encoding="utf-8")
     assert not any(line and line in page for line in hidden.splitlines() if not line.startswith(("try", "    pass")))
 
 

@@ -133,7 +133,7 @@ def test_grade(grades: dict[str, Grade], student: str, score: float, status: str
 
 def test_a_wrong_answer_hears_its_misconception(course: Path, grades: dict[str, Grade]) -> None:
     assert errors(course, "d_wrong", "sums") == {"double_test": "did you square x?"}
-    assert "did you square x?" in (course / "feedback/d_wrong/sums/sums.html").read_text()
+    assert "did you square x?" in (course / "feedback/d_wrong/sums/sums.html").read_text(encoding="utf-8")
 
 
 def test_only_what_was_executed_has_files_and_points(course: Path, grades: dict[str, Grade]) -> None:
@@ -145,8 +145,8 @@ def test_only_what_was_executed_has_files_and_points(course: Path, grades: dict[
 
 
 def test_submissions_stay_as_they_were(course: Path, grades: dict[str, Grade]) -> None:
-    assert "NotImplementedError" in (course / "submitted/b_blank/sums/sums.ipynb").read_text()
-    assert (course / "submitted/c_not_json/sums/sums.ipynb").read_text() == '{"cells": ['
+    assert "NotImplementedError" in (course / "submitted/b_blank/sums/sums.ipynb").read_text(encoding="utf-8")
+    assert (course / "submitted/c_not_json/sums/sums.ipynb").read_text(encoding="utf-8") == '{"cells": ['
 
 
 def test_report(course: Path, grades: dict[str, Grade]) -> None:
@@ -180,7 +180,9 @@ def test_plain_files_beside_a_notebook_go_along_and_others_do_not(released: Path
     os.mkfifo(submit(released, "ada", "sums", answered).with_name("pipe"))
     submit(released, "grace", "sums", answered)
     cell(answered, "double").source = "from mine import double"
-    submit(released, "kay", "sums", answered).with_name("mine.py").write_text("def double(x):\n    return 2 * x\n")
+    submit(released, "kay", "sums", answered).with_name("mine.py").write_text(
+        "def double(x):\n    return 2 * x\n", encoding="utf-8"
+    )
     ada, grace, kay = grading.grade("sums", course=released)
     assert (ada.status, ada.score) == (grace.status, grace.score) == (kay.status, kay.score) == ("ok", 2)
     assert "pipe was left out" in ada.reason
@@ -221,10 +223,10 @@ def test_report_that_cannot_be_written(course: Path, grades: dict[str, Grade]) -
     with refuses(FileNotFoundError, "there is no folder"):
         grading.report(course / "no/points.csv", course=course)
     file = course / "points.csv"
-    file.write_text("former")
+    file.write_text("former", encoding="utf-8")
     with pytest.raises(OSError, match="too large"), full_disk(100):
         grading.report(file, course=course)
-    assert file.read_text() == "former"
+    assert file.read_text(encoding="utf-8") == "former"
     assert unfinished(course) == []
 
 

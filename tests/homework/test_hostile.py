@@ -20,7 +20,6 @@ import sys
 from collections import Counter
 from collections.abc import Iterator
 from functools import cached_property
-from html.parser import HTMLParser
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -30,6 +29,7 @@ import pytest
 from courses import ROOT, read, submit
 from hostile.attack import ASLEEP, BOUNDLESS, EVERYTHING, Attack
 from hostile.course import ASSIGNMENT, BY_HAND, EXPECTED, FULL, HONEST, NOTEBOOKS, POINTS, SECRET, SOLVED, build
+from hostile.page import Page
 from hostile.pages import PAGES, SCRIPTS
 from hostile.submissions import ATTACKS
 from nbconvert import HTMLExporter
@@ -45,7 +45,7 @@ import dataclasses, json, sys
 from pathlib import Path
 from tml_helpers import grading
 grades = grading.grade(sys.argv[1], course=Path(sys.argv[2]))
-Path(sys.argv[3]).write_text(json.dumps([dataclasses.asdict(grade) for grade in grades]))
+Path(sys.argv[3]).write_text(json.dumps([dataclasses.asdict(grade) for grade in grades]), "utf-8")
 """
 PLACES = [
     "/",
@@ -102,7 +102,18 @@ class Class:
 
     def pages(self, place: str) -> dict[str, str]:
         """The pages that the student at this place gets back."""
-        return {p.stem: p.read_text() for p in (self.course / "returned").glob(f"{place}*/{ASSIGNMENT}/*.html")}
+        return {
+            p.stem: p.read_text(encoding="utf-8")
+            for p in (self.course / "returned").glob(f"{place}*/{ASSIGNMENT}/*.html")
+        }
+
+    def pages_of(self, attack: Attack) -> dict[str, str]:
+        """The pages of an attack's student: all where it ran to its end, and some wherever it has points."""
+        grade, given = self.of(attack.name)
+        found = self.pages(place_of(attack.name))
+        assert bool(found) == bool(given), grade
+        assert found.keys() == NOTEBOOKS.keys() or grade.status != "ok", grade
+        return found
 
 
 def place_of(name: str) -> str:
@@ -120,14 +131,14 @@ def graded(bubblewrap: None, tmp_path_factory: pytest.TempPathFactory) -> Iterat
     base = tmp_path_factory.mktemp("hostile")
     course, home, token = build(base / "course"), base / "home", secrets.token_hex(8)
     home.mkdir()
-    (home / "secret").write_text(f"canary-{token}")
-    (home / ".bashrc").write_text("# nothing")
+    (home / "secret").write_text(f"canary-{token}", encoding="utf-8")
+    (home / ".bashrc").write_text("# nothing", encoding="utf-8")
     (home / ".ipython/profile_default/startup").mkdir(parents=True)
     grading.release(ASSIGNMENT, course=course)
     listeners = Listeners(home, token)
     hand_in(course, home, token, listeners.port)
     before = {"course": listing(course), "home": listing(home), "marks": marks(base), "sleepers": sleepers()}
-    with orphans_come_here() as orphans, open(base / "said", "w") as said:
+    with orphans_come_here() as orphans, open(base / "said", "w", encoding="utf-8") as said:
         process = subprocess.Popen(
             [sys.executable, "-c", GRADE, ASSIGNMENT, str(course), str(base / "grades.json")],
             env={**os.environ, "HOME": str(home), "PYTHONPATH": str(ROOT)},
@@ -142,8 +153,8 @@ def graded(bubblewrap: None, tmp_path_factory: pytest.TempPathFactory) -> Iterat
             code = f"nothing after {PATIENCE} seconds"
         left = [line for line in orphans() if "multiprocessing.resource_tracker" not in line]
     if code != 0:
-        pytest.fail(f"the whole run ended with {code}: {(base / 'said').read_text()[-3000:]}")
-    grades = [grading.Grade(**grade) for grade in json.loads((base / "grades.json").read_text())]
+        pytest.fail(f"the whole run ended with {code}: {(base / 'said').read_text(encoding='utf-8')[-3000:]}")
+    grades = [grading.Grade(**grade) for grade in json.loads((base / "grades.json").read_text(encoding="utf-8"))]
     yield Class(course, home, token, grades, points(course), before, listeners.heard(), left)
     for path in marks(base) - before["marks"]:
         Path(path).unlink(missing_ok=True)
@@ -275,7 +286,9 @@ class orphans_come_here:
         parents = {}
         for process in Path("/proc").glob("[0-9]*"):
             try:
-                parents[int(process.name)] = int((process / "stat").read_text().rpartition(")")[2].split()[1])
+                parents[int(process.name)] = int(
+                    (process / "stat").read_text(encoding="utf-8").rpartition(")")[2].split()[1]
+                )
             except OSError:
                 continue
         mine: set[int] = {os.getpid()}
@@ -286,7 +299,7 @@ class orphans_come_here:
 
 def ended(pid: int) -> bool:
     try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
+        return Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[0] == "Z"
     except OSError:
         return True
 
@@ -307,59 +320,6 @@ def points(course: Path) -> dict[str, dict[str, Any]]:
     return found
 
 
-class Page(HTMLParser):
-    """What a page would run or fetch: scripts, handlers of events, addresses that are code, elements that embed."""
-
-    EMBED = (
-        "script",
-        "iframe",
-        "object",
-        "embed",
-        "base",
-        "form",
-        "link",
-        "meta",
-        "frame",
-        "applet",
-        "style",
-        "noscript",
-        "template",
-    )
-
-    def __init__(self, text: str) -> None:
-        super().__init__()
-        self.found: Counter[str] = Counter()
-        self.inside = ""
-        self.feed(text)
-        self.close()
-
-    def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
-        self.inside = tag if tag in ("script", "style") else ""
-        if tag in self.EMBED:
-            self.found[f"<{tag} {sorted((name, value or '') for name, value in attributes)}>"] += 1
-        for name, value in attributes:
-            address = "".join((value or "").split()).lower()
-            if name.startswith("on") or name in ("srcdoc", "formaction", "http-equiv"):
-                self.found[f"{name}={value}"] += 1
-            if address.startswith(("javascript:", "vbscript:", "data:text", "data:image/svg", "data:application")):
-                self.found[f"{name}={value}"] += 1
-
-    handle_startendtag = handle_starttag
-
-    def handle_endtag(self, tag: str) -> None:
-        self.inside = ""
-
-    def handle_comment(self, data: str) -> None:
-        """What this parser takes for a comment, a browser may not."""
-        self.found += Page(data.lstrip("->!")).found
-
-    handle_decl = handle_pi = unknown_decl = handle_comment
-
-    def handle_data(self, data: str) -> None:
-        if self.inside == "script":
-            self.found[f"script: {data}"] += 1
-
-
 class TestWhatWatches:
     """What these tests look with sees what it looks for."""
 
@@ -377,8 +337,8 @@ class TestWhatWatches:
         assert sleepers() == set()
 
     def test_a_file(self, tmp_path: Path) -> None:
-        (tmp_path / "gone").write_text("1")
-        (tmp_path / "changed").write_text("1")
+        (tmp_path / "gone").write_text("1", encoding="utf-8")
+        (tmp_path / "changed").write_text("1", encoding="utf-8")
         before = listing(tmp_path)
         (tmp_path / "gone").unlink()
         (tmp_path / "changed").chmod(0o777)
@@ -449,7 +409,7 @@ def test_an_attack_has_a_status_and_a_reason(graded: Class, attack: Attack) -> N
 def test_an_attack_learns_nothing(graded: Class, attack: Attack) -> None:
     """Neither hidden tests, nor the solution, nor another's answer, nor a secret of the instructor's."""
     grade, _ = graded.of(attack.name)
-    pages = graded.pages(place_of(attack.name))
+    pages = graded.pages_of(attack)
     for where, text in {**pages, "reason": grade.reason}.items():
         for secret in (SECRET, EXPECTED, SOLVED, f"phrase-{graded.token}", f"canary-{graded.token}"):
             assert secret not in text, f"{where}: ...{text[max(0, text.find(secret) - 300) : text.find(secret) + 100]}"
@@ -457,13 +417,13 @@ def test_an_attack_learns_nothing(graded: Class, attack: Attack) -> None:
 
 @every_attack
 def test_an_attack_meets_a_limit(graded: Class, attack: Attack) -> None:
-    assert not any(BOUNDLESS in text for text in graded.pages(place_of(attack.name)).values())
+    assert not any(BOUNDLESS in text for text in graded.pages_of(attack).values())
 
 
 @every_attack
 def test_a_page_runs_nothing(graded: Class, attack: Attack) -> None:
-    for name, text in graded.pages(place_of(attack.name)).items():
-        assert Page(text).found - graded.usual.get(name, Counter()) == Counter()
+    for name, text in graded.pages_of(attack).items():
+        assert Page(text).found - graded.usual[name] == Counter()
 
 
 @pytest.mark.parametrize("attack", [a for a in ATTACKS if a.family == PAGES], ids=lambda attack: attack.name)
@@ -474,16 +434,16 @@ def test_an_executed_notebook_runs_nothing(graded: Class, attack: Attack) -> Non
         files = (graded.course / "executed").glob(f"{place}*/**/*.ipynb")
         return {file.name: Page(HTMLExporter().from_filename(str(file))[0]).found for file in files}
 
-    usual = shown(honest_students()[0])
-    for name, found in shown(place_of(attack.name)).items():
-        assert found - usual[name] == Counter()
+    usual, found = shown(honest_students()[0]), shown(place_of(attack.name))
+    assert found.keys() == {f"{name}.ipynb" for name in graded.pages_of(attack)}
+    for name in found:
+        assert found[name] - usual[name] == Counter()
 
 
-@every_attack
-def test_whoever_was_graded_has_pages(graded: Class, attack: Attack) -> None:
-    grade, _ = graded.of(attack.name)
-    if grade.status == "ok":
-        assert graded.pages(place_of(attack.name))
+def test_most_attacks_have_pages(graded: Class) -> None:
+    """Or the tests of pages would look at none."""
+    for attacks in (ATTACKS, [attack for attack in ATTACKS if attack.family == PAGES]):
+        assert sum(bool(graded.pages_of(attack)) for attack in attacks) > len(attacks) / 2
 
 
 def test_honest_pages_hide_the_tests_and_show_the_answers(graded: Class) -> None:
@@ -495,10 +455,11 @@ def test_honest_pages_hide_the_tests_and_show_the_answers(graded: Class) -> None
 
 
 def test_an_executed_notebook_holds_no_other_students_text(graded: Class) -> None:
-    secrets_ = (f"phrase-{graded.token}", f"canary-{graded.token}")
-    for name in NAMES:
-        for file in (graded.course / "executed").glob(f"{place_of(name)}*/**/*.ipynb"):
-            assert not any(secret in file.read_text() for secret in secrets_), file
+    files = [f for name in NAMES for f in (graded.course / "executed").glob(f"{place_of(name)}*/**/*.ipynb")]
+    assert len(files) > len(NAMES)
+    for file in files:
+        text = file.read_text(encoding="utf-8")
+        assert not any(secret in text for secret in (f"phrase-{graded.token}", f"canary-{graded.token}")), file
 
 
 def test_nothing_else_in_the_course_changed(graded: Class) -> None:
@@ -512,7 +473,7 @@ def test_nothing_else_in_the_course_changed(graded: Class) -> None:
 
 
 def test_home_is_as_it_was(graded: Class) -> None:
-    assert (graded.home / "secret").read_text() == f"canary-{graded.token}"
+    assert (graded.home / "secret").read_text(encoding="utf-8") == f"canary-{graded.token}"
     after = {path: entry for path, entry in listing(graded.home).items() if path in graded.before["home"]}
     assert after == graded.before["home"]
     assert not (graded.home / ".jupyter").exists()

@@ -32,7 +32,7 @@ def example() -> Path:
 def course(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The example with its two submissions, the model solution, no answers, and one of which a part is missing."""
     course = tmp_path_factory.mktemp("example")
-    (course / "nbgrader_config.py").write_text(SETTINGS)
+    (course / "nbgrader_config.py").write_text(SETTINGS, encoding="utf-8")
     for folder in ("source", "submitted"):
         shutil.copytree(example() / folder, course / folder)
     released = grading.release("ps1", course=course)
@@ -70,7 +70,7 @@ def test_points_are_nbgrader_s(course: Path, tmp_path: Path) -> None:
 def test_another_order_of_folders(course: Path, tmp_path: Path) -> None:
     nested = tmp_path / "nested"
     nested.mkdir()
-    (nested / "nbgrader_config.py").write_text(SETTINGS + NESTED)
+    (nested / "nbgrader_config.py").write_text(SETTINGS + NESTED, encoding="utf-8")
     shutil.copytree(course / "source/ps1", nested / "source/ps1/files")
     shutil.copy(course / "source/header.ipynb", nested / "source/header.ipynb")
     place = Course.open(nested)

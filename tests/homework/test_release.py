@@ -47,7 +47,7 @@ def test_release_replaces_what_was_there(tiny: Path) -> None:
 
 def test_release_refuses_to_give_a_solution_away(tiny: Path) -> None:
     before = grading.release("sums", course=tiny).read_bytes()
-    (tiny / "masters/sums/notes.txt").write_text("### BEGIN SOLUTION\n42\n")
+    (tiny / "masters/sums/notes.txt").write_text("### BEGIN SOLUTION\n42\n", encoding="utf-8")
     with refuses(ValueError, "notes.txt", "BEGIN SOLUTION"):
         grading.release("sums", course=tiny)
     assert (tiny / "handouts/sums/sums.ipynb").read_bytes() == before
@@ -82,7 +82,7 @@ def test_folder_without_settings_is_no_course(tmp_path: Path) -> None:
 
 
 def test_broken_settings_are_named(tiny: Path) -> None:
-    (tiny / "nbgrader_config.py").write_text("c = get_config(\n")
+    (tiny / "nbgrader_config.py").write_text("c = get_config(\n", encoding="utf-8")
     with refuses(ValueError, "nbgrader_config.py", "never closed"):
         grading.release("sums", course=tiny)
 

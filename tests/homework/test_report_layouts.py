@@ -28,7 +28,9 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A course with two assignments: `pairs` of 2 points, `sums` of 2 and of 3 that a human gives."""
     course = tiny_course(tmp_path_factory.mktemp("prepared"))
     (course / "masters/pairs").mkdir()
-    (course / "masters/pairs/pairs.ipynb").write_text((course / "masters/sums/sums.ipynb").read_text())
+    (course / "masters/pairs/pairs.ipynb").write_text(
+        (course / "masters/sums/sums.ipynb").read_text(encoding="utf-8"), encoding="utf-8"
+    )
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PATH", str(Path(sys.executable).parent), prepend=os.pathsep)  # nbgrader calls `alembic` by name
         gradebook(course).close()
@@ -129,7 +131,7 @@ def test_points_of_a_former_submission_are_not_exported(course: Path) -> None:
     """Each had points; since then anna handed in what is no notebook, and bea did, but mended it."""
     log = course / ".tml-grading/sums/log.jsonl"
     log.parent.mkdir(parents=True)
-    with open(log, "w") as lines:
+    with open(log, "w", encoding="utf-8") as lines:
         for student, status, score in [
             ("anna", "ok", 3),
             ("bea", "rejected", 0),
@@ -212,10 +214,10 @@ def test_ids_of_one_address_are_one_row(course: Path) -> None:
 def test_two_students_do_not_become_one(course: Path, layout: Layout, same: str) -> None:
     for student in ("anna", "bea"):
         give(course, student, "sums", double=2, why=1, who={same: "7", "last_name": "Doe"})
-    (course / "points.csv").write_text("former")
+    (course / "points.csv").write_text("former", encoding="utf-8")
     with pytest.raises(ValueError, match=r"^anna and bea are both .*7.*: correct it"):
         report(course / "points.csv", course=course, layout=layout)
-    assert (course / "points.csv").read_text() == "former"
+    assert (course / "points.csv").read_text(encoding="utf-8") == "former"
 
 
 @pytest.mark.parametrize("begin", ["=", "+", "-", "@", " =", "\t="])
@@ -238,12 +240,43 @@ def test_identifiers_that_compute_nothing_stay_as_they_are(course: Path) -> None
 
 
 @pytest.mark.parametrize(
-    ("score", "text"), [(0.1 + 0.2, "0.3"), (1 / 3, "0.33333"), (100.0, "100"), (1234567.5, "1234567.5"), (0, "0")]
+    ("score", "text"),
+    [
+        (0.1 + 0.2, "0.3"),
+        (1 / 3, "0.33333"),
+        (5 / 3, "1.66667"),
+        (2 / 7, "0.28571"),
+        (1e-7, "0"),
+        (2 - 1e-9, "2"),
+        (100.0, "100"),
+        (1234567.5, "1234567.5"),
+        (0, "0"),
+    ],
 )
 def test_points_are_plain_numbers(course: Path, score: float, text: str) -> None:
-    """Moodle keeps five digits after the point; neither reads 1e+06."""
+    """Moodle keeps five digits after the point; neither reads 1e+06. In the table of questions nothing is rounded."""
     give(course, "anna", "pairs", pair=score)
     assert table(course, "moodle", "pairs")[1] == ["anna", text]
+    assert table(course, "canvas", "pairs")[2] == ["anna", "", "", "anna", "", text]
+    assert float(table(course, "questions", "pairs")[1][3]) == score
+
+
+def test_thirds_and_sevenths_add_up(course: Path) -> None:
+    """2/3 of 7/3 points, 3/7 of 3, less 1/6 for being late: 13/14."""
+    with gradebook(course) as book:
+        book.find_grade_cell("double", "sums", "sums").max_score = 7 / 3
+        book.db.commit()
+    give(course, "anna", "sums", double=2 / 3, why=3 / 7)
+    with gradebook(course) as book:
+        book.find_submission_notebook("sums", "sums", "anna").late_submission_penalty = 1 / 6
+        book.db.commit()
+    assert table(course, "canvas", "sums")[1:] == [
+        ["    Points Possible", "", "", "", "", "5.33333"],
+        ["anna", "", "", "anna", "", "0.92857"],
+    ]
+    assert table(course, "moodle", "sums")[1:] == [["anna", "0.92857"]]
+    rows = [(question, float(score), float(most)) for _, _, question, score, most, _ in table(course, "questions")[1:]]
+    assert rows == [("double", 2 / 3, 7 / 3), ("why", 3 / 7, 3.0)]
 
 
 def test_questions_of_one_name_in_two_notebooks_count_twice(course: Path) -> None:
@@ -260,7 +293,7 @@ def test_one_sentence_says_what_to_do(course: Path) -> None:
         report(file, course=course, layout="moodle")
     give(course, "anna", "sums", double=2, why=1)
     with pytest.raises(ValueError, match="no layout 'excel': take questions, canvas or moodle"):
-        report(file, course=course, layout="excel")  # type: ignore[arg-type]
+        report(file, course=course, layout="excel")
     with pytest.raises(ValueError, match="there is no assignment 'nose': this course has pairs, sums"):
         report(file, course=course, layout="canvas", assignment="nose")
     with pytest.raises(ValueError, match="nothing was graded"):

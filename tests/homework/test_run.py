@@ -21,14 +21,13 @@ from courses import cell, read, rows, submit, tiny_course
 
 from tml_helpers import grading
 from tml_helpers.grading.notebook import GRAMMAR
-from tml_helpers.grading.pool import Pool
 
 CLASS = [f"s{number:02}" for number in range(14)]
 SLOW = "import time\ntime.sleep(0.4)\ndef double(x):\n    return {} * x"
 
 
 def log(course: Path) -> list[dict[str, Any]]:
-    text = (course / ".tml-grading/sums/log.jsonl").read_text()
+    text = (course / ".tml-grading/sums/log.jsonl").read_text(encoding="utf-8")
     return [json.loads(line) for line in text.splitlines()]
 
 
@@ -55,9 +54,10 @@ def orphans() -> set[str]:
     found = set()
     for process in Path("/proc").glob("[0-9]*"):
         try:
-            if (process / "comm").read_text() == "bwrap\n":
-                parent = (process / "stat").read_text().rpartition(")")[2].split()[1]
-                if not Path("/proc", parent, "comm").read_text().startswith(("bwrap", "python", "pytest")):
+            if (process / "comm").read_text(encoding="utf-8") == "bwrap\n":
+                parent = (process / "stat").read_text(encoding="utf-8").rpartition(")")[2].split()[1]
+                above = Path("/proc", parent, "comm").read_text(encoding="utf-8")
+                if not above.startswith(("bwrap", "python", "pytest")):
                     found.add(process.name)
         except OSError:
             continue
@@ -112,7 +112,7 @@ def test_a_second_run_executes_nothing_but_what_is_new(graded_course: Path, answ
     hand_in(graded_course, answered, ["bob"], "def double(x):\n    return 3 * x")
     assert graded() == {"ada": (2, "kept"), "bob": (0, "graded")}
     assert graded() == {"ada": (2, "kept"), "bob": (0, "kept")}
-    (graded_course / "submitted/ada/sums/data.txt").write_text("beside it")
+    (graded_course / "submitted/ada/sums/data.txt").write_text("beside it", encoding="utf-8")
     assert graded() == {"ada": (2, "graded"), "bob": (0, "kept")}
 
 
@@ -129,7 +129,7 @@ def test_a_test_that_changes_is_run_again(released: Path, answered: Any) -> None
 
 def test_a_kept_report_that_is_damaged_is_made_again(graded_course: Path) -> None:
     (report,) = (graded_course / ".tml-grading/sums/reports").glob("*.json")
-    report.write_text(report.read_text()[:100])
+    report.write_text(report.read_text(encoding="utf-8")[:100], encoding="utf-8")
     assert grading.grade("sums", course=graded_course)[0].score == 2
 
 
@@ -187,19 +187,13 @@ def test_where_the_sandbox_does_not_start_it_says_so(
     hand_in(released, answered, ["ada"])
     with tempfile.TemporaryDirectory() as folder:
         fake = Path(folder, "bwrap")
-        fake.write_text("#!/bin/sh\necho 'bwrap: No permissions to create a new namespace' >&2\nexit 1\n")
+        program = "#!/bin/sh\necho 'bwrap: No permissions to create a new namespace' >&2\nexit 1\n"
+        fake.write_text(program, encoding="utf-8")
         fake.chmod(0o755)
         fake.parent.chmod(0o755)
         monkeypatch.setenv("PATH", f"{fake.parent}:{os.environ['PATH']}")
         with refuses(OSError, "the sandbox does not start", "No permissions to create a new namespace"):
             grading.grade("sums", course=released)
-
-
-def test_another_sandbox_is_started_where_the_work_takes_as_long(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1, 2})
-    opened = Pool.__new__(Pool)
-    opened.start, opened.model = 10.0, 2.0
-    assert [opened.worth(submissions) for submissions in (1, 4, 5, 9, 10, 1000)] == [1, 1, 2, 2, 3, 3]
 
 
 def test_what_every_job_needs_is_loaded_before_its_fork(released: Path, answered: Any) -> None:
@@ -260,15 +254,17 @@ def test_late_submissions_lose_what_the_course_says(released: Path, answered: An
     config = released / "nbgrader_config.py"
     (released / "late.py").write_text(
         "from nbgrader.plugins import BasePlugin\n\n\nclass HalfAPoint(BasePlugin):\n"
-        "    def late_submission_penalty(self, student_id, score, total_seconds_late):\n        return 0.5\n"
+        "    def late_submission_penalty(self, student_id, score, total_seconds_late):\n        return 0.5\n",
+        encoding="utf-8",
     )
     config.write_text(
-        f"import sys\nsys.path.append({str(released)!r})\n{config.read_text()}\n"
-        "from late import HalfAPoint\nc.AssignLatePenalties.plugin_class = HalfAPoint\n"
+        f"import sys\nsys.path.append({str(released)!r})\n{config.read_text(encoding='utf-8')}\n"
+        "from late import HalfAPoint\nc.AssignLatePenalties.plugin_class = HalfAPoint\n",
+        encoding="utf-8",
     )
     hand_in(released, answered, ["early", "late"], "def double(x):\n    return 2 * x")
-    (released / "submitted/late/sums/timestamp.txt").write_text("2030-01-02 00:00:00 UTC")
-    (released / "submitted/early/sums/timestamp.txt").write_text("2029-12-31 00:00:00 UTC")
+    (released / "submitted/late/sums/timestamp.txt").write_text("2030-01-02 00:00:00 UTC", encoding="utf-8")
+    (released / "submitted/early/sums/timestamp.txt").write_text("2029-12-31 00:00:00 UTC", encoding="utf-8")
     from tml_helpers.grading import gradebook
     from tml_helpers.grading.course import Course
 
@@ -314,7 +310,7 @@ def test_time_for_the_whole_notebook_ends_with_what_was_earned(
     monkeypatch.setattr(pool, "LEAST", 3.0)
     monkeypatch.setattr(pool, "TIMES", 0.0)
     config = released / "nbgrader_config.py"
-    config.write_text(f"{config.read_text()}c.Execute.timeout = 2\n")
+    config.write_text(f"{config.read_text(encoding='utf-8')}c.Execute.timeout = 2\n", encoding="utf-8")
     cell(answered, "double").source = "def double(x):\n    return 2 * x"
     answered.cells += [nbformat.v4.new_code_cell(f"while True: pass  # {n}") for n in range(6)]
     submit(released, "ada", "sums", answered)

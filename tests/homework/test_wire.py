@@ -156,7 +156,7 @@ class Int(int):
     pass
 
 
-class List(list):  # type: ignore[type-arg]
+class List(list):
     pass
 
 
@@ -241,6 +241,59 @@ def test_a_message_that_claims_to_be_too_large_is_not_waited_for(sizes: tuple[in
 def test_a_buffer_too_many_bytes_long_is_not_waited_for() -> None:
     with pytest.raises(Broken, match="too much"):
         received(HEAD.pack(4, 1) + (2**40).to_bytes(8) + b"null" + bytes(100))
+
+
+def test_a_message_may_be_as_large_as_it_may_be() -> None:
+    """Its text and its buffers together; and so many buffers."""
+    assert received(HEAD.pack(4, 1) + (6).to_bytes(8) + b"null" + bytes(6), largest=10) == (None, [bytes(6)])
+    for sizes in ([7], [3, 4], [2**63]):
+        content = HEAD.pack(4, len(sizes)) + b"".join(size.to_bytes(8) for size in sizes)
+        with pytest.raises(Broken, match="too much"):
+            received(content + b"null" + bytes(7), largest=10)
+    with pytest.raises(Broken, match="it ended"):
+        received(HEAD.pack(4, 100_000))
+    with pytest.raises(Broken, match="too much"):
+        received(HEAD.pack(4, 100_001))
+
+
+@pytest.mark.parametrize("number", [2**63 - 1, 2**63, -(2**63), -(2**63) + 1, 2**64, 0])
+def test_integers_that_no_machine_word_holds(number: int) -> None:
+    assert across(number) == number
+    assert (type(encode(number, [], refer)) is int) == (abs(number) < 2**63), "for other readers of JSON"
+
+
+def test_sixty_levels_cross_and_the_next_stays() -> None:
+    def nested(levels: int) -> Any:
+        value: Any = 1 + 2j
+        for _ in range(levels):
+            value = [value]
+        return value
+
+    assert across(nested(60)) == nested(60)
+    found = across(nested(61))
+    for _ in range(61):
+        (found,) = found
+    assert found == "a handle"
+    message: Any = {"complex": ["1", "2"]}
+    for _ in range(63):
+        message = {"list": [message]}
+    with pytest.raises(Broken):
+        decode(message, [], resolve)
+    assert decode(message["list"][0], [], resolve) == nested(62)
+
+
+def test_the_end_of_a_wire_is_not_waited_for() -> None:
+    """Where nobody reads, or writes, any more; or where the time was up before."""
+    ends = socket.socketpair()
+    ends[0].close()
+    for step in (Wire(ends[1]).receive, lambda: Wire(ends[1]).send("x" * 10**7)):
+        with pytest.raises(Broken, match="it ended"):
+            step()
+    late = Wire(socket.socket())
+    late.until = time.monotonic()
+    for step in (late.receive, lambda: late.send(1)):
+        with pytest.raises(TimeoutError):
+            step()
 
 
 def test_dripping_bytes_do_not_put_off_the_end() -> None:

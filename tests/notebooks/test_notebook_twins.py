@@ -8,6 +8,7 @@ import pytest
 from lecture_pages import ROOT, SOURCES, called, code_cells, figures, name_of, printed, text, tool, twin
 
 BUDGET = 60
+TOOL = tool()
 TIMINGS = json.loads((ROOT / "benchmarks/results/notebooks.json").read_text())["notebooks"]
 each_lecture = pytest.mark.parametrize("source", SOURCES, ids=name_of)
 
@@ -23,7 +24,7 @@ def test_every_notebook_has_a_source() -> None:
 
 @each_lecture
 def test_its_cells_are_those_of_its_source(source: Path) -> None:
-    assert not tool().stale(source), "run `make notebooks`"
+    assert not TOOL.stale(source), "run `make notebooks`"
 
 
 @each_lecture

@@ -23,12 +23,12 @@ def assert_equal(ours: FeatureEffects, theirs: object, rtol: float) -> None:
     names = {"Intercept": "intercept"}
     theirs_in_order = [
         ours.terms.index(names.get(n) or n.replace("[T.", ": ").rstrip("]")) for n in theirs.params.index
-    ]  # type: ignore[attr-defined]
+    ]
     for mine, other in (
-        (ours.weights, theirs.params),  # type: ignore[attr-defined]
-        (ours.standard_errors, theirs.bse),  # type: ignore[attr-defined]
-        (ours.t_values, theirs.tvalues),  # type: ignore[attr-defined]
-        (ours.intervals, theirs.conf_int(0.1)),  # type: ignore[attr-defined]
+        (ours.weights, theirs.params),
+        (ours.standard_errors, theirs.bse),
+        (ours.t_values, theirs.tvalues),
+        (ours.intervals, theirs.conf_int(0.1)),
     ):
         np.testing.assert_allclose(mine[theirs_in_order], other.to_numpy(), rtol=rtol)
 
@@ -44,7 +44,7 @@ def test_random_tables(seed: int, model: str) -> None:
         table["b"] = (table["b"] - 1e5) / 1e4
         theirs = formulas.logit("k ~ a + b + c + w", table).fit(disp=False, method="newton", maxiter=100, tol=1e-12)
     target = table["y" if model == "linear" else "k"].to_numpy()
-    ours = feature_effects(table[["a", "b", "c", "w"]], target, model=model, confidence=0.9)  # type: ignore[arg-type]
+    ours = feature_effects(table[["a", "b", "c", "w"]], target, model=model, confidence=0.9)
     assert_equal(ours, theirs, rtol=1e-5)
     np.testing.assert_allclose(ours.predict(table[["a", "b", "c", "w"]]), theirs.predict(table), rtol=1e-5)
 

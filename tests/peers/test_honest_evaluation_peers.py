@@ -56,9 +56,9 @@ def test_classes_and_radii_are_arts_but_for_the_noise(mlp):
     theirs._lower_confidence_bound = clopper_pearson  # its own is statsmodels', which ART does not install
     classes, radii = theirs.certify(images.numpy(), n=2000)
     smoothed = RandomizedSmoothing(mlp, sigma=0.25)
-    ours, ours_radii = smoothed.certify(images, n=2000, generator=torch.Generator().manual_seed(0))
-    both = (ours.numpy() != -1) & (classes != -1)
+    ours = smoothed.certify(images, n=2000, generator=torch.Generator().manual_seed(0))
+    both = (ours.classes.numpy() != -1) & (classes != -1)
     assert both.mean() > 0.7
-    assert (ours.numpy() == classes)[both].all()
-    assert ours_radii.numpy()[both] == pytest.approx(radii[both], abs=0.1)  # both draw 2,000 times
-    assert np.mean(ours_radii.numpy()[both] - radii[both]) == pytest.approx(0, abs=0.015)
+    assert (ours.classes.numpy() == classes)[both].all()
+    assert ours.radii.numpy()[both] == pytest.approx(radii[both], abs=0.1)  # both draw 2,000 times
+    assert np.mean(ours.radii.numpy()[both] - radii[both]) == pytest.approx(0, abs=0.015)

@@ -324,7 +324,7 @@ def test_the_matrix_of_our_own_explanations_is_picked_from(table, forest):
     training, _ = table
     how = {"training": training, "categorical": CATEGORICAL, "samples": 200, "features": 3}
     found = lime_tabular(forest.predict_proba, training[:8], [1] * 8, **how, generator=torch.Generator().manual_seed(0))
-    matrix, names = explanation_matrix(found)
-    assert matrix.shape == (8, len(names))
-    assert bool(((matrix != 0).sum(dim=1) <= 3).all())
-    assert len(submodular_pick(matrix, 3)) == 3
+    matrix = explanation_matrix(found)
+    assert matrix.weights.shape == (8, len(matrix.names))
+    assert bool(((matrix.weights != 0).sum(dim=1) <= 3).all())
+    assert len(submodular_pick(matrix.weights, 3)) == 3

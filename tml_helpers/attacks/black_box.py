@@ -9,19 +9,21 @@ from torch.nn import functional as F
 Answers = Literal["logits", "labels"]
 
 
-class QueryLimitReached(RuntimeError):
-    """The black box was asked more often than its limit allows; it answered nothing."""
-
-
 class BlackBox(nn.Module):
     """x ↦ model(x), without gradients: `queries` is the number of images asked so far, `asked` that of each call.
 
-    With `answers="labels"` it says the class alone: 1 for the class that the model chose and 0 for the others, in
-    place of logits. A call that would bring `queries` above `limit` gets no answer but QueryLimitReached, and does
-    not count.
+    A call that would bring `queries` above the limit gets no answer but QueryLimitReached, and does not count.
 
-    Raises ValueError for an unknown kind of answer or a limit below 0.
-    Derived in: lectures/20_adversarial/black_box.
+    Args:
+        model: maps images to logits `[N, K]`.
+        answers: `"logits"`, or `"labels"` for the class alone: 1 for the class that the model chose and 0 for the
+            others, in place of logits.
+        limit: the most images that it answers, 0 or more; None for no limit.
+
+    Raises:
+        ValueError: an unknown kind of answer, or a limit below 0.
+
+    Derived in: lectures/20_adversarial/black_box
     """
 
     def __init__(self, model: nn.Module, *, answers: Answers = "logits", limit: int | None = None) -> None:
@@ -39,6 +41,7 @@ class BlackBox(nn.Module):
 
     @torch.no_grad()
     def forward(self, images: Tensor) -> Tensor:
+        """The answers to images `[N, C, H, W]`: `[N, K]`, or QueryLimitReached."""
         if self.limit is not None and self.queries + len(images) > self.limit:
             raise QueryLimitReached(
                 f"{self.queries:,} of {self.limit:,} queries are spent: there is no answer for {len(images):,} more"
@@ -46,3 +49,7 @@ class BlackBox(nn.Module):
         self.asked.append(len(images))
         logits: Tensor = self.model(images)
         return logits if self.answers == "logits" else F.one_hot(logits.argmax(dim=1), logits.shape[1]).to(logits.dtype)
+
+
+class QueryLimitReached(RuntimeError):
+    """The black box was asked more often than its limit allows; it answered nothing."""

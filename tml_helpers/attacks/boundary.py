@@ -1,10 +1,13 @@
 """Boundary attack: a walk along the border between right and wrong, towards the image; it needs the class alone."""
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor, nn
 
-from tml_helpers._checks import check_images
-from tml_helpers.attacks._common import attacked, check, check_logits, fooled, norms, per_image
+from tml_helpers.attacks.aim import Aim
+from tml_helpers.attacks.protocol import check_batch
+from tml_helpers.common import check_counts, check_images, draw, evaluating, norms, per_image
 
 HALVINGS = 10  # questions that bring a start to the border, to a thousandth of the way
 AROUND, TOWARDS = 0.3, 0.25  # how often a step around the image, and one towards it, should end in a mistake
@@ -24,20 +27,36 @@ def boundary(
 ) -> Tensor:
     """Step around the image at random, then towards it, and stay only where the model is wrong: ‖x' − x‖₂ only falls.
 
-    `images` `[N, C, H, W]` in [0, 1], `labels` `[N]`; returns, image by image, the nearest that was misclassified. The
-    walk begins at `start`, images of the same shape, where that is misclassified, else at the first of `tries` draws
-    of uniform noise that is; it goes straight to the border, and then along it. An image that is misclassified already
-    comes back as it is, and so does one for which no start was found: `targets` `[N]` nearly always need a `start`.
-    The model is asked at most `queries` times about each image, and nothing but its class is used.
+    The walk goes from its start straight to the border between right and wrong, and then along it.
 
-    Raises TypeError or ValueError for what the attack is not defined on.
-    Source: Brendel, Rauber and Bethge, 2018. Derived in: lectures/20_adversarial/black_box.
+    Args:
+        model: maps images to logits `[N, K]`, of which the largest alone is used; it answers in evaluation mode, and
+            comes back as it went in.
+        images: `[N, C, H, W]` in [0, 1], float32 or float64.
+        labels: `[N]`, int64, class indices below K.
+        queries: the most answers about each image, 1 or more.
+        start: images of the same shape: where the walk begins, if that is misclassified. None, or one that is read
+            correctly, is replaced by the first misclassified draw of uniform noise.
+        tries: the most draws of noise for each image, 0 or more.
+        targets: `[N]`, int64, none of them the label: they nearly always need a start; None for any other class.
+        generator: of noise and steps; on any device.
+
+    Returns:
+        Image by image, the nearest that was misclassified. An image that is misclassified already comes back as it is,
+        and so does one for which no start was found.
+
+    Raises:
+        TypeError, ValueError: what an attack is not defined on, as a start of another shape.
+
+    Source: Brendel, Rauber and Bethge, 2018. Derived in: lectures/20_adversarial/black_box
     """
-    check(model, images, labels, targets=targets)
-    check_walk(model, images, queries, start, tries)
+    check_batch(model, images, labels, targets)
+    check_counts(queries=queries)
+    check_counts(0, tries=tries)
+    check_start(model, images, start)
     images = images.detach().contiguous()
-    asked = Questions(model, images, labels, targets, queries)
-    with attacked(model), torch.no_grad():
+    asked = Questions(model, images, Aim(labels, targets), queries)
+    with evaluating(model), torch.no_grad():
         index = torch.arange(len(images), device=images.device)
         index = index[~asked.wrong(images, index)]
         index = find_start(asked, index, start, tries, generator)
@@ -46,12 +65,19 @@ def boundary(
     return asked.nearest
 
 
+def check_start(model: nn.Module, images: Tensor, start: Tensor | None) -> None:
+    if start is not None:
+        check_images(model, start)
+        if start.shape != images.shape:
+            raise ValueError(f"start must have the shape of the images, {list(images.shape)}, got {list(start.shape)}")
+
+
 class Questions:
     """The model, the questions `left` for each image, and the `nearest` misclassified image that was met."""
 
-    def __init__(self, model: nn.Module, images: Tensor, labels: Tensor, targets: Tensor | None, queries: int) -> None:
-        self.model, self.images, self.labels, self.targets = model, images, labels, targets
-        self.left, self.nearest = torch.full_like(labels, queries), images.clone()
+    def __init__(self, model: nn.Module, images: Tensor, aim: Aim, queries: int) -> None:
+        self.model, self.images, self.aim = model, images, aim
+        self.left, self.nearest = torch.full_like(aim.labels, queries), images.clone()
 
     def wrong(self, candidates: Tensor, index: Tensor) -> Tensor:
         """Ask about one candidate for each image of `index`; those that are misclassified become the nearest."""
@@ -60,8 +86,8 @@ class Questions:
         self.left[index] -= 1
         logits = self.model(candidates)
         if candidates is self.images:
-            check_logits(logits, self.labels, self.targets)
-        down = fooled(logits, self.labels[index], None if self.targets is None else self.targets[index])
+            self.aim.check(logits)
+        down = self.aim.reached(logits, index)
         self.nearest[index[down]] = candidates[down]
         return down
 
@@ -76,7 +102,7 @@ def find_start(
         if len(waiting) == 0:
             break
         if attempt > 0:
-            candidates = torch.empty_like(asked.images[waiting]).uniform_(generator=generator)
+            candidates = noise(torch.rand, asked.images[waiting], generator)
         elif start is not None:
             candidates = start[waiting]
         else:
@@ -117,18 +143,11 @@ def walk(asked: Questions, index: Tensor, generator: torch.Generator | None) -> 
 def step_around(delta: Tensor, length: Tensor, generator: torch.Generator | None) -> Tensor:
     """A random perturbation as long as `delta`, near it: `length` is the tangent of the angle between them, `[N]`."""
     size = per_image(norms(delta, "l2"))
-    noise = torch.empty_like(delta).normal_(generator=generator)
-    sideways = noise - delta * per_image((noise * delta).flatten(1).sum(dim=1)) / size**2
+    drawn = noise(torch.randn, delta, generator)
+    sideways = drawn - delta * per_image((drawn * delta).flatten(1).sum(dim=1)) / size**2
     turned = delta + per_image(length) * size * sideways / per_image(norms(sideways, "l2"))
     return turned * size / per_image(norms(turned, "l2"))
 
 
-def check_walk(model: nn.Module, images: Tensor, queries: int, start: Tensor | None, tries: int) -> None:
-    if queries < 1:
-        raise ValueError(f"queries must be 1 or more for each image, got {queries}")
-    if tries < 0:
-        raise ValueError(f"tries, the number of draws of noise, must be 0 or more, got {tries}")
-    if start is not None:
-        check_images(model, start)
-        if start.shape != images.shape:
-            raise ValueError(f"start must have the shape of the images, {list(images.shape)}, got {list(start.shape)}")
+def noise(sampler: Callable[..., Tensor], like: Tensor, generator: torch.Generator | None) -> Tensor:
+    return draw(sampler, like.shape, device=like.device, generator=generator, dtype=like.dtype)

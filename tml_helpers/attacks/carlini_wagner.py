@@ -6,13 +6,14 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from tml_helpers.attacks._common import (
-    attacked,
-    check,
-    check_finite,
-    check_logits,
-    input_gradient,
-    margin,
+from tml_helpers.attacks.aim import Aim
+from tml_helpers.attacks.protocol import check_batch
+from tml_helpers.common import (
+    answer_and_gradient,
+    check_ball,
+    check_counts,
+    check_gradient,
+    differentiable,
     project,
     warn_of_masking,
 )
@@ -29,49 +30,61 @@ def carlini_wagner(
     labels: Tensor,
     *,
     confidence: float = 0.0,
-    targets: Tensor | None = None,
     search_steps: int = 5,
     steps: int = 100,
     learning_rate: float = 0.1,
     initial_constant: float = 0.3,
     epsilon: float | None = None,
-    generator: torch.Generator | None = None,
+    targets: Tensor | None = None,
 ) -> Tensor:
     """The nearest x' in L2 that Adam finds for ‖x' − x‖² + c · max(0, κ − margin(x')), where x' = (tanh w + 1) / 2.
 
-    The margin is the largest other logit minus the label's or, with `targets`, the target's minus the largest other;
-    κ is `confidence`: x' counts once its margin exceeds κ. c starts from `initial_constant` and is searched for each
-    image in `search_steps` runs of at most `steps` steps: ten times larger until a run succeeds, then by halves.
-    `images` `[N, C, H, W]` in [0, 1], `labels` `[N]`; returns images of the same shape, unchanged where no run
-    succeeded or the margin exceeded κ already. With `epsilon`, longer perturbations are cut back to that L2 ball.
-    Nothing is drawn: `generator` is accepted as by every attack.
+    The margin is the largest other logit minus the label's or, with targets, the target's minus the largest other. c is
+    searched for each image: ten times larger until a run succeeds, then by halves. Other than in the paper, a run
+    starts from the best x' so far instead of x, Adam's β₁ is 0.8 instead of 0.9, and a run ends for each image by
+    itself once a tenth of the steps lowered its loss by less than 1 %: the batch shrinks.
 
-    Other than in the paper, a run starts from the best x' so far instead of x, Adam's β₁ is 0.8 instead of 0.9, and a
-    run ends for each image by itself once a tenth of the steps lowered its loss by less than 1 %: the batch shrinks.
+    Args:
+        model: maps images to logits `[N, K]`; it answers in evaluation mode, and comes back as it went in.
+        images: `[N, C, H, W]` in [0, 1], float32 or float64.
+        labels: `[N]`, int64, class indices below K.
+        confidence: κ, 0 or more, in units of a logit: x' counts once its margin exceeds κ.
+        search_steps: how many runs there are, each with a c of its own, 1 or more.
+        steps: of Adam in a run, at most, 1 or more.
+        learning_rate: Adam's, above 0, in units of w.
+        initial_constant: the first c, above 0.
+        epsilon: longer perturbations are cut back to this L2 ball; None leaves them.
+        targets: `[N]`, int64, none of them the label; None for any other class.
 
-    Raises TypeError or ValueError for what the attack is not defined on. Warns where a gradient is zero.
-    Source: Carlini and Wagner, 2017. Derived in: lectures/20_adversarial/iterative_attacks.
+    Returns:
+        Images of the same shape, in [0, 1], unchanged where no run succeeded or the margin exceeded κ already. Warns
+        where a gradient is zero.
+
+    Raises:
+        TypeError, ValueError: what an attack is not defined on.
+
+    Source: Carlini and Wagner, 2017. Derived in: lectures/20_adversarial/iterative_attacks
     """
-    check(model, images, labels, targets=targets, epsilon=epsilon, norm="l2")
-    if search_steps < 1 or steps < 1:
-        raise ValueError(f"search_steps and steps must be 1 or more, got {search_steps} and {steps}")
+    check_batch(model, images, labels, targets)
+    check_ball(0.0 if epsilon is None else epsilon, "l2", images)
+    check_counts(search_steps=search_steps, steps=steps)
     if not (confidence >= 0 and 0 < learning_rate < math.inf and 0 < initial_constant < math.inf):
         raise ValueError(
             "confidence must be 0 or more, learning_rate and initial_constant above 0, "
             f"got {confidence}, {learning_rate} and {initial_constant}"
         )
-    images = images.detach()
-    aim, sign = (labels, 1) if targets is None else (targets, -1)
-    with attacked(model):
+    images, aim = images.detach(), Aim(labels, targets)
+    with differentiable(model):
         with torch.no_grad():
             logits = model(images)
-        check_logits(logits, labels, targets)
-        search = Search(images, needed=sign * margin(logits, aim) <= confidence)
-        constants = torch.full_like(search.squared, initial_constant)
+        aim.check(logits)
+        nearest = Nearest(images, needed=aim.lead(logits) <= confidence)
+        constants = torch.full_like(nearest.squared, initial_constant)
         lower, upper = torch.zeros_like(constants), torch.full_like(constants, math.inf)
         for run in range(search_steps):
-            found = search.run(
-                lambda x, index: confidence - sign * margin(model(x), aim[index]),
+            found = nearest.descend(
+                model,
+                lambda logits, index: confidence - aim.lead(logits, index),
                 constants,
                 steps=steps,
                 learning_rate=learning_rate,
@@ -79,10 +92,10 @@ def carlini_wagner(
             )
             lower, upper = torch.where(found, lower, constants), torch.where(found, constants, upper)
             constants = torch.where(upper.isinf(), 10 * constants, (lower + upper) / 2)
-    return search.best if epsilon is None else images + project(search.best - images, epsilon, "l2")
+    return nearest.best if epsilon is None else images + project(nearest.best - images, epsilon, "l2")
 
 
-class Search:
+class Nearest:
     """The nearest adversarial image so far of each image, and how far it is."""
 
     def __init__(self, images: Tensor, *, needed: Tensor) -> None:
@@ -90,8 +103,9 @@ class Search:
         self.needed = needed.nonzero().squeeze(1)
         self.squared = images.new_full((len(images),), math.inf)  # the squared distance of the best
 
-    def run(
+    def descend(
         self,
+        model: nn.Module,
         missing: Callable[[Tensor, Tensor], Tensor],
         constants: Tensor,
         *,
@@ -101,21 +115,24 @@ class Search:
     ) -> Tensor:
         """One run of Adam over w; says for which images it found an adversarial one, `[N]`.
 
-        `missing(x, index)` is by how much each image falls short of its margin. Everything but this model's part is
-        written out: the gradient of ‖x' − x‖², and through x' = (tanh w + 1) / 2 that of w.
+        `missing(logits, index)` is by how much each image falls short of its margin. Everything but this model's part
+        is written out: the gradient of ‖x' − x‖², and through x' = (tanh w + 1) / 2 that of w.
         """
         found = torch.zeros_like(self.squared, dtype=torch.bool)
         index, origin = self.needed, self.images[self.needed]
         w = ((2 * self.best[index] - 1) * INSIDE).atanh()
         mean, square = torch.zeros_like(w), torch.zeros_like(w)
         former = torch.full_like(self.squared[index], math.inf)
+
+        def penalty(logits: Tensor) -> Tensor:
+            return constants[index] * missing(logits, index).clamp_min(0)
+
         for step in range(1, steps + 1):
             if len(index) == 0:
                 break
-            leaf = ((w.tanh() + 1) / 2).requires_grad_()
-            short = missing(leaf, index)
-            gradient = input_gradient((constants[index] * short.clamp_min(0)).sum(), leaf)
-            current, short = leaf.detach(), short.detach()
+            current = (w.tanh() + 1) / 2
+            logits, gradient = answer_and_gradient(model, current, penalty)
+            short = missing(logits, index)
             if warn and step == 1:
                 warn_of_masking(gradient, short >= 0)
             delta = current - origin
@@ -130,7 +147,7 @@ class Search:
             w.addcdiv_(mean, size, value=-learning_rate / (1 - FADING**step))
 
             if step % math.ceil(steps / CHECKS) == 0:
-                loss = check_finite(squared + constants[index] * short.clamp_min(0))
+                loss = check_gradient(squared + penalty(logits))
                 falling = (loss <= FALLING * former).nonzero().squeeze(1)
                 index, origin, w, mean, square, former = (
                     tensor[falling] for tensor in (index, origin, w, mean, square, loss)

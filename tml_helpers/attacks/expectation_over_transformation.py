@@ -5,17 +5,10 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from tml_helpers.attacks._common import (
-    attacked,
-    check,
-    check_finite,
-    check_logits,
-    cross_entropy,
-    fooled,
-    input_gradient,
-    warn_of_masking,
-)
+from tml_helpers.attacks.aim import Aim
+from tml_helpers.attacks.protocol import check_batch
 from tml_helpers.attacks.transforms import Transformation, transformed
+from tml_helpers.common import check_ball, check_counts, check_gradient, differentiable, warn_of_masking
 from tml_helpers.kernels import ball_step
 
 
@@ -35,33 +28,49 @@ def expectation_over_transformation(
 ) -> Tensor:
     """xᵗ⁺¹ = Π(xᵗ + α · sign(E_t[∇ₓ L(t(xᵗ), y)])): PGD on the loss that is expected over random transformations t.
 
-    `images` `[N, C, H, W]` in [0, 1], `labels` `[N]`; returns images of the same shape, not transformed, within ε.
-    `transformations` are applied one after the other, each as `transform(images, generator)`, which draws for each
-    image and can be differentiated. The expectation is a mean over `samples` draws, made anew in each of `steps`
-    steps; N · samples images go through the model together. `norm` is `"linf"` or `"l2"` (whose step is
-    α · g / ‖g‖); `step_size` is α, 2.5 · ε / steps unless given. It starts at the image.
+    It starts at the image. N · samples images go through the model together.
 
-    Raises TypeError or ValueError for what the attack is not defined on. Warns where a gradient is zero.
-    Source: Athalye et al., 2018. Derived in: lectures/20_adversarial/other_threat_models.
+    Args:
+        model: maps images to logits `[N, K]`; it answers in evaluation mode, and comes back as it went in.
+        images: `[N, C, H, W]` in [0, 1], float32 or float64.
+        labels: `[N]`, int64, class indices below K.
+        transformations: one or more, applied one after the other, each as `transform(images, generator)`, which draws
+            for each image, keeps the shape and can be differentiated.
+        epsilon: ε, the ball's radius: from 0 to 1 in `"linf"`, to √(C·H·W) in `"l2"`.
+        norm: `"linf"`, or `"l2"`, where a step is α · g / ‖g‖.
+        samples: how many draws the mean is over, made anew in each step, 1 or more.
+        steps: 0 or more.
+        step_size: α, in the norm's unit; 2.5 · ε / steps unless given.
+        targets: `[N]`, int64, none of them the label; None for any other class.
+        generator: of the transformations; on any device.
+
+    Returns:
+        Images of the same shape, not transformed, in the ball and in [0, 1]. Warns where a gradient is zero.
+
+    Raises:
+        TypeError, ValueError: what an attack is not defined on, as no transformation.
+
+    Source: Athalye et al., 2018. Derived in: lectures/20_adversarial/other_threat_models
     """
-    check(model, images, labels, targets=targets, epsilon=epsilon, norm=norm)
-    if samples < 1 or steps < 0:
-        raise ValueError(f"samples must be 1 or more and steps 0 or more, got {samples} and {steps}")
+    check_batch(model, images, labels, targets)
+    check_ball(epsilon, norm, images)
+    check_counts(samples=samples)
+    check_counts(0, steps=steps)
     if not transformations or not all(callable(transform) for transform in transformations):
         raise TypeError("transformations must be a list of one or more functions transform(images, generator)")
-    images = images.detach()
-    aim, sign = (labels, 1.0) if targets is None else (targets, -1.0)
-    step_size = sign * (2.5 * epsilon / max(steps, 1) if step_size is None else step_size)
-    current = images.clone()
-    with attacked(model):
+    images = current = images.detach()
+    aim = Aim(labels.repeat(samples), None if targets is None else targets.repeat(samples))
+    step_size = 2.5 * epsilon / max(steps, 1) if step_size is None else step_size
+
+    def seen(images: Tensor) -> Tensor:
+        """The logits of all draws of all images, `[samples · N, K]`."""
+        logits: Tensor = model(transformed(images.repeat(samples, 1, 1, 1), transformations, generator))
+        return logits
+
+    with differentiable(model):
         for step in range(steps):
-            leaf = current.detach().requires_grad_()
-            logits = model(transformed(leaf.repeat(samples, 1, 1, 1), transformations, generator))
+            logits, gradient = aim.uphill(seen, current, first=step == 0)
             if step == 0:
-                check_logits(logits.detach(), labels, targets)
-            gradient = input_gradient(cross_entropy(logits, aim.repeat(samples)).sum(), leaf)
-            if step == 0:
-                repeated = labels.repeat(samples), None if targets is None else targets.repeat(samples)
-                warn_of_masking(gradient, ~fooled(logits, *repeated).view(samples, -1).all(dim=0))
+                warn_of_masking(gradient, ~aim.reached(logits).view(samples, -1).all(dim=0))
             current = ball_step(current, images, gradient, step_size=step_size, epsilon=epsilon, norm=norm)
-    return check_finite(current)
+    return check_gradient(current.clone())

@@ -5,9 +5,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from tml_helpers._checks import check_images
-from tml_helpers.attacks._common import check, check_logits, cross_entropy, fooled
-from tml_helpers.training import evaluating
+from tml_helpers.attacks.protocol import check_batch
+from tml_helpers.common import check_images, check_logits, cross_entropies, evaluating, fooled
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -15,7 +14,8 @@ class Goals:
     """Four goals, from easy to hard: for each a bool tensor `[N]`, or None where it was not asked for.
 
     An image that was misread before the attack counts as misclassified after it, as in robust accuracy.
-    Derived in: lectures/20_adversarial/honest_evaluation.
+
+    Derived in: lectures/20_adversarial/honest_evaluation
     """
 
     confidence_reduction: Tensor
@@ -30,7 +30,11 @@ class Goals:
     """Which images are of the source class, `[N]`: those that the last goal is about."""
 
     def shares(self) -> dict[str, float]:
-        """Of the images that a goal is about, the share that reaches it, from 0 to 1."""
+        """Of the images that a goal is about, the share that reaches it.
+
+        Returns:
+            By the goal's name, from 0 to 1; goals that were not asked for are left out.
+        """
         shares = {
             "confidence reduction": self.confidence_reduction.float().mean().item(),
             "misclassification": self.misclassification.float().mean().item(),
@@ -46,22 +50,34 @@ class Goals:
 def goals(
     model: nn.Module,
     images: Tensor,
-    adversarial: Tensor,
     labels: Tensor,
     *,
+    adversarial: Tensor,
     targets: Tensor | None = None,
     source: int | None = None,
 ) -> Goals:
     """Which of four goals each adversarial image reaches: lower confidence, another class, the target, source → target.
 
-    `images` and `adversarial` `[N, C, H, W]` in [0, 1], `labels` and `targets` `[N]`; `source` is the class whose
-    images shall become the target. Reaching the target implies misclassification. Misclassification does not imply
-    lower confidence: another class may overtake a label that keeps its probability.
+    Reaching the target implies misclassification. Misclassification does not imply lower confidence: another class may
+    overtake a label that keeps its probability.
 
-    Raises TypeError or ValueError for bad images, labels or targets, and for a source without targets or images.
-    Source: Papernot et al., 2016. Derived in: lectures/20_adversarial/honest_evaluation.
+    Args:
+        model: maps images to logits `[N, K]`; it answers in evaluation mode, and comes back as it went in.
+        images: `[N, C, H, W]` in [0, 1], before the attack.
+        labels: `[N]`, int64, class indices below K.
+        adversarial: `[N, C, H, W]` in [0, 1], after the attack.
+        targets: `[N]`, int64, none of them the label; None where the attack had none.
+        source: the class whose images shall become the target; None for no such goal. Only with targets.
+
+    Returns:
+        The goals that each image reaches.
+
+    Raises:
+        TypeError, ValueError: bad images, labels or targets, a source without targets, or one that is no label.
+
+    Source: Papernot et al., 2016. Derived in: lectures/20_adversarial/honest_evaluation
     """
-    check(model, images, labels, targets=targets)
+    check_batch(model, images, labels, targets)
     check_images(model, adversarial)
     if adversarial.shape != images.shape:
         raise ValueError(
@@ -69,7 +85,7 @@ def goals(
         )
     with evaluating(model), torch.no_grad():
         before, after = model(images), model(adversarial)
-    check_logits(before, labels, targets)
+    check_logits(before, labels=labels, targets=targets)
     if source is not None and targets is None:
         raise ValueError("a source needs targets: the goal is that images of the source are called the target")
     from_source = None if source is None else labels == source
@@ -77,8 +93,8 @@ def goals(
         raise ValueError(f"no image has the label {source}, which is the source: choose a label that occurs")
     hit = None if targets is None else fooled(after, labels, targets)
     return Goals(
-        confidence_reduction=cross_entropy(after, labels) > cross_entropy(before, labels),
-        misclassification=fooled(after, labels, None),
+        confidence_reduction=cross_entropies(after, labels) > cross_entropies(before, labels),
+        misclassification=fooled(after, labels),
         targeted_misclassification=hit,
         source_target_misclassification=None if hit is None or from_source is None else hit & from_source,
         from_source=from_source,

@@ -1,19 +1,21 @@
 """Natural adversarial examples: search not among the pixels of an image but among the latents of a generator."""
 
-from typing import NamedTuple
+import functools
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
-from tml_helpers._checks import check_images
-from tml_helpers.attacks._common import check, check_logits, fooled
+from tml_helpers.attacks.aim import Aim
+from tml_helpers.attacks.protocol import check_batch
+from tml_helpers.common import check_counts, check_images, draw, evaluating
 from tml_helpers.models import GAN
-from tml_helpers.training import evaluating
 
 CHUNK = 2048  # images that are made and asked about at a time
 
 
-class NaturalAdversaries(NamedTuple):
+@dataclass(frozen=True, kw_only=True, eq=False)
+class NaturalAdversaries:
     """What a search in latent space found for N images."""
 
     images: Tensor
@@ -41,11 +43,19 @@ def latent_search(
 ) -> Tensor:
     """G(z̃) with the smallest ‖z̃ − I(x)‖ found that the model misclassifies: a natural adversarial example.
 
-    `images` `[N, C, H, W]` in [0, 1], `labels` `[N]`; returns images of the same shape, or the image itself where
-    nothing was found. The other arguments, and the errors raised, are those of `natural_adversaries`, which also tells
-    the latents and distances. There is no ε: the change of the pixels may be large.
+    There is no ε: the change of the pixels may be large. Call `natural_adversaries` for the latents and distances.
 
-    Source: Zhao, Dua and Singh, 2018. Derived in: lectures/20_adversarial/black_box.
+    Args:
+        model, images, labels, gan: as of `natural_adversaries`.
+        max_radius, step, samples, patience, targets, generator: as of `natural_adversaries`.
+
+    Returns:
+        Images of the same shape, in [0, 1]; the image itself where nothing was found.
+
+    Raises:
+        TypeError, ValueError: as `natural_adversaries`.
+
+    Source: Zhao, Dua and Singh, 2018. Derived in: lectures/20_adversarial/black_box
     """
     return natural_adversaries(
         model,
@@ -77,23 +87,42 @@ def natural_adversaries(
 ) -> NaturalAdversaries:
     """min ‖z̃ − z‖ such that the model misclassifies G(z̃), from z = I(x): hybrid shrinking search.
 
-    Each round draws `samples` latents from a shell low ≤ ‖z̃ − z‖ ≤ high around each image's z. While halving, high is
-    `max_radius` at first: the nearest latent that fools the model becomes high, with low at half of it; where none
-    does, low moves half-way up to high. Once the shell is thinner than `step`, shells of that thickness go inwards,
-    until `patience` rounds in a row have found nothing. The model is only asked: at most `samples` answers an image
-    and round. An image whose reconstruction G(z) is misclassified already has distance 0, which says more of the
-    inverter than of the model. With `targets` `[N]`, only the target's class counts.
+    Each round draws latents from a shell low ≤ ‖z̃ − z‖ ≤ high around each image's z. While halving, high is the largest
+    radius at first: the nearest latent that fools the model becomes high, with low at half of it; where none does, low
+    moves half-way up to high. Once the shell is thinner than a step, shells of that thickness go inwards. An image
+    whose reconstruction G(z) is misclassified already has distance 0, which says more of the inverter than of the
+    model.
 
-    Raises TypeError or ValueError for what the attack is not defined on, as a generator of images of another shape.
-    Source: Zhao, Dua and Singh, 2018. Derived in: lectures/20_adversarial/black_box.
+    Args:
+        model: maps images to logits `[N, K]`, of which the largest alone is used: at most `samples` answers an image
+            and round. It answers in evaluation mode, and comes back as it went in.
+        images: x, `[N, C, H, W]` in [0, 1], float32 or float64.
+        labels: `[N]`, int64, class indices below K.
+        gan: the generator G and its inverter I, of such images.
+        max_radius: where the search begins, a distance of latents.
+        step: the thickness of the last shells, above 0 and at most `max_radius`.
+        samples: latents drawn for each image and round, 1 or more.
+        patience: the search ends after so many rounds in a row that found nothing, 1 or more.
+        targets: `[N]`, int64, none of them the label: only the target's class counts; None for any other class.
+        generator: draws the latents; on any device.
+
+    Returns:
+        Images, latents, and the distances round by round.
+
+    Raises:
+        TypeError, ValueError: what an attack is not defined on, as a generator of images of another shape.
+
+    Source: Zhao, Dua and Singh, 2018. Derived in: lectures/20_adversarial/black_box
     """
-    check(model, images, labels, targets=targets)
-    check_search(max_radius, step, samples, patience)
+    check_batch(model, images, labels, targets)
+    check_counts(samples=samples, patience=patience)
+    if not 0 < step <= max_radius:
+        raise ValueError(f"step must be positive and at most max_radius, got step {step} and max_radius {max_radius}")
     check_images(gan.inverter, images)
-    images = images.detach()
+    images, aim = images.detach(), Aim(labels, targets)
     with evaluating(model), evaluating(gan.generator), evaluating(gan.inverter):
-        check_logits(model(images), labels, targets)
-        search = Search(model, labels, targets, gan, gan.inverter(images), samples, generator)
+        aim.check(model(images))
+        search = ShellSearch(model, aim, gan, gan.inverter(images), samples, generator)
         if search.reconstructions.shape != images.shape:
             raise ValueError(
                 f"the generator makes images of shape {list(search.reconstructions.shape[1:])}, "
@@ -104,35 +133,30 @@ def natural_adversaries(
         made = gan.generator(search.latents)
     found = torch.isfinite(search.nearest).view(-1, *[1] * (images.ndim - 1))
     return NaturalAdversaries(
-        torch.where(found, made, images), search.latents, search.origins, torch.stack(search.distances)
+        images=torch.where(found, made, images),
+        latents=search.latents,
+        origins=search.origins,
+        distances=torch.stack(search.distances),
     )
 
 
-def check_search(max_radius: float, step: float, samples: int, patience: int) -> None:
-    if not 0 < step <= max_radius:
-        raise ValueError(f"step must be positive and at most max_radius, got step {step} and max_radius {max_radius}")
-    if samples < 1 or patience < 1:
-        raise ValueError(f"samples and patience must be 1 or more, got {samples} and {patience}")
-
-
-class Search:
+class ShellSearch:
     """One search for each image, all in step: where each began, and the nearest latent that fools the model."""
 
     def __init__(
         self,
         model: nn.Module,
-        labels: Tensor,
-        targets: Tensor | None,
+        aim: Aim,
         gan: GAN,
         origins: Tensor,
         samples: int,
         generator: torch.Generator | None,
     ) -> None:
-        self.model, self.labels, self.targets, self.gan = model, labels, targets, gan
+        self.model, self.aim, self.gan = model, aim, gan
         self.samples, self.generator = samples, generator
         self.origins, self.latents = origins, origins.clone()
         self.reconstructions = gan.generator(origins)
-        wrong = fooled(model(self.reconstructions), labels, targets)
+        wrong = aim.reached(model(self.reconstructions))
         self.nearest = torch.where(wrong, 0.0, torch.inf).to(origins)
         self.distances = [self.nearest.clone()]
 
@@ -160,8 +184,8 @@ class Search:
         """One round for the images at `index`: draw, ask, keep the nearest; whether it is nearer than before, `[n]`."""
         origins = self.origins[index]
         shape = (len(index), self.samples, origins.shape[1])
-        directions = torch.empty(shape, device=origins.device, dtype=origins.dtype).normal_(generator=self.generator)
-        share = torch.empty(shape[:2], device=origins.device, dtype=origins.dtype).uniform_(generator=self.generator)
+        sample = functools.partial(draw, device=origins.device, generator=self.generator, dtype=origins.dtype)
+        directions, share = sample(torch.randn, shape), sample(torch.rand, shape[:2])
         radii = low[:, None] + share * (high - low)[:, None]
         moved = directions * (radii / directions.norm(dim=2))[:, :, None]
         wrong = self.wrong((origins[:, None] + moved).flatten(0, 1), index).view(shape[:2])
@@ -177,5 +201,4 @@ class Search:
         """Whether the model is fooled by the image of each latent, `samples` of them for each image at `index`."""
         owners = index.repeat_interleave(self.samples)
         answers = [self.model(self.gan.generator(part)) for part in latents.split(CHUNK)]
-        targets = None if self.targets is None else self.targets[owners]
-        return fooled(torch.cat(answers), self.labels[owners], targets)
+        return self.aim.reached(torch.cat(answers), owners)

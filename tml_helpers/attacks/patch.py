@@ -1,23 +1,23 @@
 """An adversarial patch: a picture that fools from wherever it is stuck on."""
 
+import functools
 import math
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from tml_helpers._checks import check_images
-from tml_helpers.attacks._common import (
-    attacked,
-    check,
-    check_finite,
-    check_logits,
-    cross_entropy,
-    fooled,
-    input_gradient,
+from tml_helpers.attacks.aim import Aim
+from tml_helpers.attacks.protocol import check_batch
+from tml_helpers.common import (
+    check_counts,
+    check_gradient,
+    check_images,
+    differentiable,
+    draw,
+    uniform,
     warn_of_masking,
 )
-from tml_helpers.attacks.transforms import uniform
 
 Place = tuple[int, int]
 """Row and column of a patch's upper left corner."""
@@ -34,49 +34,61 @@ def adversarial_patch(
     scales: tuple[float, float] = (1.0, 1.0),
     steps: int = 200,
     step_size: float = 0.05,
-    batch_size: int = 64,
     targets: Tensor | None = None,
+    batch_size: int = 64,
     generator: torch.Generator | None = None,
 ) -> Tensor:
-    """argmax over patches of E[L(place(x, patch), y)]: one picture `[C, size, size]` in [0, 1] for all images.
+    """argmax over patches of E[L(place(x, patch), y)]: one picture for all images.
 
-    The expectation is over images, places, angles and scales, as `place_patch` draws them: a new batch of
-    `batch_size` images in new places for each of `steps` steps of Adam with rate `step_size`. With `targets` the loss
-    of the target is made small: give all images the same one, and whatever wears the patch should be called that.
+    The expectation is over images, places, angles and scales, as `place_patch` draws them.
 
-    Raises TypeError or ValueError for what it is not defined on. Warns where the first gradient is zero.
-    Source: Brown et al., 2017. Derived in: lectures/20_adversarial/other_threat_models.
+    Args:
+        model: maps images to logits `[N, K]`; it answers in evaluation mode, and comes back as it went in.
+        images: `[N, C, H, W]` in [0, 1], float32 or float64.
+        labels: `[N]`, int64, class indices below K.
+        size: the patch's side, in pixels.
+        location, max_rotation, scales: as of `place_patch`.
+        steps: of Adam, 0 or more, each on a new batch of images in new places.
+        step_size: Adam's rate, above 0, in units of a pixel's value.
+        targets: `[N]`, int64, none of them the label: their loss is made small. Give all images the same one, and
+            whatever wears the patch should be called that. None for any other class.
+        batch_size: images in a step, 1 or more.
+        generator: of the first picture, batches and places; on any device.
+
+    Returns:
+        The picture, `[C, size, size]` in [0, 1]. Warns where the first gradient is zero.
+
+    Raises:
+        TypeError, ValueError: what it is not defined on, as a patch that does not fit.
+
+    Source: Brown et al., 2017. Derived in: lectures/20_adversarial/other_threat_models
     """
-    check(model, images, labels, targets=targets)
+    check_batch(model, images, labels, targets)
     check_place(size, location, max_rotation, scales, images)
-    if steps < 0 or batch_size < 1:
-        raise ValueError(f"steps must be 0 or more and batch_size 1 or more, got {steps} and {batch_size}")
-    aim, sign = (labels, -1.0) if targets is None else (targets, 1.0)
-    drawn = torch.empty(images.shape[1], size, size, device=images.device, dtype=images.dtype)
-    picture = drawn.uniform_(generator=generator).requires_grad_()
-    optimizer = torch.optim.Adam([picture], lr=step_size)
-    with attacked(model):
+    check_counts(0, steps=steps)
+    check_counts(batch_size=batch_size)
+    images, aim, device = images.detach(), Aim(labels, targets), images.device
+    shape = (images.shape[1], size, size)
+    picture = draw(torch.rand, shape, device=device, generator=generator, dtype=images.dtype)
+    place = functools.partial(
+        place_patch, location=location, max_rotation=max_rotation, scales=scales, generator=generator
+    )
+    optimizer = torch.optim.Adam([picture], lr=step_size, maximize=True)
+
+    def seen(chosen: Tensor, picture: Tensor) -> Tensor:
+        """The logits of some images that wear the picture, each in a place of its own."""
+        logits: Tensor = model(place(images[chosen], picture))
+        return logits
+
+    with differentiable(model):
         for step in range(steps):
-            order = torch.randperm(len(images), generator=generator, device=images.device)[:batch_size]
-            pasted = place_patch(
-                images[order],
-                picture,
-                location=location,
-                max_rotation=max_rotation,
-                scales=scales,
-                generator=generator,
-            )
-            logits = model(pasted)
+            chosen = draw(torch.randperm, len(images), device=device, generator=generator)[:batch_size]
+            logits, gradient = aim.uphill(functools.partial(seen, chosen), picture, chosen, first=step == 0)
             if step == 0:
-                check_logits(logits.detach(), labels, targets)
-            loss = sign * cross_entropy(logits, aim[order]).mean()
-            picture.grad = check_finite(input_gradient(loss, picture))
-            if step == 0:
-                unfooled = ~fooled(logits, labels[order], None if targets is None else targets[order])
-                warn_of_masking(picture.grad[None], unfooled.any()[None])
+                warn_of_masking(gradient[None], (~aim.reached(logits, chosen)).any()[None])
+            picture.grad = check_gradient(gradient / len(chosen))
             optimizer.step()
-            with torch.no_grad():
-                picture.clamp_(0, 1)
+            picture.clamp_(0, 1)
     return picture.detach()
 
 
@@ -89,15 +101,24 @@ def place_patch(
     scales: tuple[float, float] = (1.0, 1.0),
     generator: torch.Generator | None = None,
 ) -> Tensor:
-    """m ⊙ patch + (1 − m) ⊙ x: each image `[N, C, H, W]` with the patch `[C, size, size]` on it; m is where it lies.
+    """m ⊙ patch + (1 − m) ⊙ x: each image with the patch on it, wholly inside; m is where it lies.
 
-    The patch lies wholly inside, with its upper left corner (that of the upright box around it, if it is turned) at
-    `location` (row, column) or, if that is None, at a place drawn for each image; it is turned by up to
-    `max_rotation` degrees either way and scaled by a factor between the two `scales`. All other pixels stay exactly
-    as they were. Differentiable in the patch.
+    Args:
+        images: x, `[N, C, H, W]` in [0, 1].
+        patch: `[C, size, size]` in [0, 1].
+        location: row and column of the upper left corner, that of the upright box around the patch if it is turned;
+            None draws a place for each image.
+        max_rotation: the largest angle either way, from 0 to 180 degrees, drawn for each image.
+        scales: the least and the largest factor of the patch's side, drawn for each image.
+        generator: on any device.
 
-    Raises TypeError or ValueError for a patch that does not fit.
-    Derived in: lectures/20_adversarial/other_threat_models.
+    Returns:
+        `[N, C, H, W]`, differentiable in the patch; all other pixels stay exactly as they were.
+
+    Raises:
+        TypeError, ValueError: a patch that does not fit.
+
+    Derived in: lectures/20_adversarial/other_threat_models
     """
     check_images(nn.Identity(), images)
     size = patch.shape[-1]
@@ -142,17 +163,26 @@ def patch(
     scales: tuple[float, float] = (1.0, 1.0),
     steps: int = 200,
     step_size: float = 0.05,
-    batch_size: int = 64,
     targets: Tensor | None = None,
+    batch_size: int = 64,
     generator: torch.Generator | None = None,
 ) -> Tensor:
     """The images, each with the one `adversarial_patch` that is made from them all, placed by `place_patch`.
 
-    `images` `[N, C, H, W]` in [0, 1], `labels` `[N]`; returns images of the same shape. `size` is the patch's side in
-    pixels; where it lies no pixel is bounded, elsewhere none is touched. The other arguments and the errors are those
-    of `adversarial_patch`, which gives the patch itself, to be stuck on images that it has not seen.
+    Call `adversarial_patch` for the patch itself, to be stuck on images that it has not seen.
 
-    Source: Brown et al., 2017. Derived in: lectures/20_adversarial/other_threat_models.
+    Args:
+        model, images, labels, size: as of `adversarial_patch`.
+        location, max_rotation, scales: as of `place_patch`.
+        steps, step_size, targets, batch_size, generator: as of `adversarial_patch`.
+
+    Returns:
+        Images of the same shape, in [0, 1]: where the patch lies no pixel is bounded, elsewhere none is touched.
+
+    Raises:
+        TypeError, ValueError: as `adversarial_patch`.
+
+    Source: Brown et al., 2017. Derived in: lectures/20_adversarial/other_threat_models
     """
     made = adversarial_patch(
         model,
@@ -164,8 +194,8 @@ def patch(
         scales=scales,
         steps=steps,
         step_size=step_size,
-        batch_size=batch_size,
         targets=targets,
+        batch_size=batch_size,
         generator=generator,
     )
     return place_patch(

@@ -3,35 +3,32 @@
 import functools
 import math
 import warnings
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
-from tml_helpers.attacks._common import (
-    GradientMaskingWarning,
-    attacked,
-    check,
-    check_logits,
-    cross_entropy,
-    input_gradient,
-    random_start,
-)
 from tml_helpers.attacks.fgsm import fgsm
 from tml_helpers.attacks.pgd import pgd
+from tml_helpers.attacks.protocol import Attack, check_batch, launch
 from tml_helpers.attacks.square import square
-from tml_helpers.training import evaluating
-
-Attack = Callable[..., Tensor]
-"""`attack(model, images, labels, *, epsilon, norm, generator)`: images of the same shape."""
+from tml_helpers.common import (
+    GradientMaskingWarning,
+    answer_and_gradient,
+    check_ball,
+    check_logits,
+    cross_entropies,
+    differentiable,
+    evaluating,
+    uniform_in_ball,
+)
 
 
 @dataclass(frozen=True)
 class Check:
     """A test for obfuscated gradients: what should hold, whether it does, and what was seen, in a sentence.
 
-    Derived in: lectures/20_adversarial/honest_evaluation.
+    Derived in: lectures/20_adversarial/honest_evaluation
     """
 
     name: str
@@ -50,16 +47,29 @@ def obfuscated_gradients(
 ) -> tuple[Check, ...]:
     """Eight things that hold where gradients can be trusted; where one fails, a failed gradient attack proves nothing.
 
-    `images` `[N, C, H, W]` in [0, 1], `labels` `[N]`; images that are misread from the start are left out, and where
-    all are there is nothing to check. What chance may do is forgiven: 2 % of the images and, where two attacks are
-    compared, one image. A model that passes may be weak: the checks look for attacks that failed, not for robustness.
+    A model that passes may be weak: the checks look for attacks that failed, not for robustness. What chance may do is
+    forgiven: 2 % of the images and, where two attacks are compared, one image.
 
-    Raises TypeError or ValueError for what an attack is not defined on.
+    Args:
+        model: maps images to logits `[N, K]`; it answers in evaluation mode, and comes back as it went in.
+        images: `[N, C, H, W]` in [0, 1], float32 or float64; those that are misread from the start are left out.
+        labels: `[N]`, int64, class indices below K.
+        epsilon: ε, the ball's radius: from 0 to 1 in `"linf"`, to √(C·H·W) in `"l2"`.
+        norm: `"linf"` or `"l2"`.
+        generator: of the attacks; on any device.
+
+    Returns:
+        The eight checks; none where all images are misread, and there is nothing to check.
+
+    Raises:
+        TypeError, ValueError: what an attack is not defined on.
+
     Source: Athalye, Carlini and Wagner, 2018; Carlini et al., 2019.
-    Derived in: lectures/20_adversarial/honest_evaluation.
+    Derived in: lectures/20_adversarial/honest_evaluation
     """
-    check(model, images, labels, epsilon=epsilon, norm=norm)
-    right = reads(model, images, labels)
+    check_batch(model, images, labels)
+    check_ball(epsilon, norm, images)
+    right = classified_correctly(model, images, labels)
     images, labels, n = images.detach()[right], labels[right], int(right.sum())
     if n == 0:
         return ()
@@ -68,8 +78,9 @@ def obfuscated_gradients(
         """Which of the images that it is given still stand after an attack."""
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", GradientMaskingWarning)  # the second check says it
-            found = attack(model, images[among], labels[among], epsilon=radius, norm=norm, generator=generator)
-        return reads(model, found, labels[among])
+            ball = {"epsilon": radius, "norm": norm, "generator": generator}
+            found = launch(attack, model, images[among], labels[among], **ball)
+        return classified_correctly(model, found, labels[among])
 
     largest = 1.0 if norm == "linf" else math.sqrt(images[0].numel())  # no image is farther from another
     resting = functools.partial(pgd, tau=0)
@@ -95,11 +106,11 @@ def obfuscated_gradients(
     )
 
 
-def reads(model: nn.Module, images: Tensor, labels: Tensor) -> Tensor:
+def classified_correctly(model: nn.Module, images: Tensor, labels: Tensor) -> Tensor:
     """Whether the model calls each image its label, `[N]`."""
     with evaluating(model), torch.no_grad():
         logits = model(images)
-    check_logits(logits, labels)
+    check_logits(logits, labels=labels)
     correct: Tensor = logits.argmax(dim=1) == labels
     return correct
 
@@ -117,15 +128,15 @@ def random_points(
     """The weakest attack: of many points drawn uniformly from the ball, the first that is misread."""
     found, standing = images.clone(), torch.ones_like(labels, dtype=torch.bool)
     for _ in range(draws):
-        found[standing] = random_start(images[standing], epsilon, norm, generator)
-        standing = reads(model, found, labels)
+        found[standing] = uniform_in_ball(images[standing], epsilon, norm, generator)
+        standing = classified_correctly(model, found, labels)
         if not standing.any():
             break
     return found
 
 
 def answers_that_change(model: nn.Module, images: Tensor) -> int:
-    """For how many images the model's second answer is not its first, but for rounding."""
+    """For how many images the model's second answer is not its first, up to rounding."""
     with evaluating(model), torch.no_grad():
         first, second = model(images), model(images)
     return len(images) - count(torch.isclose(first, second, rtol=1e-3, atol=1e-4).all(dim=1))
@@ -133,9 +144,8 @@ def answers_that_change(model: nn.Module, images: Tensor) -> int:
 
 def gradients_of_zero(model: nn.Module, images: Tensor, labels: Tensor) -> int:
     """For how many images the gradient of cross-entropy is zero in every pixel."""
-    with attacked(model):
-        leaf = images.clone().requires_grad_()
-        gradient = input_gradient(cross_entropy(model(leaf), labels).sum(), leaf)
+    with differentiable(model):
+        _, gradient = answer_and_gradient(model, images, lambda logits: cross_entropies(logits, labels))
     return count((gradient.flatten(1) == 0).all(dim=1))
 
 

@@ -3,20 +3,9 @@
 import torch
 from torch import Tensor, nn
 
-from tml_helpers.attacks._common import (
-    attacked,
-    check,
-    check_finite,
-    check_logits,
-    cross_entropy,
-    fooled,
-    input_gradient,
-    margin,
-    norms,
-    per_image,
-    warn_of_masking,
-)
-from tml_helpers.attacks.transforms import uniform
+from tml_helpers.attacks.aim import Aim
+from tml_helpers.attacks.protocol import check_batch
+from tml_helpers.common import check_counts, check_gradient, differentiable, norms, per_image, uniform, warn_of_masking
 
 
 def sparse_l0(
@@ -32,38 +21,45 @@ def sparse_l0(
 ) -> Tensor:
     """xᵗ⁺¹ = x + Π(xᵗ + α · ∇L / ‖∇L‖₁ − x), where Π is `project_l0`: the ε pixels that matter most, the rest at zero.
 
-    `images` `[N, C, H, W]` in [0, 1], `labels` `[N]`; returns images of the same shape that differ in at most `epsilon`
-    pixels (a pixel is all its channels). `step_size` is α, half of C·H·W unless given: half a unit for a mean entry.
-    The start is drawn from [0, 1] by `generator`; each image's best iterate is kept, since the path jumps.
+    The start is drawn from [0, 1]. Each image's best iterate is kept, since the path jumps.
 
-    Raises TypeError or ValueError for what the attack is not defined on. Warns where a gradient is zero.
-    Source: Croce and Hein, 2019 (PGD₀). Derived in: lectures/20_adversarial/other_threat_models.
+    Args:
+        model: maps images to logits `[N, K]`; it answers in evaluation mode, and comes back as it went in.
+        images: `[N, C, H, W]` in [0, 1], float32 or float64.
+        labels: `[N]`, int64, class indices below K.
+        epsilon: ε, how many pixels may change, from 0 to H·W; a pixel is all its channels.
+        steps: 0 or more.
+        step_size: α, in units of a pixel's value; half of C·H·W unless given: half a unit for a mean entry.
+        targets: `[N]`, int64, none of them the label; None for any other class.
+        generator: of the start; on any device.
+
+    Returns:
+        Images of the same shape, in [0, 1], that differ in at most ε pixels. Warns where a gradient is zero.
+
+    Raises:
+        TypeError, ValueError: what an attack is not defined on, as an ε that is no whole number.
+
+    Source: Croce and Hein, 2019 (PGD₀). Derived in: lectures/20_adversarial/other_threat_models
     """
-    check(model, images, labels, targets=targets)
+    check_batch(model, images, labels, targets)
     check_pixels(epsilon, images)
-    if steps < 0:
-        raise ValueError(f"steps must be 0 or more, got {steps}")
-    images = images.detach()
-    aim, sign = (labels, 1.0) if targets is None else (targets, -1.0)
-    step_size = sign * (images[0].numel() / 2 if step_size is None else step_size)
+    check_counts(0, steps=steps)
+    images, aim = images.detach(), Aim(labels, targets)
+    step_size = images[0].numel() / 2 if step_size is None else step_size
     drawn = uniform(0, 1, images, generator, *images.shape[1:])
     current = images + project_l0(drawn - images, images, epsilon)
-    best, best_score = images.clone(), torch.full_like(images[:, 0, 0, 0], -torch.inf)
-    with attacked(model):
+    best, best_lead = images.clone(), torch.full_like(images[:, 0, 0, 0], -torch.inf)
+    with differentiable(model):
         for step in range(steps + 1):
-            leaf = current.detach().requires_grad_()
-            logits = model(leaf)
+            logits, gradient = aim.uphill(model, current, first=step == 0)
             if step == 0:
-                check_logits(logits.detach(), labels, targets)
-            gradient = input_gradient(cross_entropy(logits, aim).sum(), leaf)
-            if step == 0:
-                warn_of_masking(gradient, ~fooled(logits, labels, targets))
-            score = sign * margin(logits.detach(), aim)
-            better = score > best_score
-            best, best_score = torch.where(per_image(better), current, best), torch.where(better, score, best_score)
+                warn_of_masking(gradient, ~aim.reached(logits))
+            lead = aim.lead(logits)
+            better = lead > best_lead
+            best, best_lead = torch.where(per_image(better), current, best), torch.where(better, lead, best_lead)
             direction = gradient / per_image(norms(gradient, "l1").clamp_min(1e-12))
-            current = images + project_l0(check_finite(current + step_size * direction) - images, images, epsilon)
-    return best.detach()
+            current = images + project_l0(check_gradient(current + step_size * direction) - images, images, epsilon)
+    return best
 
 
 def project_l0(delta: Tensor, images: Tensor, pixels: int) -> Tensor:

@@ -5,8 +5,12 @@ import math
 import torch
 from torch import Tensor, nn
 
-from tml_helpers.attacks._common import attacked, check, check_logits, margin, per_image
+from tml_helpers.attacks.aim import Aim
+from tml_helpers.attacks.protocol import check_batch
 from tml_helpers.attacks.transforms import rotate_and_shift
+from tml_helpers.common import check_counts, draw, evaluating, per_image
+
+ROTATIONS, TRANSLATIONS = 31, 5  # of the grid, unless given
 
 
 def spatial(
@@ -16,43 +20,56 @@ def spatial(
     *,
     max_rotation: float,
     max_translation: float,
-    rotations: int = 31,
-    translations: int = 5,
+    rotations: int | None = None,
+    translations: int | None = None,
     samples: int | None = None,
     targets: Tensor | None = None,
     generator: torch.Generator | None = None,
 ) -> Tensor:
     """The rotation and translation of each image with the largest margin max_{k≠y} z_k − z_y, over a grid or at random.
 
-    `images` `[N, C, H, W]` in [0, 1], `labels` `[N]`; returns images of the same shape. Angles go up to `max_rotation`
-    degrees either way, shifts up to `max_translation` pixels down, up, right and left. The grid has `rotations` angles
-    and `translations` shifts along each axis, ends included. With `samples`, so many random poses are tried instead
-    (worst-of-k), drawn for each image by `generator`. The image itself is always tried first, as the one to beat.
-    With `targets` the margin of the target is the one to be lost. No gradient is used.
+    The image itself is always tried first, as the one to beat. No gradient is used.
 
-    Raises TypeError or ValueError for what the attack is not defined on.
-    Source: Engstrom et al., 2019. Derived in: lectures/20_adversarial/other_threat_models.
+    Args:
+        model: maps images to logits `[N, K]`; it answers in evaluation mode, and comes back as it went in.
+        images: `[N, C, H, W]` in [0, 1], float32 or float64.
+        labels: `[N]`, int64, class indices below K.
+        max_rotation: the largest angle either way, from 0 to 180 degrees.
+        max_translation: the largest shift up, down, left and right, in pixels, 0 or more.
+        rotations: how many angles the grid has, ends included; 31 unless given. Not with samples.
+        translations: how many shifts along each axis; 5 unless given. Not with samples.
+        samples: try so many random poses of each image instead of the grid (worst-of-k); None for the grid.
+        targets: `[N]`, int64, none of them the label: the margin of the target is to be lost; None for any other class.
+        generator: of the random poses; on any device.
+
+    Returns:
+        Images of the same shape, in [0, 1].
+
+    Raises:
+        TypeError, ValueError: what an attack is not defined on, as a grid and samples.
+
+    Source: Engstrom et al., 2019. Derived in: lectures/20_adversarial/other_threat_models
     """
-    check(model, images, labels, targets=targets)
+    check_batch(model, images, labels, targets)
     check_poses(max_rotation, max_translation, rotations, translations, samples)
-    images = images.detach()
-    aim, sign = (labels, 1.0) if targets is None else (targets, -1.0)
+    images, aim = images.detach(), Aim(labels, targets)
     if samples is None:
-        poses = grid_of_poses(max_rotation, max_translation, rotations, translations).to(images)
-        tried = poses[:, None].expand(-1, len(images), -1)
+        grid = grid_of_poses(max_rotation, max_translation, rotations or ROTATIONS, translations or TRANSLATIONS)
+        tried = grid.to(images)[:, None].expand(-1, len(images), -1)
     else:
         reach = images.new_tensor([max_rotation, max_translation, max_translation])
-        drawn = torch.empty(samples, len(images), 3, device=images.device, dtype=images.dtype)
-        tried = drawn.uniform_(-1, 1, generator=generator) * reach
-    with attacked(model), torch.no_grad():
+        shape = (samples, len(images), 3)
+        drawn = draw(torch.rand, shape, device=images.device, generator=generator, dtype=images.dtype)
+        tried = (2 * drawn - 1) * reach
+    with evaluating(model), torch.no_grad():
         logits = model(images)
-        check_logits(logits, labels, targets)
-        worst, worst_score = images.clone(), sign * margin(logits, aim)
+        aim.check(logits)
+        worst, worst_lead = images.clone(), aim.lead(logits)
         for pose in tried:  # (N, 3): one pose for each image
             moved = rotate_and_shift(images, pose[:, 0], pose[:, 1:]).clamp(0, 1)
-            score = sign * margin(model(moved), aim)
-            worse = score > worst_score
-            worst, worst_score = torch.where(per_image(worse), moved, worst), torch.where(worse, score, worst_score)
+            lead = aim.lead(model(moved))
+            worse = lead > worst_lead
+            worst, worst_lead = torch.where(per_image(worse), moved, worst), torch.where(worse, lead, worst_lead)
     return worst
 
 
@@ -69,13 +86,18 @@ def evenly(largest: float, count: int) -> Tensor:
 
 
 def check_poses(
-    max_rotation: float, max_translation: float, rotations: int, translations: int, samples: int | None
+    max_rotation: float,
+    max_translation: float,
+    rotations: int | None,
+    translations: int | None,
+    samples: int | None,
 ) -> None:
     if not 0 <= max_rotation <= 180:
         raise ValueError(f"max_rotation must be an angle from 0 to 180 degrees, got {max_rotation}")
     if not 0 <= max_translation < math.inf:
         raise ValueError(f"max_translation must be a number of pixels of 0 or more, got {max_translation}")
-    if rotations < 1 or translations < 1 or (samples is not None and samples < 1):
-        raise ValueError(
-            f"rotations, translations and samples must be 1 or more, got {rotations}, {translations} and {samples}"
-        )
+    grid = {"rotations": rotations, "translations": translations}
+    given = {name: count for name, count in grid.items() if count is not None}
+    check_counts(**given, **({} if samples is None else {"samples": samples}))
+    if given and samples is not None:
+        raise ValueError(f"{' and '.join(given)} make a grid, and samples are random poses: give one of them")

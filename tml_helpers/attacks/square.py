@@ -6,7 +6,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from tml_helpers.attacks._common import attacked, check, check_logits, cross_entropy, fooled, margin, norms, per_image
+from tml_helpers.attacks.aim import Aim
+from tml_helpers.attacks.protocol import check_batch
+from tml_helpers.common import check_ball, check_counts, draw, evaluating, norms, per_image
 
 HALVINGS = (10, 50, 200, 500, 1000, 2000, 4000, 6000, 8000)  # of 10,000 squares: after each, their area is halved
 TINY = 1e-12
@@ -26,24 +28,41 @@ def square(
 ) -> Tensor:
     """Random search: put a random square at the edge of the ball, and keep it if the model comes nearer to a mistake.
 
-    `images` `[N, C, H, W]` in [0, 1], `labels` `[N]`; returns images of the same shape. `norm` is `"linf"`, where a
-    square adds ε or −ε, or `"l2"`, where it gathers the perturbation of two places in one. The model is asked at most
-    `queries` times about each image: about the image itself, then about stripes (L∞) or tiles (L2), then about one
-    square after another. A square covers `initial_share` of the image at first and less as queries are spent. An image
-    that has fallen is not asked about again, so the batch shrinks. Nearer means a larger margin of another class over
-    the label or, with `targets` `[N]`, a smaller cross-entropy of the target.
+    The model is asked about the image itself, then about stripes (L∞) or tiles (L2), then about one square after
+    another. An image that is misclassified is not asked about again, so the batch shrinks. Nearer means a larger margin
+    of another class over the label or, with targets, a smaller cross-entropy of the target.
 
-    Raises TypeError or ValueError for what the attack is not defined on.
-    Source: Andriushchenko et al., 2020. Derived in: lectures/20_adversarial/black_box.
+    Args:
+        model: maps images to logits `[N, K]`; no gradient is used. It answers in evaluation mode, and comes back as it
+            went in.
+        images: `[N, C, H, W]` in [0, 1], float32 or float64.
+        labels: `[N]`, int64, class indices below K.
+        epsilon: ε, the ball's radius: from 0 to 1 in `"linf"`, to √(C·H·W) in `"l2"`.
+        norm: `"linf"`, where a square adds ε or −ε, or `"l2"`, where it gathers the perturbation of two places in one.
+        queries: the most answers about each image, 1 or more.
+        initial_share: of the image, that a square covers at first, above 0 and up to 1; less as queries are spent.
+        targets: `[N]`, int64, none of them the label; None for any other class.
+        generator: of places, signs and shapes; on any device.
+
+    Returns:
+        Images of the same shape, in the ball and in [0, 1].
+
+    Raises:
+        TypeError, ValueError: what an attack is not defined on, as ε outside its range.
+
+    Source: Andriushchenko et al., 2020. Derived in: lectures/20_adversarial/black_box
     """
-    check(model, images, labels, targets=targets, epsilon=epsilon, norm=norm)
-    check_budget(queries, initial_share)
+    check_batch(model, images, labels, targets)
+    check_ball(epsilon, norm, images)
+    check_counts(queries=queries)
+    if not 0 < initial_share <= 1:
+        raise ValueError(f"initial_share must lie above 0 and up to 1, got {initial_share}")
     start, propose = (stripes, propose_linf) if norm == "linf" else (tiles, propose_l2)
-    images = images.detach().contiguous()
+    images, aim = images.detach().contiguous(), Aim(labels, targets)
     result = images.clone()
-    index = torch.arange(len(images), device=images.device)  # of the images that have not fallen
+    index = torch.arange(len(images), device=images.device)  # of the images that are not misclassified
     score = torch.zeros_like(images[:, 0, 0, 0])
-    with attacked(model), torch.no_grad():
+    with evaluating(model), torch.no_grad():
         for query in range(queries):
             if query == 0:
                 candidate = images
@@ -52,26 +71,17 @@ def square(
             else:
                 side = side_of_square(query - 2, queries - 2, initial_share, images)
                 candidate = propose(result[index], images[index], epsilon, side, generator)
-            logits, aim = model(candidate), None if targets is None else targets[index]
+            logits = model(candidate)
             if query == 0:
-                check_logits(logits, labels, targets)
-            fallen = fooled(logits, labels[index], aim)
-            reached = margin(logits, labels[index]) if aim is None else -cross_entropy(logits, aim)
-            kept = (
-                fallen | (reached > score) if query > 1 else torch.ones_like(fallen)
-            )  # the start is kept, be it worse
+                aim.check(logits)
+            down = aim.reached(logits, index)
+            near = aim.lead(logits, index) if targets is None else aim.gain(logits, index)
+            kept = down | (near > score) | (query <= 1)  # the start is kept, even if it is worse
             result[index[kept]] = candidate[kept]
-            index, score = index[~fallen], torch.where(kept, reached, score)[~fallen]
+            index, score = index[~down], torch.where(kept, near, score)[~down]
             if len(index) == 0:
                 break
     return result
-
-
-def check_budget(queries: int, initial_share: float) -> None:
-    if queries < 1:
-        raise ValueError(f"queries must be 1 or more for each image, got {queries}")
-    if not 0 < initial_share <= 1:
-        raise ValueError(f"initial_share must lie above 0 and up to 1, got {initial_share}")
 
 
 def side_of_square(step: int, steps: int, initial_share: float, images: Tensor) -> int:
@@ -149,8 +159,8 @@ def bump(side: int, images: Tensor) -> Tensor:
 
 
 def turned(pattern: Tensor, shape: tuple[int, ...], generator: torch.Generator | None) -> Tensor:
-    """The pattern as it stands or transposed, drawn for each entry of `shape`: `[*shape, side, side]`."""
-    turn = torch.rand((*shape, 1, 1), generator=generator, device=pattern.device) < 0.5
+    """The pattern as it is or transposed, drawn for each entry of `shape`: `[*shape, side, side]`."""
+    turn = draw(torch.rand, *shape, 1, 1, device=pattern.device, generator=generator) < 0.5
     return torch.where(turn, pattern.T, pattern)
 
 
@@ -167,15 +177,15 @@ def length(patches: Tensor) -> Tensor:
 
 def signs(images: Tensor, shape: tuple[int, ...], generator: torch.Generator | None) -> Tensor:
     """1 or −1, each with probability ½."""
-    return 2.0 * torch.randint(2, shape, generator=generator, device=images.device).to(images.dtype) - 1
+    return 2.0 * draw(torch.randint, 2, shape, device=images.device, generator=generator).to(images.dtype) - 1
 
 
 def window(images: Tensor, side: int, generator: torch.Generator | None) -> tuple[Tensor, ...]:
     """The index of one random square in each image: `images[window]` is `[N, C, side, side]`."""
     count, channels, height, width = images.shape
     device, along = images.device, torch.arange(side, device=images.device)
-    top = torch.randint(height - side + 1, (count, 1), generator=generator, device=device)
-    left = torch.randint(width - side + 1, (count, 1), generator=generator, device=device)
+    top = draw(torch.randint, height - side + 1, (count, 1), device=device, generator=generator)
+    left = draw(torch.randint, width - side + 1, (count, 1), device=device, generator=generator)
     image = torch.arange(count, device=device).view(-1, 1, 1, 1)
     channel = torch.arange(channels, device=device).view(1, -1, 1, 1)
     return image, channel, (top + along)[:, None, :, None], (left + along)[:, None, None, :]

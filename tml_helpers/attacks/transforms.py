@@ -11,6 +11,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from tml_helpers.common import draw, uniform
+
 Transformation = Callable[[Tensor, torch.Generator | None], Tensor]
 """`transform(images, generator)`: images of the same shape."""
 
@@ -20,8 +22,18 @@ def transformed(
 ) -> Tensor:
     """The images after each of the transformations, in their order.
 
-    Raises ValueError where one of them changes the shape.
-    Derived in: lectures/20_adversarial/other_threat_models.
+    Args:
+        images: `[N, C, H, W]`.
+        transformations: each called as `transform(images, generator)`.
+        generator: on any device.
+
+    Returns:
+        `[N, C, H, W]`.
+
+    Raises:
+        ValueError: a transformation changed the shape.
+
+    Derived in: lectures/20_adversarial/other_threat_models
     """
     seen = images
     for transform in transformations:
@@ -34,9 +46,16 @@ def transformed(
 def rotate_and_shift(images: Tensor, degrees: Tensor, shifts: Tensor, scales: Tensor | None = None) -> Tensor:
     """Each image turned about its centre, enlarged and shifted: bilinear, with black from beyond the border.
 
-    `degrees` `[N]` turns counter-clockwise as one sees it; `shifts` `[N, 2]` moves down and right, in pixels; `scales`
-    `[N]` enlarges, 1 unless given. Zero, zero and one give the images back, to rounding.
-    Derived in: lectures/20_adversarial/other_threat_models.
+    Args:
+        images: `[N, C, H, W]`.
+        degrees: `[N]`, counter-clockwise as one sees it.
+        shifts: `[N, 2]`, down and right, in pixels.
+        scales: `[N]`, above 0, factors of the size; None for 1.
+
+    Returns:
+        `[N, C, H, W]`: zero degrees, zero shifts and a scale of one give the images back, to rounding.
+
+    Derived in: lectures/20_adversarial/other_threat_models
     """
     height, width = images.shape[2:]
     scales = torch.ones_like(degrees) if scales is None else scales
@@ -49,18 +68,23 @@ def rotate_and_shift(images: Tensor, degrees: Tensor, shifts: Tensor, scales: Te
     return F.grid_sample(images, grid, mode="bilinear", padding_mode="zeros", align_corners=False)
 
 
-def uniform(low: float, high: float, images: Tensor, generator: torch.Generator | None, *shape: int) -> Tensor:
-    """One draw an image, `[N, *shape]`, on the images' device."""
-    drawn = torch.empty(len(images), *shape, device=images.device, dtype=images.dtype)
-    return drawn.uniform_(low, high, generator=generator)
-
-
 def random_pose(
     *, max_rotation: float = 0.0, max_shift: float = 0.0, scales: tuple[float, float] = (1.0, 1.0)
 ) -> Transformation:
     """An angle up to `max_rotation` degrees either way, a shift up to `max_shift` pixels, a scale between two.
 
-    Derived in: lectures/20_adversarial/other_threat_models.
+    Args:
+        max_rotation: in degrees, 0 or more.
+        max_shift: down, up, left and right, in pixels, 0 or more.
+        scales: the least and the largest factor of the size, above 0.
+
+    Returns:
+        `transform(images, generator)`.
+
+    Raises:
+        ValueError: a number outside its range.
+
+    Derived in: lectures/20_adversarial/other_threat_models
     """
     if max_rotation < 0 or max_shift < 0 or not 0 < scales[0] <= scales[1]:
         raise ValueError(
@@ -80,9 +104,19 @@ def random_pose(
 
 
 def random_light(*, brightness: float = 0.0, contrast: float = 0.0) -> Transformation:
-    """x ↦ (1 + c)·x + b, cut to [0, 1], with |b| ≤ `brightness` and |c| ≤ `contrast`: the lamp, the sun, the printer.
+    """x ↦ (1 + c)·x + b, cut to [0, 1], with |b| ≤ brightness and |c| ≤ contrast: the lamp, the sun, the printer.
 
-    Derived in: lectures/20_adversarial/other_threat_models.
+    Args:
+        brightness: the largest |b|, in units of a pixel's value, 0 or more.
+        contrast: the largest |c|, from 0 to 1.
+
+    Returns:
+        `transform(images, generator)`.
+
+    Raises:
+        ValueError: a number outside its range.
+
+    Derived in: lectures/20_adversarial/other_threat_models
     """
     if brightness < 0 or not 0 <= contrast <= 1:
         raise ValueError(f"brightness is 0 or more and contrast from 0 to 1, got {brightness} and {contrast}")
@@ -97,7 +131,16 @@ def random_light(*, brightness: float = 0.0, contrast: float = 0.0) -> Transform
 def random_blur(*, max_sigma: float) -> Transformation:
     """A Gaussian blur of at most `max_sigma` pixels: the camera out of focus.
 
-    Derived in: lectures/20_adversarial/other_threat_models.
+    Args:
+        max_sigma: the largest standard deviation, in pixels, above 0.
+
+    Returns:
+        `transform(images, generator)`.
+
+    Raises:
+        ValueError: a number outside its range.
+
+    Derived in: lectures/20_adversarial/other_threat_models
     """
     if not 0 < max_sigma < math.inf:
         raise ValueError(f"max_sigma is a width in pixels above 0, got {max_sigma}")
@@ -119,13 +162,22 @@ def random_blur(*, max_sigma: float) -> Transformation:
 def random_noise(*, deviation: float) -> Transformation:
     """Gaussian noise on every pixel, cut to [0, 1]: the sensor.
 
-    Derived in: lectures/20_adversarial/other_threat_models.
+    Args:
+        deviation: the noise's standard deviation, in units of a pixel's value, 0 or more.
+
+    Returns:
+        `transform(images, generator)`.
+
+    Raises:
+        ValueError: a number outside its range.
+
+    Derived in: lectures/20_adversarial/other_threat_models
     """
     if not 0 <= deviation < math.inf:
         raise ValueError(f"deviation is 0 or more, got {deviation}")
 
     def noise(images: Tensor, generator: torch.Generator | None) -> Tensor:
-        drawn = torch.empty(images.shape, device=images.device, dtype=images.dtype).normal_(generator=generator)
+        drawn = draw(torch.randn, images.shape, device=images.device, generator=generator, dtype=images.dtype)
         return (images + deviation * drawn).clamp(0, 1)
 
     return noise
@@ -134,11 +186,18 @@ def random_noise(*, deviation: float) -> Transformation:
 def infrared_spots(images: Tensor, spots: Tensor) -> Tensor:
     """x + Σ brightness · exp(−distance² / 2·size²), cut to [0, 1]: light that a camera sees and a person does not.
 
-    `spots` is `[N, S, 4]`: of each spot the centre (down and right, from 0 to 1 across the image), the brightness and
-    the size, in units of the image's height. Differentiable in all four.
+    Args:
+        images: x, `[N, C, H, W]` in [0, 1].
+        spots: `[N, S, 4]`: of each spot the centre (down and right, from 0 to 1 across the image), the brightness in
+            units of a pixel's value, and the size in units of the image's height.
 
-    Raises ValueError for spots of another shape.
-    Source: after the light model of Zhou et al., 2018. Derived in: lectures/20_adversarial/other_threat_models.
+    Returns:
+        `[N, C, H, W]`, differentiable in all four.
+
+    Raises:
+        ValueError: spots of another shape.
+
+    Source: after the light model of Zhou et al., 2018. Derived in: lectures/20_adversarial/other_threat_models
     """
     if spots.ndim != 3 or spots.shape[0] != len(images) or spots.shape[2] != 4:
         raise ValueError(f"spots must be [{len(images)}, S, 4], got {list(spots.shape)}")

@@ -6,15 +6,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from tml_helpers._checks import check_images
-from tml_helpers.attacks._common import (
-    attacked,
-    check,
-    check_finite,
-    check_logits,
-    cross_entropy,
-    fooled,
-    input_gradient,
+from tml_helpers.attacks.aim import Aim
+from tml_helpers.attacks.protocol import check_batch
+from tml_helpers.common import (
+    check_counts,
+    check_gradient,
+    check_images,
+    differentiable,
     per_image,
     warn_of_masking,
 )
@@ -35,36 +33,44 @@ def wasserstein(
     rounds: int = 5,
     window: int = 5,
     targets: Tensor | None = None,
-    generator: torch.Generator | None = None,
 ) -> Tensor:
     """xᵗ⁺¹ = Π(xᵗ + α · sign(∇ₓ L(xᵗ, y))), where Π is `project_wasserstein` onto the ball around the image.
 
-    `images` `[N, C, H, W]` in [0, 1], `labels` `[N]`; returns images of the same shape and the same mass. `epsilon` is
-    a distance in pixels for an image of mass 1: 0.1 moves a tenth of the mass by one pixel. `step_size` is α. Each
-    projection starts where the one before it ended and makes `rounds` rounds. Nothing is drawn: `generator` is
-    accepted as by every attack. Warns where a gradient is zero.
+    Each projection starts where the one before it ended.
 
-    Raises TypeError or ValueError for what the attack is not defined on.
-    Source: Wong, Schmidt and Kolter, 2019. Derived in: lectures/20_adversarial/other_threat_models.
+    Args:
+        model: maps images to logits `[N, K]`; it answers in evaluation mode, and comes back as it went in.
+        images: `[N, C, H, W]` in [0, 1], float32 or float64.
+        labels: `[N]`, int64, class indices below K.
+        epsilon: ε, 0 or more: a distance in pixels for an image of mass 1: 0.1 moves a tenth of the mass by one pixel.
+        steps: 0 or more.
+        step_size: α, in units of a pixel's value, 0 or more.
+        regularization: as of `project_wasserstein`.
+        rounds: of each projection, 1 or more.
+        window: as of `project_wasserstein`.
+        targets: `[N]`, int64, none of them the label; None for any other class.
+
+    Returns:
+        Images of the same shape and the same mass, in the ball and in [0, 1]. Warns where a gradient is zero.
+
+    Raises:
+        TypeError, ValueError: what an attack is not defined on.
+
+    Source: Wong, Schmidt and Kolter, 2019. Derived in: lectures/20_adversarial/other_threat_models
     """
-    check(model, images, labels, targets=targets)
+    check_batch(model, images, labels, targets)
     check_transport(epsilon, regularization, rounds, window)
-    if steps < 0 or not 0 <= step_size < math.inf:
-        raise ValueError(f"steps and step_size must be 0 or more, got {steps} and {step_size}")
-    images = images.detach()
-    aim, sign = (labels, 1.0) if targets is None else (targets, -1.0)
-    ball = TransportBall(images, epsilon, window)
-    current = images
-    with attacked(model):
+    check_counts(0, steps=steps)
+    if not 0 <= step_size < math.inf:
+        raise ValueError(f"step_size must be 0 or more, got {step_size}")
+    images, aim = images.detach(), Aim(labels, targets)
+    ball, current = TransportBall(images, epsilon, window), images
+    with differentiable(model):
         for step in range(steps):
-            leaf = current.detach().requires_grad_()
-            logits = model(leaf)
+            logits, gradient = aim.uphill(model, current, first=step == 0)
             if step == 0:
-                check_logits(logits.detach(), labels, targets)
-            gradient = input_gradient(cross_entropy(logits, aim).sum(), leaf)
-            if step == 0:
-                warn_of_masking(gradient, ~fooled(logits, labels, targets))
-            goal = check_finite((current + sign * step_size * gradient.sign()).clamp(0, 1))
+                warn_of_masking(gradient, ~aim.reached(logits))
+            goal = check_gradient((current + step_size * gradient.sign()).clamp(0, 1))
             ball.approach(goal, [regularization] * rounds if step else sharpening(regularization, rounds))
             current = ball.nearest()
     return ball.settled() if steps else images.clone()
@@ -81,15 +87,27 @@ def project_wasserstein(
 ) -> Tensor:
     """argmin ½‖z − y‖² over images z in [0, 1] whose mass can be moved there from x at a cost of at most ε.
 
-    `points` y and `images` x are `[N, C, H, W]`, x in [0, 1]. The cost of a plan is its mass times the distance in
-    pixels that it travels, divided by the mass of x. Mass stays in its channel and moves within a `window` of pixels.
-    Projected Sinkhorn: the plan's entropy, divided by `regularization`, is taken off the objective, and its dual is
-    climbed by blocks in the log domain. The larger `regularization`, the nearer to the projection and the more
-    `rounds` are needed. It is the paper's λ divided by the mass of x: the paper's 1,000 is about 10 for a digit.
+    The cost of a plan is its mass times the distance in pixels that it travels, divided by the mass of x. Mass stays in
+    its channel. Projected Sinkhorn: the plan's entropy, divided by the regularisation, is taken off the objective, and
+    its dual is climbed by blocks in the log domain.
 
-    Whatever the rounds, the result keeps the mass of x, costs no more than ε and lies in [0, 1], to 1e-4 of the mass.
-    Raises TypeError or ValueError for what it is not defined on.
-    Source: Wong, Schmidt and Kolter, 2019. Derived in: lectures/20_adversarial/other_threat_models.
+    Args:
+        points: y, `[N, C, H, W]`, finite.
+        images: x, of the same shape and type, in [0, 1].
+        epsilon: ε, 0 or more, in pixels.
+        regularization: above 0. The larger, the nearer to the projection, and the more rounds are needed. It is the
+            paper's λ divided by the mass of x: the paper's 1,000 is about 10 for a digit.
+        rounds: of the ascent at the last regularisation, 1 or more.
+        window: mass moves within a square of so many pixels, an odd number.
+
+    Returns:
+        z, `[N, C, H, W]`: whatever the rounds, it keeps the mass of x, costs no more than ε and lies in [0, 1], to 1e-4
+        of the mass.
+
+    Raises:
+        TypeError, ValueError: what this is not defined on, as points of another shape.
+
+    Source: Wong, Schmidt and Kolter, 2019. Derived in: lectures/20_adversarial/other_threat_models
     """
     check_images(nn.Identity(), images)
     check_transport(epsilon, regularization, rounds, window)
@@ -106,8 +124,9 @@ def project_wasserstein(
 def check_transport(epsilon: float, regularization: float, rounds: int, window: int) -> None:
     if not 0 <= epsilon < math.inf:
         raise ValueError(f"epsilon must be a mean distance in pixels of 0 or more, got {epsilon}")
-    if not 0 < regularization < math.inf or rounds < 1:
-        raise ValueError(f"regularization must be above 0 and rounds 1 or more, got {regularization} and {rounds}")
+    if not 0 < regularization < math.inf:
+        raise ValueError(f"regularization must be above 0, got {regularization}")
+    check_counts(rounds=rounds)
     if window < 1 or window % 2 == 0:
         raise ValueError(f"window must be an odd number of pixels, as 5, got {window}")
 

@@ -50,16 +50,24 @@ __all__ = [
 ]
 
 LOADERS: dict[str, Callable[[], ImageSet | TextSet | Table]] = {
-    "mnist": mnist,
-    "digits": digits,
-    "photos": photos,
-    "docstrings": docstrings,
-    "newsgroups": newsgroups,
-    "bike_sharing": bike_sharing,
+    name: made
+    for name, made in tuple(globals().items())
+    if getattr(made, "__annotations__", {}).get("return") in (ImageSet, TextSet, Table)
 }
+"""What is offered here and returns a data set."""
 
 
 def load(name: str) -> ImageSet | TextSet | Table:
-    """The training part of the data set called `name`; ValueError names those that there are."""
+    """The training part of a data set.
+
+    Args:
+        name: one of `LOADERS`.
+
+    Returns:
+        What its loader returns.
+
+    Raises:
+        ValueError: an unknown name; it says which there are.
+    """
     check_name("data set", name, tuple(LOADERS))
     return LOADERS[name]()

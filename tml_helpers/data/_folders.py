@@ -14,7 +14,14 @@ Split = Literal["train", "test"]
 
 
 def data_folder() -> Path | None:
-    """The folder named by `TML_DATA_DIR`, or None where it is not set; FileNotFoundError where it does not exist."""
+    """The folder named by `TML_DATA_DIR`.
+
+    Returns:
+        The folder; None where the variable is not set.
+
+    Raises:
+        FileNotFoundError: the folder does not exist.
+    """
     named = os.environ.get("TML_DATA_DIR")
     if not named:
         return None
@@ -25,7 +32,11 @@ def data_folder() -> Path | None:
 
 
 def cache_folder() -> Path:
-    """Where downloads are kept."""
+    """Where downloads are kept.
+
+    Returns:
+        The folder, which need not exist.
+    """
     import pooch
 
     return Path(pooch.os_cache("tml_helpers"))

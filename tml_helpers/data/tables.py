@@ -34,10 +34,16 @@ ISLP_WEATHER = ("clear", "cloudy/misty", "light rain/snow", "heavy rain/snow")
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Table:
-    """Named columns of equal length: float64 numbers, or words for a categorical column.
+    """Named columns of equal length: float64 numbers, or words for a categorical column; `table["season"]` is a column.
 
-    `table["season"]` is a column; `levels["season"]` are its possible words in their order, for categorical columns
-    only. The first level is the one with which the others are compared.
+    Args:
+        columns: by name, each `[N]`.
+        levels: of the categorical columns alone, by name, their possible words in order; the first is the one with
+            which the others are compared.
+        source: where the table comes from, in words.
+
+    Raises:
+        ValueError: no column, or columns of several lengths.
     """
 
     columns: Mapping[str, np.ndarray]
@@ -57,20 +63,45 @@ class Table:
         return self.columns[name]
 
     def keys(self) -> tuple[str, ...]:
-        """The names of the columns, in their order."""
+        """The names of the columns.
+
+        Returns:
+            The names, in their order.
+        """
         return tuple(self.columns)
 
     def take(self, names: Sequence[str]) -> "Table":
-        """The table with these columns alone, in this order."""
+        """The table with some columns alone.
+
+        Args:
+            names: of the columns, in the order that is wanted.
+
+        Returns:
+            A table with all rows.
+
+        Raises:
+            ValueError: an unknown name.
+        """
         levels = {name: self.levels[name] for name in names if name in self.levels}
         return Table({name: self[name] for name in names}, levels, self.source)
 
     def select(self, chosen: np.ndarray | slice) -> "Table":
-        """The rows that `chosen` picks: indices, a mask, or a slice."""
+        """The table with some rows alone.
+
+        Args:
+            chosen: indices, a mask, or a slice.
+
+        Returns:
+            A table with all columns.
+        """
         return Table({name: column[chosen] for name, column in self.columns.items()}, self.levels, self.source)
 
     def matrix(self) -> np.ndarray:
-        """float64 `[N, d]`: numbers as they are, a category as the index of its level."""
+        """Numbers as they are, a category as the index of its level.
+
+        Returns:
+            float64 `[N, d]`.
+        """
         return np.column_stack([self._numbers(name) for name in self.columns])
 
     def _numbers(self, name: str) -> np.ndarray:
@@ -93,7 +124,16 @@ def bike_sharing(*, source: Source = "auto") -> Table:
     Default: the 365 days of 2011, added up from the hours that come with the package ISLP. Full: the 731 days of 2011
     and 2012, UCI's day.csv, in `TML_DATA_DIR/bike_sharing` or the cache.
 
-    Raises ValueError for an unknown source and for a damaged file, OSError for a file that cannot be had.
+    Args:
+        source: `"auto"`, `"default"` or `"full"`.
+
+    Returns:
+        A row for each day.
+
+    Raises:
+        ValueError: an unknown source, or a damaged file.
+        OSError: a file that cannot be had.
+
     Derived in: lectures/40_interpretability/self_explaining.
     """
     check_name("source", source, ("auto", "default", "full"))

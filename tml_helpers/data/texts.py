@@ -43,7 +43,14 @@ NEWSGROUPS = (
 
 
 class TextSet(Dataset[tuple[str, int]]):
-    """Texts with labels `[N]`, int64."""
+    """Texts with labels, one by one or by index.
+
+    Args:
+        texts: the texts.
+        labels: `[N]`, int64.
+        classes: the names of the classes, by label.
+        source: where the texts come from, in words.
+    """
 
     def __init__(self, texts: list[str], labels: Tensor, *, classes: tuple[str, ...], source: str) -> None:
         self.texts, self.labels, self.classes, self.source = texts, labels, classes, source
@@ -63,7 +70,16 @@ def docstrings(split: Split = "train") -> TextSet:
 
     They are read from the installed source files, which are parsed but not imported, so the set depends on the
     installed versions. A docstring's place is decided by a hash of its text: a fifth goes to test, and a text that
-    stands twice is never on both sides.
+    occurs twice is never on both sides.
+
+    Args:
+        split: `"train"` or `"test"`.
+
+    Returns:
+        Texts of eight words or more, of the packages' own code: tests and vendored code are left out.
+
+    Raises:
+        ValueError: an unknown split.
     """
     check_name("split", split, ("train", "test"))
     texts: dict[str, int] = {}
@@ -78,14 +94,25 @@ def docstrings(split: Split = "train") -> TextSet:
 def newsgroups(
     split: Split = "train", *, source: Source = "auto", classes: Sequence[str] = NEWSGROUPS, whole: bool = False
 ) -> TextSet:
-    """Posts to the newsgroups named by `classes`, in that order, split by date; Lang, 1995.
+    """Posts to newsgroups, split by date; Lang, 1995.
 
     There is no default: no package ships them. Full: scikit-learn's cache, in `TML_DATA_DIR/scikit_learn_data` or the
-    download cache; `source="full"` fetches it. Headers, footers and quotations are left out, and posts that are then
-    empty, unless `whole`: they hold most of the addresses, and give the class away. The cache is a pickle, which can
-    run code when it is read: use your own only.
+    download cache; `source="full"` fetches it. The cache is a pickle, which can run code when it is read: use
+    your own only.
 
-    Raises ValueError for unknown names and a damaged file, OSError for a file that is missing or cannot be fetched.
+    Args:
+        split: `"train"` or `"test"`.
+        source: `"auto"`, `"default"` or `"full"`.
+        classes: names of newsgroups, one or more.
+        whole: keep headers, footers and quotations, which hold most of the addresses and give the class away, and posts
+            that are empty without them.
+
+    Returns:
+        Texts, labelled by the place of their newsgroup in `classes`.
+
+    Raises:
+        ValueError: unknown names, or a damaged file.
+        OSError: a file that is missing or cannot be fetched.
     """
     check_name("split", split, ("train", "test"))
     check_name("source", source, ("auto", "default", "full"))

@@ -6,10 +6,16 @@ from tml_helpers.defenses.defensive_distillation import defensive_distillation
 from tml_helpers.defenses.feature_squeezing import FeatureSqueezing, median_filter, reduce_bit_depth
 from tml_helpers.defenses.friendly import friendly_pgd, tau_schedule
 from tml_helpers.defenses.null_label import null_label_training, null_probability
-from tml_helpers.defenses.randomized_smoothing import RandomizedSmoothing, clopper_pearson_bound, noisy_cross_entropy
+from tml_helpers.defenses.randomized_smoothing import (
+    Certificate,
+    RandomizedSmoothing,
+    clopper_pearson_bound,
+    noisy_cross_entropy,
+)
 from tml_helpers.defenses.trades import trades_loss
 
 __all__ = [
+    "Certificate",
     "DefenseGAN",
     "FeatureSqueezing",
     "RandomizedSmoothing",

@@ -14,7 +14,7 @@ from tml_helpers.training import fit, predict
 
 
 def defensive_distillation(
-    student: nn.Module,
+    model: nn.Module,
     data: Dataset[Any] | DataLoader[Any],
     *,
     teacher: nn.Module | None = None,
@@ -27,18 +27,27 @@ def defensive_distillation(
 ) -> list[float]:
     """Two networks of one kind learn at temperature T, the second from the first's softmax(z/T); it answers at T = 1.
 
-    `teacher` is a network to be trained first, on the labels; a copy of the untrained student unless given. What is
-    left at T = 1 are logits about T times as large as usual, whose softmax is 0 or 1 to the last digit: the
+    What is left at T = 1 are logits about T times as large as usual, whose softmax is 0 or 1 to the last digit: the
     cross-entropy has no gradient, and attacks that follow it fail. Attacks on the logits do not: this is no defence.
-    `data` yields images and labels; the other arguments are those of `training.fit`, of both trainings. Returns the
-    student's mean loss of each epoch.
 
-    Raises ValueError for a temperature that is not above 0.
+    Args:
+        model: the second network, maps images to logits; it is trained.
+        data: yields images and labels.
+        teacher: the first network, trained before on the labels; a copy of the untrained model unless given.
+        temperature: T, above 0.
+        epochs, learning_rate, batch_size, generator, progress: as of `training.fit`, for both trainings.
+
+    Returns:
+        The model's mean loss of each epoch.
+
+    Raises:
+        ValueError: a temperature that is not above 0.
+
     Source: Papernot et al., 2016; broken by Carlini and Wagner, 2017. Derived in: lectures/20_adversarial/defenses.
     """
     if not temperature > 0:
         raise ValueError(f"temperature must be above 0, got {temperature}")
-    teacher = copy.deepcopy(student) if teacher is None else teacher
+    teacher = copy.deepcopy(model) if teacher is None else teacher
     how: dict[str, Any] = {
         "epochs": epochs,
         "learning_rate": learning_rate,
@@ -47,7 +56,7 @@ def defensive_distillation(
         "progress": progress,
     }
     fit(teacher, data, loss=partial(hot_cross_entropy, temperature=temperature), **how)
-    return fit(student, data, loss=partial(soft_cross_entropy, teacher=teacher, temperature=temperature), **how)
+    return fit(model, data, loss=partial(soft_cross_entropy, teacher=teacher, temperature=temperature), **how)
 
 
 def hot_cross_entropy(model: nn.Module, images: Tensor, labels: Tensor, *, temperature: float) -> Tensor:
@@ -58,5 +67,5 @@ def hot_cross_entropy(model: nn.Module, images: Tensor, labels: Tensor, *, tempe
 def soft_cross_entropy(
     model: nn.Module, images: Tensor, labels: Tensor, *, teacher: nn.Module, temperature: float
 ) -> Tensor:
-    """T² · KL(teacher ‖ student) at temperature T: but for the factor, the gradient of Papernot's cross-entropy."""
+    """T² · KL(teacher ‖ model) at temperature T: up to the factor, the gradient of Papernot's cross-entropy."""
     return distillation_loss(model(images), predict(teacher, images), None, temperature=temperature, alpha=1.0)

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from tml_helpers._checks import check_images
+from tml_helpers.common import check_images
 from tml_helpers.training import predict
 
 Squeezer = Callable[[Tensor], Tensor]
@@ -17,10 +17,19 @@ Squeezer = Callable[[Tensor], Tensor]
 BATCH = 512  # images at a time: a median filter holds size² copies of each
 
 
-def reduce_bit_depth(images: Tensor, bits: int) -> Tensor:
+def reduce_bit_depth(images: Tensor, *, bits: int) -> Tensor:
     """round(x · (2ᵇ − 1)) / (2ᵇ − 1): each pixel has 2ᵇ values left; one bit is black and white.
 
-    `images` of any shape with values in [0, 1]; the gradient is zero. Raises ValueError for bits outside 1…8.
+    Args:
+        images: x, any shape, in [0, 1].
+        bits: b, from 1 to 8.
+
+    Returns:
+        Images of the same shape, whose gradient is zero.
+
+    Raises:
+        ValueError: bits outside 1…8.
+
     Source: Xu, Evans and Qi, 2018. Derived in: lectures/20_adversarial/defenses.
     """
     if not 1 <= bits <= 8:
@@ -30,12 +39,20 @@ def reduce_bit_depth(images: Tensor, bits: int) -> Tensor:
     return squeezed
 
 
-def median_filter(images: Tensor, size: int) -> Tensor:
+def median_filter(images: Tensor, *, size: int) -> Tensor:
     """The median of the `size` × `size` pixels around each pixel, in each channel; of an even number, the upper one.
 
-    `images` `[N, C, H, W]`, mirrored at their edges; the middle of an even window is its lower right pixel of four.
-    Raises ValueError for a window that is larger than the image. Source: Xu, Evans and Qi, 2018.
-    Derived in: lectures/20_adversarial/defenses.
+    Args:
+        images: `[N, C, H, W]`, mirrored at their edges.
+        size: from 1 to the shorter side. The middle of an even window is its lower right pixel of four.
+
+    Returns:
+        Images of the same shape.
+
+    Raises:
+        ValueError: a window that is larger than the image.
+
+    Source: Xu, Evans and Qi, 2018. Derived in: lectures/20_adversarial/defenses.
     """
     if not 1 <= size <= min(images.shape[2:]):
         raise ValueError(f"size must lie in 1…{min(images.shape[2:])}, the images' shorter side, got {size}")
@@ -53,32 +70,66 @@ def mirrored(length: int, size: int) -> Tensor:
     return torch.where(index >= length, 2 * length - 1 - index, index)
 
 
-class FeatureSqueezing:
+class FeatureSqueezing(nn.Module):
     """max over squeezers of ‖softmax(f(x)) − softmax(f(squeeze(x)))‖₁ above a threshold: x is called adversarial.
 
-    The default squeezers are the authors' for MNIST: one bit, and a median filter of 2 × 2; for colour images they
-    take 5 bits, the same filter, and non-local means, which is not here. A squeezer is any function from images to
-    images, as `lambda x: median_filter(x, 3)`.
+    As a network it answers as f does, and rejects nothing: `attacks.evaluate` judges f, `detect` says what is rejected.
 
-    Raises ValueError for no squeezer, and TypeError or ValueError for images that no attack is defined on.
+    Args:
+        model: f, maps images `[N, C, H, W]` to logits `[N, K]`.
+        squeezers: functions from images to images of the same shape, as `lambda x: median_filter(x, size=3)`. None
+            takes the authors' for MNIST: one bit, and a median filter of 2 × 2; for colour images they take 5 bits, the
+            same filter, and non-local means, which is not here.
+
+    Raises:
+        ValueError: no squeezer.
+
     Source: Xu, Evans and Qi, 2018. Derived in: lectures/20_adversarial/defenses.
     """
 
-    def __init__(self, model: nn.Module, squeezers: Sequence[Squeezer] | None = None) -> None:
+    def __init__(self, model: nn.Module, *, squeezers: Sequence[Squeezer] | None = None) -> None:
         if squeezers is None:
             squeezers = [partial(reduce_bit_depth, bits=1), partial(median_filter, size=2)]
         if len(squeezers) == 0:
             raise ValueError("squeezers must be one function or more; None takes one bit and a 2 × 2 median")
+        super().__init__()
         self.model, self.squeezers = model, list(squeezers)
         self.threshold: float | None = None
 
+    def forward(self, images: Tensor) -> Tensor:
+        """The model's logits `[N, K]`."""
+        logits: Tensor = self.model(images)
+        return logits
+
     def score(self, images: Tensor) -> Tensor:
-        """How far the answer moves when the image is squeezed, `[N]`, from 0 (not at all) to 2."""
+        """How far the answer moves when the image is squeezed.
+
+        Args:
+            images: `[N, C, H, W]` in [0, 1], where the model is.
+
+        Returns:
+            `[N]`, from 0 (not at all) to 2.
+
+        Raises:
+            TypeError: images of another type or elsewhere.
+            ValueError: images of another shape or outside [0, 1].
+        """
         check_images(self.model, images)
         return torch.cat([self._score(part) for part in images.split(BATCH)])
 
     def calibrate(self, images: Tensor, *, false_positive_rate: float = 0.05) -> float:
-        """Set and return the threshold that at most this share of clean `images` exceeds."""
+        """Set the threshold that at most this share of clean images exceeds.
+
+        Args:
+            images: clean ones, as of `score`.
+            false_positive_rate: the share, in [0, 1).
+
+        Returns:
+            The threshold, the smallest that will do.
+
+        Raises:
+            ValueError: a share outside of its range, or images as of `score`.
+        """
         if not 0 <= false_positive_rate < 1:
             raise ValueError(f"false_positive_rate must lie in [0, 1), got {false_positive_rate}")
         scores = self.score(images).sort().values
@@ -87,7 +138,17 @@ class FeatureSqueezing:
         return self.threshold
 
     def detect(self, images: Tensor) -> Tensor:
-        """Whether each image is called adversarial, `[N]`, bool. Raises ValueError before `calibrate`."""
+        """Whether each image is called adversarial.
+
+        Args:
+            images: as of `score`.
+
+        Returns:
+            `[N]`, bool: whose score is above the threshold.
+
+        Raises:
+            ValueError: there is no threshold before `calibrate`, or images as of `score`.
+        """
         if self.threshold is None:
             raise ValueError("there is no threshold yet: call calibrate with clean images first")
         return self.score(images) > self.threshold

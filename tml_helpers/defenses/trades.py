@@ -4,8 +4,18 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from tml_helpers.attacks._common import attacked, check, check_logits, fooled, project
-from tml_helpers.attacks.pgd import ascend, check_steps
+from tml_helpers.attacks import ascend
+from tml_helpers.common import (
+    check_ball,
+    check_counts,
+    check_images,
+    check_labels,
+    check_logits,
+    draw,
+    evaluating,
+    fooled,
+    project,
+)
 
 NEARBY = 1e-3  # standard deviation of the start: at the image itself the divergence is smallest and has no gradient
 
@@ -25,11 +35,23 @@ def trades_loss(
 ) -> Tensor:
     """CE(y, f(x)) + β · KL(f(x) ‖ f(x')), where x' is the point of the ball at which the model disagrees most.
 
-    `images` `[N, C, H, W]` in [0, 1], `labels` `[N]`; returns a scalar, with a gradient through both f(x) and f(x').
-    A larger `beta` buys robustness with accuracy. With `tau` the search for x' is the friendly one: an image rests
-    once it has been found misclassified more than `tau` times. The other arguments are those of `attacks.pgd`.
+    Args:
+        model: f, maps images to logits `[N, K]`.
+        images: x, `[N, C, H, W]` in [0, 1], where the model is.
+        labels: y, `[N]`, int64.
+        epsilon, norm: the ball, as of `attacks.pgd`.
+        beta: β, 0 or more; a larger one trades accuracy for robustness.
+        steps, step_size: of the search for x', as of `attacks.pgd`.
+        tau: τ, 0 or more: an image rests once it has been found misclassified more than τ times; None makes all steps.
+        generator: draws the start, x and a little noise; on any device.
 
-    Raises TypeError or ValueError for what PGD is not defined on and for `beta` below 0.
+    Returns:
+        A scalar, with a gradient through both f(x) and f(x').
+
+    Raises:
+        TypeError: images or labels of another type.
+        ValueError: what PGD is not defined on, or `beta` below 0.
+
     Source: Zhang et al., 2019; τ from Zhang et al., 2020. Derived in: lectures/20_adversarial/defenses.
     """
     if not beta >= 0:
@@ -68,20 +90,22 @@ def most_divergent(
     generator: torch.Generator | None,
 ) -> Tensor:
     """PGD on KL(f(x) ‖ f(x')), from x plus a little noise; the labels only say when a friendly search rests."""
-    check(model, images, labels, epsilon=epsilon, norm=norm)
-    check_steps(steps, tau)
+    check_images(model, images)
+    check_labels("labels", labels, images)
+    check_ball(epsilon, norm, images)
+    check_counts(0, steps=steps, tau=tau or 0)
     images = images.detach()
-    with attacked(model), torch.no_grad():
+    with evaluating(model), torch.no_grad():
         natural = model(images)
-    check_logits(natural, labels)
-    noise = NEARBY * torch.empty_like(images).normal_(generator=generator)
+    check_logits(natural, labels=labels)
+    noise = NEARBY * draw(torch.randn, images.shape, device=images.device, generator=generator, dtype=images.dtype)
     return ascend(
         model,
         images,
-        (images + project(noise, epsilon, norm)).clamp(0, 1),
+        start=(images + project(noise, epsilon, norm)).clamp(0, 1),
         objective=lambda logits, index: divergence(natural[index], logits),
-        fallen=lambda logits, index: fooled(logits, labels[index], None),
-        check_first=lambda logits: check_logits(logits, labels),
+        reached=lambda logits, index: fooled(logits, labels[index]),
+        check_first=lambda logits: check_logits(logits, labels=labels),
         step_size=2.5 * epsilon / max(steps, 1) if step_size is None else step_size,
         epsilon=epsilon,
         norm=norm,

@@ -34,7 +34,7 @@ from tml_helpers.explain.randomization_test import Resemblance, randomization_te
 from tml_helpers.explain.saliency import saliency
 from tml_helpers.explain.shapley import Shapley, shapley, shapley_of_game
 from tml_helpers.explain.smooth_grad import smooth_grad
-from tml_helpers.explain.submodular_pick import explanation_matrix, submodular_pick
+from tml_helpers.explain.submodular_pick import ExplanationMatrix, explanation_matrix, submodular_pick
 from tml_helpers.explain.tree_rules import Condition, Rule, tree_rules
 
 __all__ = [
@@ -44,6 +44,7 @@ __all__ = [
     "DeepKNN",
     "Evidence",
     "Explanation",
+    "ExplanationMatrix",
     "FeatureEffects",
     "Fidelity",
     "ImageExplanation",

@@ -1,13 +1,20 @@
-"""What the explanations share: checked inputs, and the score that is explained."""
+"""What explanations share: what can be explained, the score that is explained, and its gradient."""
 
 import torch
 from torch import Tensor, nn
 
-from tml_helpers._checks import check_images, check_labels
-from tml_helpers.training import evaluating
+from tml_helpers.common import (
+    answer_and_gradient,
+    check_gradient,
+    check_images,
+    check_labels,
+    differentiable,
+    evaluating,
+    warn_of_masking,
+)
 
 
-def check(model: nn.Module, images: Tensor, targets: Tensor) -> None:
+def check_explainable(model: nn.Module, images: Tensor, targets: Tensor) -> None:
     """Raises TypeError or ValueError, in one sentence, for images and targets that cannot be explained."""
     check_images(model, images)
     check_labels("targets", targets, images)
@@ -21,7 +28,7 @@ def scores(logits: Tensor, targets: Tensor) -> Tensor:
         raise ValueError(f"targets must lie in 0…{logits.shape[1] - 1}, got {int(targets.max())}")
     chosen = logits.gather(1, targets[:, None]).squeeze(1)
     if not torch.isfinite(chosen).all():
-        raise ValueError("the model's logits are not finite: is it trained, and its input in [0, 1]?")
+        raise ValueError("the model's logits are not finite: has it been trained, and is its input in [0, 1]?")
     return chosen
 
 
@@ -34,28 +41,20 @@ def answers(model: nn.Module, images: Tensor, targets: Tensor, *, batch_size: in
 
 
 def input_gradients(model: nn.Module, images: Tensor, targets: Tensor) -> Tensor:
-    """∂(target's logit)/∂x of each image, `[N, C, H, W]`: zeros where the logit does not depend on it.
-
-    The parameters' gradients are left alone. The model sees a copy, lest it change the images in place.
-    """
-    with evaluating(model), torch.enable_grad():
-        leaf = images.detach().requires_grad_()
-        value = scores(model(leaf.clone()), targets).sum()
-        gradient = torch.autograd.grad(value, leaf, allow_unused=True)[0] if value.requires_grad else None
-    if gradient is None:
-        return torch.zeros_like(images)
-    return finite(gradient)
+    """∂(target's logit)/∂x of each image, `[N, C, H, W]`: zeros where the logit does not depend on it."""
+    with differentiable(model):
+        _, gradient = answer_and_gradient(model, images, lambda logits: scores(logits, targets))
+    return check_gradient(gradient)
 
 
-def finite(gradient: Tensor) -> Tensor:
-    """The gradient, unless it holds what is no number."""
-    if not torch.isfinite(gradient).all():
-        raise ValueError("the model's gradient is not a number for some images: does it divide by zero or take log(0)?")
-    return gradient
+def warn_of_no_gradient(gradient: Tensor) -> None:
+    """Warn of images whose gradient `[N, …]` is zero everywhere, which says nothing about what they rest on."""
+    warn_of_masking(gradient, so="it does not say what the answer rests on; try explain.occlusion, which needs none")
 
 
 def baseline_like(baseline: Tensor | float, images: Tensor) -> Tensor:
     """The picture that stands for "nothing there", `[N, C, H, W]`: a number, or a tensor that broadcasts to it."""
+    check_home("baseline", baseline, images)
     spread = torch.as_tensor(baseline, dtype=images.dtype, device=images.device).detach()
     if not torch.isfinite(spread).all():
         raise ValueError("baseline must be finite: a number, or images")
@@ -67,8 +66,7 @@ def baseline_like(baseline: Tensor | float, images: Tensor) -> Tensor:
         ) from None
 
 
-def check_counts(**counts: int) -> None:
-    """Raises ValueError for a count below 1."""
-    for name, count in counts.items():
-        if not isinstance(count, int) or count < 1:
-            raise ValueError(f"{name} must be a whole number of 1 or more, got {count!r}")
+def check_home(name: str, value: object, images: Tensor) -> None:
+    """Raises ValueError for a tensor that lies on another device than the images."""
+    if isinstance(value, Tensor) and value.device != images.device:
+        raise ValueError(f"{name} must be on {images.device}, as the images are, got {value.device}")

@@ -5,10 +5,12 @@ import math
 import torch
 from torch import Tensor
 
+from tml_helpers.common import draw
+
 
 def coins(count: int, features: int, generator: torch.Generator | None) -> Tensor:
     """Each feature of each sample by a fair coin: bool `[count, features]`."""
-    return _coins((count, features), generator)
+    return draw(torch.randint, 2, (count, features), device="cpu", generator=generator).bool()
 
 
 def hadamard(count: int, features: int, generator: torch.Generator | None) -> Tensor:
@@ -20,22 +22,17 @@ def hadamard(count: int, features: int, generator: torch.Generator | None) -> Te
     """
     half = -(-count // 2)
     order = _prime(max(features, half - 1))
-    device = _device(generator)
-    columns = torch.randperm(order, generator=generator, device=device)[:features]
-    rows = torch.randperm(order + 1, generator=generator, device=device)[:half]
-    residues = torch.zeros(order, dtype=torch.bool, device=device)
-    residues[torch.arange(1, order, device=device) ** 2 % order] = True
+    columns = draw(torch.randperm, order, device="cpu", generator=generator)[:features]
+    rows = draw(torch.randperm, order + 1, device="cpu", generator=generator)[:half]
+    residues = torch.zeros(order, dtype=torch.bool)
+    residues[torch.arange(1, order) ** 2 % order] = True
     matrix = residues[(rows[:, None] + columns) % order]
     matrix[rows == order] = True  # Paley's construction: a circulant core, and a row of ones
-    matrix = matrix ^ _coins((features,), generator)
+    matrix = matrix ^ coins(1, features, generator)
     return torch.stack([matrix, ~matrix], dim=1).flatten(0, 1)[:count]
 
 
 DESIGNS = {"coins": coins, "hadamard": hadamard}
-
-
-def _coins(shape: tuple[int, ...], generator: torch.Generator | None) -> Tensor:
-    return torch.randint(2, shape, generator=generator, device=_device(generator)).bool()
 
 
 def _prime(least: int) -> int:
@@ -44,7 +41,3 @@ def _prime(least: int) -> int:
     while any(number % divisor == 0 for divisor in range(3, math.isqrt(number) + 1, 2)):
         number += 4
     return number
-
-
-def _device(generator: torch.Generator | None) -> torch.device:
-    return torch.device("cpu") if generator is None else generator.device

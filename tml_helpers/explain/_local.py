@@ -8,27 +8,41 @@ import torch
 from numpy.typing import ArrayLike
 from torch import Tensor
 
+from tml_helpers.common import check_counts
+
 COLUMNS = 4096  # features that are looked at together where there are more features than samples
 FEW = 6  # up to so many features are found by forward selection, as in the package lime
 
 
 @dataclass(frozen=True, eq=False)
 class Samples:
-    """What a black box answered around one input.
-
-    masks: bool `[M, F]`, which features each sample shares with the input; answers: `[M, K]`; distances: `[M]`, from
-    the input. The rest says how the linear model is to be fitted.
-    """
+    """What a black box answered around one input, and how the linear model is to be fitted to it."""
 
     masks: Tensor
+    """Which features each sample shares with the input, bool `[M, F]`."""
     answers: Tensor
+    """`[M, K]`."""
     distances: Tensor
+    """From the input, `[M]`."""
     kernel_width: float
+    """σ, in the unit of the distances."""
     alpha: float
+    """How much the weights are shrunk, 0 or more."""
     features: int | None
+    """How many may have a weight; None for all."""
 
     def proximity(self, kernel_width: float | None = None) -> Tensor:
-        """π = exp(−distance² / (2 · width²)), `[M]`, float64; ValueError where no perturbed sample counts."""
+        """π = exp(−distance² / 2σ²).
+
+        Args:
+            kernel_width: σ, above 0; that of the samples unless given.
+
+        Returns:
+            What each sample counts, `[M]`, float64, from 0 to 1.
+
+        Raises:
+            ValueError: a width at which no perturbed sample counts.
+        """
         width = self.kernel_width if kernel_width is None else kernel_width
         proximity = torch.exp(-(self.distances.double() ** 2) / (2 * width**2))
         perturbed = ~self.masks.all(dim=1)
@@ -55,7 +69,7 @@ def cosine_distance(masks: Tensor) -> Tensor:
     return 1 - masks.double().mean(dim=1).sqrt()
 
 
-def fit(samples: Samples, target: int) -> Line:
+def fit_line(samples: Samples, target: int) -> Line:
     """min over w, b of Σ π (f − b − w·mask)² + α|w|², with f the answers for the target."""
     outputs, proximity = samples.answers[:, target].double(), samples.proximity()
     chosen = _choose(samples, outputs, proximity)
@@ -154,15 +168,14 @@ def _solve(gram: Tensor, target: Tensor, alpha: float) -> Tensor:
 
 
 def check_settings(*, samples: int, kernel_width: float, alpha: float, features: int | None) -> None:
-    """Raises ValueError, in one sentence, for settings that no kind of LIME can work with."""
-    if samples < 2:
-        raise ValueError(f"samples must be 2 or more, got {samples}")
+    """Raises TypeError or ValueError, in one sentence, for settings that no kind of LIME can work with."""
+    check_counts(2, samples=samples)
+    if features is not None:
+        check_counts(features=features)
     if not kernel_width > 0:
         raise ValueError(f"kernel_width must be above 0, got {kernel_width}")
     if not alpha >= 0:
         raise ValueError(f"alpha must be 0 or more, got {alpha}")
-    if features is not None and features < 1:
-        raise ValueError(f"features must be 1 or more, or None for all, got {features}")
 
 
 def check_masks(masks: Tensor, count: int, feature: str) -> Tensor:

@@ -9,14 +9,21 @@ from torch import Tensor
 def attention_rollout(attentions: Sequence[Tensor]) -> Tensor:
     """Ã_L · … · Ã_1, where Ã = ½ (mean of A over the heads) + ½ I: how the tokens at the end mix those at the start.
 
-    `attentions` holds, for each layer from the first to the last, the weights after softmax, `[N, heads, T, T]`: row i
-    tells where token i looks, and adds up to 1. Returns `[N, T, T]`, whose rows add up to 1 as well. For a vision
-    transformer with a class token in front, row 0 without its first entry is the map of the patches.
-
     The ½ I stands for the residual connection. Values, linear layers and the class play no part.
 
-    Raises ValueError for an empty list or for what is no attention.
-    Source: Abnar and Zuidema, 2020. Derived in: lectures/40_interpretability/attributions.
+    Args:
+        attentions: for each layer from the first to the last the weights after softmax, `[N, heads, T, T]`: row i tells
+            where token i looks. A row adds up to 1 within 0.01, and exactly after the mean: half precision rounds.
+
+    Returns:
+        `[N, T, T]`, whose rows add up to 1. For a vision transformer with a class token in front, row 0 without its
+        first entry is the map of the patches.
+
+    Raises:
+        TypeError: what is no floating-point tensor.
+        ValueError: no layer, layers that do not fit together, or rows that are no softmax.
+
+    Source: Abnar and Zuidema, 2020. Derived in: lectures/40_interpretability/attributions
     """
     if len(attentions) == 0:
         raise ValueError("attentions must hold one tensor [N, heads, T, T] for each layer, got none")

@@ -4,8 +4,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from tml_helpers.explain._common import check, scores
-from tml_helpers.training import evaluating
+from tml_helpers.common import evaluating
+from tml_helpers.explain._common import check_explainable, scores
 
 SHAPE = "classic CAM needs convolutions, their mean over all positions and one linear layer: use grad_cam"
 
@@ -14,14 +14,21 @@ SHAPE = "classic CAM needs convolutions, their mean over all positions and one l
 def cam(model: nn.Module, images: Tensor, targets: Tensor) -> Tensor:
     """Σ_k w_{t,k} A_k(i, j): the target's row of the linear head, applied at every position of the last features A.
 
-    `images` `[N, C, H, W]` in [0, 1], `targets` `[N]`; returns `[N, H, W]`, signed, enlarged bilinearly. Before that,
-    the mean over a map plus the head's bias is the target's logit: the map says where the logit comes from.
+    Args:
+        model: as of `saliency`; it must end with the mean of its features over all positions and one linear layer.
+        images, targets: as of `saliency`.
 
-    The model must end with the mean of its features over all positions and one linear layer; ValueError otherwise.
-    Raises TypeError or ValueError for what cannot be explained.
-    Source: Zhou et al., 2016. Derived in: lectures/40_interpretability/attributions.
+    Returns:
+        `[N, H, W]`, signed, enlarged bilinearly. Before that, the mean over a map plus the head's bias is the target's
+        logit: the map says where the logit comes from.
+
+    Raises:
+        TypeError: another kind, type or device.
+        ValueError: as of `saliency`, or a model of another shape.
+
+    Source: Zhou et al., 2016. Derived in: lectures/40_interpretability/attributions
     """
-    check(model, images, targets)
+    check_explainable(model, images, targets)
     head = next((layer for layer in reversed(list(model.modules())) if isinstance(layer, nn.Linear)), None)
     if head is None:
         raise ValueError(f"the model has no linear layer: {SHAPE}")

@@ -2,22 +2,21 @@
 
 import itertools
 import math
-from typing import NamedTuple
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 from torch.func import vmap
 
-from tml_helpers._checks import check_images
-from tml_helpers.explain._layers import layer_called, recorded
-from tml_helpers.training import evaluating
+from tml_helpers.common import Layer, check_counts, check_images, evaluating, layer_names, recorded
 
 LARGEST_SEARCH = 5_000_000
 """Candidates that the exhaustive search tries at most for one number of swaps."""
 
 
-class PatchSwaps(NamedTuple):
-    """S swaps after which the head calls the image's features the target; cells are (row, column) of the grid."""
+@dataclass(frozen=True, eq=False)
+class PatchSwaps:
+    """S swaps after which the model calls the image's features the target; cells are (row, column) of the grid."""
 
     cells: Tensor
     """Where the image's features were replaced, in the order of the swaps, `[S, 2]`, int64."""
@@ -36,43 +35,52 @@ class PatchSwaps(NamedTuple):
 
 
 def counterfactual_patches(
-    model: nn.Module | tuple[nn.Module, nn.Module],
+    model: nn.Module,
     image: Tensor,
-    distractor: Tensor,
     *,
-    layer: str | None = None,
+    distractor: Tensor,
+    layer: Layer,
     search: str = "greedy",
     max_swaps: int | None = None,
     batch_size: int = 256,
 ) -> PatchSwaps:
-    """The fewest swaps of feature-map cells, f(x) ← f(x′), after which the head's class is the target.
+    """The fewest swaps of feature-map cells, f(x) ← f(x′), after which the model's class is the target.
 
-    `model` is a pair (features, head), or a network and the name of the `layer` whose output is swapped, a feature map
-    `[1, D, h, w]`. `image` and `distractor` are `[C, H, W]` in [0, 1]; the target is the class that the model sees in
-    the distractor, and must not be that of the image. Each cell is used once, on both sides.
+    The target is the class that the model sees in the distractor. Each cell is used once, on both sides. What comes out
+    is features that no image may have: a counterfactual in representation space.
 
-    `search="greedy"` takes, again and again, the swap after which the target is most probable: h·w·h′·w′ candidates,
-    `batch_size` at a time; it may need more swaps than necessary. `"exhaustive"` tries all sets of 1, 2, … swaps,
-    and of the smallest that works returns the one after which the target is most probable: for small grids.
-    What comes out is features that no image may have: a counterfactual in representation space.
+    Args:
+        model: maps images to logits `[N, K]`.
+        image: x, `[C, H, W]` in [0, 1], where the model is.
+        distractor: x′, alike, of another class than the image; its height and width may differ.
+        layer: a module of the model, or its name in `model.named_modules()`, whose output is swapped: `[1, D, h, w]`.
+        search: `"greedy"` takes, again and again, the swap after which the target is most probable, of h·w·h′·w′
+            candidates; it may need more swaps than necessary. `"exhaustive"`, for small grids, tries all sets of
+            1, 2, … swaps, and of the smallest that works takes the one after which the target is most probable.
+        max_swaps: 1 or more, all cells unless given.
+        batch_size: how many candidates go through the model at a time.
 
-    Raises ValueError for two images of one class, a search that finds no flip within `max_swaps` (all cells unless
-    given) or that is too large, and images that do not fit; TypeError for other types.
-    Source: Goyal et al., 2019. Derived in: lectures/40_interpretability/examples_and_counterfactuals.
+    Returns:
+        The swaps, where they lie in both images, and the logits after each.
+
+    Raises:
+        TypeError: another kind, type or device.
+        ValueError: two images of one class, a search that finds no flip within `max_swaps` or that is too large, a
+            layer that the model lacks, or images that do not fit.
+
+    Source: Goyal et al., 2019. Derived in: lectures/40_interpretability/examples_and_counterfactuals
     """
     if search not in ("greedy", "exhaustive"):
         raise ValueError(f"search must be greedy or exhaustive, got {search!r}")
-    if batch_size < 1 or (max_swaps is not None and max_swaps < 1):
-        raise ValueError(f"batch_size and max_swaps must be 1 or more, got {batch_size} and {max_swaps}")
-    if isinstance(model, tuple) == (layer is not None):
-        raise ValueError("give either a pair (features, head) or a network and the name of its layer")
-    network = nn.Sequential(*model) if isinstance(model, tuple) else model
+    check_counts(batch_size=batch_size)
+    if max_swaps is not None:
+        check_counts(max_swaps=max_swaps)
     for name, picture in (("image", image), ("distractor", distractor)):
         if isinstance(picture, Tensor) and picture.ndim != 3:
             raise ValueError(f"{name} must be [C, H, W], got shape {list(picture.shape)}")
-        check_images(network, picture[None] if isinstance(picture, Tensor) else picture)
-    with torch.no_grad(), evaluating(network):
-        split = _Split(network, layer or "0", image)
+        check_images(model, picture[None] if isinstance(picture, Tensor) else picture)
+    with torch.no_grad(), evaluating(model):
+        split = _Split(model, layer, image)
         found = _Search(split, split.features(image), split.features(distractor), batch_size)
         cells = min(found.query.shape[2], found.other.shape[2])
         limit = cells if max_swaps is None else min(max_swaps, cells)
@@ -96,9 +104,9 @@ Swap = tuple[int, int]
 class _Split:
     """A network in two parts: up to the layer, and from the layer on for any batch of its feature maps."""
 
-    def __init__(self, network: nn.Module, name: str, image: Tensor) -> None:
-        self.network, self.name, self.image = network, name, image
-        self.layer = layer_called(network, name)
+    def __init__(self, network: nn.Module, layer: Layer, image: Tensor) -> None:
+        (self.name,) = layer_names(network, [layer])
+        self.network, self.image, self.layer = network, image, network.get_submodule(self.name)
 
     def features(self, picture: Tensor) -> Tensor:
         """f(x), `[1, D, h, w]`."""
@@ -129,7 +137,7 @@ class _Split:
 
         logits: Tensor = vmap(of_one)(maps.clone())  # a head that works in place must not change the features
         if not torch.isfinite(logits).all():
-            raise ValueError("the model's logits are not finite: is it trained, and its input in [0, 1]?")
+            raise ValueError("the model's logits are not finite: has it been trained, and is its input in [0, 1]?")
         return logits
 
 

@@ -1,20 +1,20 @@
 """Which training images look alike to the network, layer by layer, and whether they agree with its answer."""
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from tml_helpers._checks import check_images, check_labels
-from tml_helpers.explain._layers import layer_called, representations
+from tml_helpers.common import Layer, check_counts, check_images, check_labels, layer_names, representations
 
 DISTANCES_AT_ONCE = 2**24
 """How many distances are held at the same time: 64 MiB of float32."""
 
 
-class Support(NamedTuple):
+@dataclass(frozen=True, eq=False)
+class Support:
     """What the training images say about N images, in L layers, with k neighbours and K classes."""
 
     neighbours: Tensor
@@ -36,13 +36,25 @@ class Support(NamedTuple):
 class DeepKNN:
     """p_j(x) = |{α in calibration : α ≥ α(x, j)}| / |calibration|, with α(x, j) = neighbours of x not of class j.
 
-    The `neighbours` nearest training images by cosine distance, in each of `layers` (names of `model.named_modules()`),
-    vote; a calibration set, which the training must not contain, says how much disagreement is usual. Images
-    `[N, C, H, W]` in [0, 1], labels `[N]`, int64. A representation of zeros has distance 1 from all others.
-    Holds the training images' representations: 4 bytes for each number of each layer and image.
+    The nearest training images by cosine distance, in each layer, vote; a calibration set says how much disagreement is
+    usual. A representation of zeros has distance 1 from all others. Holds the training images' representations: 4 bytes
+    for each number of each layer and image.
 
-    Raises TypeError or ValueError for images or labels that do not fit, unknown layers, or more neighbours than images.
-    Source: Papernot and McDaniel, 2018. Derived in: lectures/40_interpretability/examples_and_counterfactuals.
+    Args:
+        model: maps images to logits `[N, K]`.
+        images: the training images, `[n, C, H, W]` in [0, 1], where the model is.
+        labels: theirs, `[n]`, int64, from 0 to K − 1.
+        calibration_images: `[m, C, H, W]`, which the training must not contain.
+        calibration_labels: theirs, `[m]`, int64, from 0 to K − 1.
+        layers: modules of the model, or their names in `model.named_modules()`, each once, at least one.
+        neighbours: k, how many of each layer vote, from 1 to n.
+        batch_size: how many images go through the model at a time.
+
+    Raises:
+        TypeError: another kind, type or device.
+        ValueError: images or labels that do not fit, a layer that the model lacks, or a number out of its range.
+
+    Source: Papernot and McDaniel, 2018. Derived in: lectures/40_interpretability/examples_and_counterfactuals
     """
 
     def __init__(
@@ -50,14 +62,14 @@ class DeepKNN:
         model: nn.Module,
         images: Tensor,
         labels: Tensor,
+        *,
         calibration_images: Tensor,
         calibration_labels: Tensor,
-        *,
-        layers: Sequence[str],
+        layers: Sequence[Layer],
         neighbours: int = 75,
         batch_size: int = 512,
     ) -> None:
-        _check_layers(model, layers)
+        names = _names(model, layers)
         for given, their_labels, name in (
             (images, labels, "labels"),
             (calibration_images, calibration_labels, "calibration_labels"),
@@ -66,9 +78,8 @@ class DeepKNN:
             check_labels(name, their_labels, given)
         if not 1 <= neighbours <= len(images):
             raise ValueError(f"neighbours must lie in 1…{len(images)}, the training images, got {neighbours}")
-        if batch_size < 1:
-            raise ValueError(f"batch_size must be 1 or more, got {batch_size}")
-        self.model, self.labels, self.layers = model, labels, list(layers)
+        check_counts(neighbours=neighbours, batch_size=batch_size)
+        self.model, self.labels, self.layers = model, labels, names
         self.neighbours, self.batch_size = neighbours, batch_size
         vectors, logits = representations(model, images, self.layers, batch_size=batch_size)
         self.vectors = [F.normalize(vector, dim=1) for vector in vectors]
@@ -80,7 +91,18 @@ class DeepKNN:
         self.calibration = nonconformity.gather(1, calibration_labels[:, None]).squeeze(1).sort().values
 
     def __call__(self, images: Tensor) -> Support:
-        """The support that each image finds among the training images."""
+        """The support that each image finds among the training images.
+
+        Args:
+            images: `[N, C, H, W]` in [0, 1], where the model is.
+
+        Returns:
+            Neighbours, p-values and what follows from them.
+
+        Raises:
+            TypeError: another kind, type or device.
+            ValueError: another shape, or values outside [0, 1].
+        """
         check_images(self.model, images)
         neighbours, distances, nonconformity = self._neighbourhood(images)
         stranger = len(self.calibration) - torch.searchsorted(self.calibration, nonconformity)
@@ -109,10 +131,10 @@ class DeepKNN:
         return neighbours, distances, len(self.layers) * self.neighbours - votes
 
 
-def _check_layers(model: nn.Module, layers: Sequence[str]) -> None:
-    if isinstance(layers, str) or not layers:
-        raise ValueError(f"layers must be a list with the name of one layer or more, got {layers!r}")
-    if len(set(layers)) != len(layers):
-        raise ValueError(f"each layer votes once, but layers has one twice: {', '.join(layers)}")
-    for name in layers:
-        layer_called(model, name)
+def _names(model: nn.Module, layers: Sequence[Layer]) -> list[str]:
+    if isinstance(layers, (str, nn.Module)) or not layers:
+        raise ValueError(f"layers must be a list of one layer or more, got {layers!r}")
+    names = layer_names(model, layers)
+    if len(set(names)) != len(names):
+        raise ValueError(f"each layer votes once, but layers has one twice: {', '.join(names)}")
+    return names

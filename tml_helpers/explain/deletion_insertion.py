@@ -1,24 +1,28 @@
 """Delete an image's pixels in a map's order, or insert them, and watch the answer."""
 
-from typing import NamedTuple
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from tml_helpers.explain._common import baseline_like, check, check_counts, scores
+from tml_helpers.common import check_counts, evaluating
+from tml_helpers.explain._common import baseline_like, check_explainable, check_home, scores
 from tml_helpers.kernels.superpixels import superpixels
-from tml_helpers.training import evaluating
 
 BLUR = 11, 5.0  # side and standard deviation, in pixels, of the blur that hides what insertion then shows
 
 
-class Curves(NamedTuple):
-    """Probabilities of the target, `[N, steps + 1]`, after the `shares` `[steps + 1]` of the pixels were changed."""
+@dataclass(frozen=True, eq=False)
+class Curves:
+    """How probable the target is while an image's pixels are deleted, and while they are inserted."""
 
     shares: Tensor
+    """Of the pixels that were changed, `[steps + 1]`, from 0 to 1."""
     deletion: Tensor
+    """The target's probability after each share was deleted, `[N, steps + 1]`."""
     insertion: Tensor
+    """The target's probability after each share was inserted, `[N, steps + 1]`."""
 
     @property
     def deletion_area(self) -> Tensor:
@@ -35,8 +39,8 @@ def deletion_insertion(
     model: nn.Module,
     images: Tensor,
     targets: Tensor,
-    maps: Tensor,
     *,
+    maps: Tensor,
     steps: int = 50,
     deletion_baseline: Tensor | float = 0.0,
     insertion_baseline: Tensor | float | None = None,
@@ -44,14 +48,25 @@ def deletion_insertion(
 ) -> Curves:
     """p_t after the first 0, 1, …, `steps` shares of the pixels, in the order of `maps`, were deleted or inserted.
 
-    `images` `[N, C, H, W]` in [0, 1], `targets` `[N]`, `maps` `[N, H, W]`: the largest value goes first, and of equals
-    the one that comes first in the picture. Deletion replaces the image's pixels by `deletion_baseline`; insertion
-    puts them into `insertion_baseline`, the blurred image unless given. Returns `Curves`, whose areas are 0 to 1.
+    Args:
+        model, images, targets: as of `saliency`.
+        maps: `[N, H, W]`, finite, where the images are: the largest value goes first, and of equals the one that comes
+            first in the picture.
+        steps: how many shares, from 1 to the pixels of an image.
+        deletion_baseline: what takes the place of deleted pixels, finite: a number, or what broadcasts to the images.
+        insertion_baseline: into what pixels are inserted, alike: the blurred image unless given.
+        batch_size: how many changed images go through the model at a time.
 
-    Raises TypeError or ValueError for what this is not defined on.
-    Source: Petsiuk, Das and Saenko, 2018. Derived in: lectures/40_interpretability/when_explanations_lie.
+    Returns:
+        The curves, whose areas are from 0 to 1.
+
+    Raises:
+        TypeError: another kind, type or device.
+        ValueError: as of `saliency`, maps that give no order, more steps than pixels, or a baseline that does not fit.
+
+    Source: Petsiuk, Das and Saenko, 2018. Derived in: lectures/40_interpretability/when_explanations_lie
     """
-    check(model, images, targets)
+    check_explainable(model, images, targets)
     check_counts(steps=steps, batch_size=batch_size)
     _check_maps(maps, images, steps)
     images = images.detach()
@@ -105,6 +120,7 @@ def _check_maps(maps: Tensor, images: Tensor, steps: int) -> None:
         got = list(maps.shape) if isinstance(maps, Tensor) else type(maps).__name__
         remedy = ": sum or take the largest over the channels" if got == [n, c, h, w] else ""
         raise ValueError(f"maps must be a tensor {[n, h, w]}, got {got}{remedy}")
+    check_home("maps", maps, images)
     if not torch.isfinite(maps).all():
         raise ValueError("maps must be finite: an order of the pixels needs numbers")
     if steps > h * w:

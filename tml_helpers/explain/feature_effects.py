@@ -5,7 +5,8 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
 import numpy as np
-from scipy import linalg, special, stats
+
+from tml_helpers.common import check_absent
 
 Design = tuple[tuple[str, ...], np.ndarray, np.ndarray]  # terms, the feature of each, columns [N, p]
 
@@ -13,32 +14,52 @@ Design = tuple[tuple[str, ...], np.ndarray, np.ndarray]  # terms, the feature of
 class Columns(Protocol):
     """Named columns: a `Table`, a dict of arrays, a DataFrame of pandas."""
 
-    def keys(self) -> Any: ...
+    def keys(self) -> Any:
+        """The names, in order.
+
+        Returns:
+            What can be iterated over.
+        """
 
     def __getitem__(self, name: str, /) -> Any: ...
 
 
 @dataclass(frozen=True, eq=False)
 class FeatureEffects:
-    """A fitted linear score β₀ + Σⱼ βⱼ xⱼ, term by term.
-
-    `terms` `[p]` begins with the intercept; `weights`, `standard_errors` and `t_values` are in their order, and so is
-    `intervals` `[p, 2]`. `effects` `[N, d]` is what each feature adds to the score of each instance of the training
-    data, in the order of `features`: βⱼ · xⱼ for a number, the weight of its level for a category.
-    """
+    """A fitted linear score β₀ + Σⱼ βⱼ xⱼ, term by term."""
 
     terms: tuple[str, ...]
+    """`[p]`: the intercept, then the features, a category with one term for each level but the first."""
     weights: np.ndarray
+    """β of each term, `[p]`."""
     standard_errors: np.ndarray
+    """Theirs, `[p]`."""
     t_values: np.ndarray
+    """Weight by standard error, `[p]`."""
     intervals: np.ndarray
+    """The confidence interval of each weight, (low, high), `[p, 2]`."""
     features: tuple[str, ...]
+    """`[d]`."""
     effects: np.ndarray
+    """What each feature adds to the score of each instance of the training data, `[N, d]`: βⱼ · xⱼ for a number, the
+    weight of its level for a category."""
     kind: str
+    """"linear" or "logistic"."""
     levels: Mapping[str, tuple[str, ...]] = field(repr=False)
+    """Of each category, the first being the one that the others are compared with."""
 
     def effects_of(self, features: np.ndarray | Columns) -> np.ndarray:
-        """`[M, d]`: the effects of other instances, with the same features."""
+        """βⱼ · xⱼ: the effects of other instances.
+
+        Args:
+            features: as of `feature_effects`, with the same names.
+
+        Returns:
+            `[M, d]`, in the unit of the score.
+
+        Raises:
+            ValueError: other features, or a level that the training data did not have.
+        """
         columns = _columns(features, self.features)
         missing = [name for name in self.features if name not in columns]
         if missing or len(columns) != len(self.features):
@@ -48,7 +69,16 @@ class FeatureEffects:
         return np.column_stack([weighted[:, owners == j].sum(axis=1) for j in range(len(self.features))])
 
     def predict(self, features: np.ndarray | Columns) -> np.ndarray:
-        """`[M]`: the linear model's answers, or the logistic model's probabilities of class 1."""
+        """β₀ + Σⱼ βⱼ xⱼ, or its logistic function.
+
+        Args:
+            features: as of `effects_of`.
+
+        Returns:
+            `[M]`: the linear model's answers, or the logistic model's probabilities of class 1.
+        """
+        from scipy import special
+
         score = self.weights[0] + self.effects_of(features).sum(axis=1)
         return np.asarray(score if self.kind == "linear" else special.expit(score))
 
@@ -64,21 +94,39 @@ def feature_effects(
 ) -> FeatureEffects:
     """f(x) = β₀ + Σⱼ βⱼ xⱼ by maximum likelihood; the effect of feature j on instance i is βⱼ · xᵢⱼ.
 
-    `features` are columns by name (a `Table`, a dict, a DataFrame) or a matrix `[N, d]` with `names`. Columns of words
-    or booleans are categories: each level but the first gets a weight of its own, compared with the first. The order
-    of the levels is that of the table, or of `levels`, or of the alphabet. `target` `[N]` is a number, or 0 and 1 for
-    `model="logistic"`, whose score is the logarithm of the odds of class 1. Standard errors are the classical ones
-    (equal variance; inverse Fisher information). Intervals come from Student's t, or from the normal for logistic.
+    Standard errors are the classical ones (equal variance; inverse Fisher information). Intervals come from Student's
+    t, or from the normal law for a logistic model.
 
-    Raises ValueError for a constant column, for one that follows from others, for classes that a plane separates, for
-    values that are not finite, and for fewer than p + 1 instances: then weights or errors do not exist.
-    Derived in: lectures/40_interpretability/self_explaining.
+    Args:
+        features: columns by name (a `Table`, a dict, a DataFrame), or a matrix `[N, d]`. Columns of words or booleans
+            are categories, of which each level but the first gets a weight of its own, compared with the first.
+        target: `[N]`, finite numbers, or 0 and 1 for a logistic model.
+        model: `"linear"`, or `"logistic"`, whose score is the logarithm of the odds of class 1.
+        names: of a matrix's columns; x0, x1, … unless given.
+        levels: of categories, by the column's name, the first being the one to compare with; those of the table, or the
+            words in the order of the alphabet, unless given.
+        confidence: of the intervals, above 0 and below 1.
+
+    Returns:
+        Weights, errors, intervals and effects.
+
+    Raises:
+        ValueError: weights or errors do not exist (a constant column, one that follows from others, classes that a
+            plane separates, values that are not finite, fewer than p + 1 instances), or names that do not fit.
+
+    Derived in: lectures/40_interpretability/self_explaining
     """
+    from scipy import stats
+
     if model not in ("linear", "logistic"):
         raise ValueError(f"model must be 'linear' or 'logistic', got {model!r}")
     if not 0 < confidence < 1:
         raise ValueError(f"confidence must lie between 0 and 1, got {confidence}")
+    if hasattr(features, "keys"):
+        check_absent("the columns have names", names=names)
     columns = _columns(features, names)
+    if unknown := set(levels or {}) - set(columns):
+        raise ValueError(f"levels are of columns, but {min(unknown)} is none of {', '.join(columns)}")
     known = {name: tuple(map(str, given)) for name, given in (levels or getattr(features, "levels", {})).items()}
     known |= {name: _levels_of(c) for name, c in columns.items() if name not in known and c.dtype.kind not in "iuf"}
     known = {name: known[name] for name in columns if name in known}
@@ -170,6 +218,8 @@ def _target(target: np.ndarray, count: int, model: str) -> np.ndarray:
 
 def _check_rank(terms: tuple[str, ...], design: np.ndarray) -> None:
     """Each column must say something that the intercept and the others do not."""
+    from scipy import linalg
+
     count, width = design.shape
     if count < width + 2:
         raise ValueError(f"{width + 1} weights and their errors need at least {width + 2} instances, got {count}")
@@ -194,6 +244,8 @@ def _least_squares(design: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.nd
 
 def _newton(design: np.ndarray, y: np.ndarray, steps: int = 50) -> tuple[np.ndarray, np.ndarray]:
     """Maximum likelihood, and the inverse of the Fisher information XᵀWX with W = p (1 − p)."""
+    from scipy import special
+
     weights = np.zeros(design.shape[1])
     loss = np.inf
     for _ in range(steps):

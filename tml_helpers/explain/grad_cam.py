@@ -1,27 +1,32 @@
 """Feature maps, weighted by how much the answer gains from each."""
 
-import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from tml_helpers.explain._common import check, finite, scores
-from tml_helpers.training import evaluating
+from tml_helpers.common import Layer, check_gradient, differentiable, input_gradient, layer_names
+from tml_helpers.explain._common import check_explainable, scores, warn_of_no_gradient
 
 
-def grad_cam(model: nn.Module, images: Tensor, targets: Tensor, *, layer: nn.Module | None = None) -> Tensor:
+def grad_cam(model: nn.Module, images: Tensor, targets: Tensor, *, layer: Layer | None = None) -> Tensor:
     """max(0, Σ_k α_k A_k), where A are the features of `layer` and α_k is the mean of ∂z_t / ∂A_k over its positions.
 
-    `images` `[N, C, H, W]` in [0, 1], `targets` `[N]`; returns `[N, H, W]`, 0 or more, enlarged bilinearly. `layer` is
-    the model's last convolution unless given; its output must be `[N, K, h, w]`.
+    Args:
+        model, images, targets: as of `saliency`.
+        layer: a module of the model, or its name in `model.named_modules()`, which returns maps `[N, K, h, w]`: the
+            last convolution unless given.
 
-    Raises ValueError where there is no convolution, or the layer is not the model's; TypeError or ValueError for what
-    cannot be explained.
-    Source: Selvaraju et al., 2017. Derived in: lectures/40_interpretability/attributions.
+    Returns:
+        `[N, H, W]`, 0 or more, enlarged bilinearly. Zeros, with a `GradientMaskingWarning`, where the logit has no
+        gradient with respect to the features.
+
+    Raises:
+        TypeError: another kind, type or device.
+        ValueError: as of `saliency`, no convolution, or a layer that the model lacks or that returns no maps.
+
+    Source: Selvaraju et al., 2017. Derived in: lectures/40_interpretability/attributions
     """
-    check(model, images, targets)
-    layer = layer or _last_convolution(model)
-    if all(layer is not module for module in model.modules()):
-        raise ValueError("layer must be one of the model's own modules, as model.layers[4]")
+    check_explainable(model, images, targets)
+    module = _last_convolution(model) if layer is None else model.get_submodule(layer_names(model, [layer])[0])
     outputs: list[Tensor] = []
 
     def watch(_: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> Tensor:
@@ -31,19 +36,18 @@ def grad_cam(model: nn.Module, images: Tensor, targets: Tensor, *, layer: nn.Mod
         outputs.append(output.detach().requires_grad_())  # the graph starts here, even where parameters are frozen
         return outputs[-1].clone()  # what follows may work in place
 
-    hook = layer.register_forward_hook(watch)
+    hook = module.register_forward_hook(watch)
     try:
-        with evaluating(model), torch.enable_grad():
+        with differentiable(model):
             value = scores(model(images.detach().clone()), targets).sum()
     finally:
         hook.remove()
     if not outputs:
         raise ValueError("the layer takes no part in the model's answer")
     features = outputs[-1]
-    gradient = torch.autograd.grad(value, features, allow_unused=True)[0] if value.requires_grad else None
-    if gradient is None:
-        return torch.zeros_like(images[:, 0])
-    weights = finite(gradient).mean(dim=(2, 3), keepdim=True)  # α: (n, k, 1, 1)
+    gradient = check_gradient(input_gradient(value, features))
+    warn_of_no_gradient(gradient)
+    weights = gradient.mean(dim=(2, 3), keepdim=True)  # α: (n, k, 1, 1)
     maps = (weights * features.detach()).sum(dim=1, keepdim=True).relu()
     return F.interpolate(maps.to(images.dtype), images.shape[2:], mode="bilinear").squeeze(1)
 

@@ -8,8 +8,7 @@ from torch import Tensor, nn
 from torch.func import functional_call, grad, vmap
 from torch.nn import functional as F
 
-from tml_helpers._checks import check_labels
-from tml_helpers.training import evaluating
+from tml_helpers.common import check_absent, check_counts, check_labels, evaluating
 
 Parameters = dict[str, Tensor]
 """The model's parameters by their names."""
@@ -23,46 +22,65 @@ VECTORS_AT_ONCE = 64
 
 def influence(
     model: nn.Module,
-    train_inputs: Tensor,
-    train_labels: Tensor,
+    inputs: Tensor,
+    labels: Tensor,
+    *,
     test_inputs: Tensor,
     test_labels: Tensor,
-    *,
     loss: Callable[[Tensor, Tensor], Tensor] = F.cross_entropy,
     regulariser: Callable[[Parameters], Tensor] | None = None,
     parameters: Sequence[str] | None = None,
     damping: float = 0.0,
     solver: str = "exact",
-    tolerance: float = 1e-6,
-    iterations: int = 1000,
+    tolerance: float | None = None,
+    iterations: int | None = None,
     batch_size: int = 512,
 ) -> Tensor:
     """∇L(z_test)ᵀ (H + λI)⁻¹ ∇L(z_train) / n: by how much the test loss would rise without that training sample.
 
-    Returns `[M, n]`, a row for each test sample. **Positive: a helpful sample**, the test loss rises when it is
-    removed; negative: a harmful one. This is −1/n times Koh and Liang's influence of up-weighting. H is the Hessian of
-    what training made small, mean of `loss(model(inputs), labels)` over the n training samples +
-    `regulariser(parameters)`, at the model's parameters, which should be its minimum; λ is `damping`. Removing a sample
-    leaves the weight of the others, 1/n, and the regulariser as they are.
+    This is −1/n times Koh and Liang's influence of up-weighting. H is the Hessian of what training made small, the mean
+    of `loss(model(inputs), labels)` over the n training samples + `regulariser(parameters)`, at the model's parameters,
+    which should be its minimum. Removing a sample leaves the weight of the others, 1/n, and the regulariser as they
+    are. The model answers in evaluation mode; its parameters and their gradients are untouched.
 
-    `loss` returns the mean over a batch. `parameters` names those that training would change (all unless given): for a
-    deep network, often its last layer. `solver="exact"` builds H; `"conjugate_gradients"` never does, and solves to the
-    relative `tolerance` within `iterations` products H·v. Inputs `[n, …]` and `[M, …]`; evaluation mode; the model's
-    parameters and their gradients are untouched.
+    Args:
+        model: any function of its inputs that can be differentiated twice.
+        inputs: the training samples, `[n, …]`, finite floats of the model's type, where it is.
+        labels: theirs, `[n, …]`: int64 classes `[n]` for cross-entropy, or what `loss` takes.
+        test_inputs, test_labels: `[M, …]`, the samples whose loss is asked about, of the same kind.
+        loss: `loss(outputs, labels)`, one number, the mean over a batch.
+        regulariser: of the parameters by name, one number; None for none.
+        parameters: the names of those that training would change, all unless given: for a deep network often those of
+            its last layer.
+        damping: λ, 0 or more.
+        solver: `"exact"` builds H, for up to 10,000 parameters; `"conjugate_gradients"` never does.
+        tolerance: of conjugate gradients, relative, above 0; 1e-6 unless given.
+        iterations: of conjugate gradients, products H·v at most, 1 or more; 1000 unless given.
+        batch_size: how many samples go through the model at a time.
 
-    Raises ValueError where H + λI is not positive definite (no minimum: train on, or raise `damping`), where conjugate
-    gradients do not arrive, for shapes that do not fit and for unknown names; TypeError for other types.
-    Source: Koh and Liang, 2017. Derived in: lectures/40_interpretability/examples_and_counterfactuals.
+    Returns:
+        `[M, n]`, a row for each test sample. **Positive: a helpful sample**, the test loss rises when it is removed;
+        negative: a harmful one.
+
+    Raises:
+        TypeError: another kind, type or device than the model's.
+        ValueError: H + λI is not positive definite (no minimum: train on, or raise `damping`), conjugate gradients do
+            not arrive, shapes do not fit, a name is unknown, or an argument has no meaning for the solver.
+
+    Source: Koh and Liang, 2017. Derived in: lectures/40_interpretability/examples_and_counterfactuals
     """
-    _check(train_inputs, train_labels, test_inputs, test_labels, loss)
-    if damping < 0 or batch_size < 1 or iterations < 1 or not tolerance > 0:
-        raise ValueError(
-            "damping must be 0 or more, batch_size and iterations 1 or more and tolerance above 0, "
-            f"got {damping}, {batch_size}, {iterations} and {tolerance}"
-        )
-    if solver not in ("exact", "conjugate_gradients"):
+    _check(inputs, labels, test_inputs, test_labels, loss)
+    if not damping >= 0:
+        raise ValueError(f"damping must be 0 or more, got {damping}")
+    if solver == "exact":
+        check_absent("the solver is exact", tolerance=tolerance, iterations=iterations)
+    elif solver != "conjugate_gradients":
         raise ValueError(f"solver must be exact or conjugate_gradients, got {solver!r}")
-    objective = _Objective(model, train_inputs, train_labels, loss, regulariser, parameters, damping, batch_size)
+    tolerance, iterations = 1e-6 if tolerance is None else tolerance, 1000 if iterations is None else iterations
+    check_counts(batch_size=batch_size, iterations=iterations)
+    if not tolerance > 0:
+        raise ValueError(f"tolerance must be above 0, got {tolerance}")
+    objective = _Objective(model, inputs, labels, loss, regulariser, parameters, damping, batch_size)
     with evaluating(model):
         objective.check(test_labels)
         test_gradients = torch.cat(list(objective.gradients(test_inputs, test_labels)))  # (M, parameters)
@@ -70,8 +88,8 @@ def influence(
             solved = _solve_exactly(objective, test_gradients)
         else:
             solved = _conjugate_gradients(objective.products, test_gradients, tolerance, iterations)
-        rows = [solved @ part.T for part in objective.gradients(train_inputs, train_labels)]
-    return torch.cat(rows, dim=1) / len(train_inputs)
+        rows = [solved @ part.T for part in objective.gradients(inputs, labels)]
+    return torch.cat(rows, dim=1) / len(inputs)
 
 
 class _Objective:
@@ -112,7 +130,7 @@ class _Objective:
         if (self.point.dtype, self.point.device) != (self.inputs.dtype, self.inputs.device):
             raise TypeError(
                 f"the model is {self.point.dtype} on {self.point.device}, but the inputs are {self.inputs.dtype} on "
-                f"{self.inputs.device}: bring both to one"
+                f"{self.inputs.device}: move one to the other's device and type"
             )
         with torch.no_grad():
             outputs = self.model(self.inputs[:1])
@@ -137,7 +155,7 @@ class _Objective:
         for some, their_labels in self.batches(inputs, labels):
             part: Tensor = vmap(of_one)(some, their_labels)
             if not torch.isfinite(part).all():
-                raise ValueError("the gradient of the loss is not finite for some samples: is the model trained?")
+                raise ValueError("the gradient of the loss is not finite for some samples: has the model been trained?")
             yield part
 
     def batches(self, inputs: Tensor, labels: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
@@ -226,35 +244,32 @@ def _remedy(what: str) -> str:
 
 
 def _check(
-    train_inputs: Tensor,
-    train_labels: Tensor,
+    inputs: Tensor,
+    labels: Tensor,
     test_inputs: Tensor,
     test_labels: Tensor,
     loss: Callable[[Tensor, Tensor], Tensor],
 ) -> None:
-    tensors = {
-        "train_inputs": train_inputs,
-        "train_labels": train_labels,
-        "test_inputs": test_inputs,
-        "test_labels": test_labels,
-    }
+    tensors = {"inputs": inputs, "labels": labels, "test_inputs": test_inputs, "test_labels": test_labels}
     for name, value in tensors.items():
         if not isinstance(value, Tensor):
             raise TypeError(f"{name} must be a tensor, got {type(value).__name__}")
-    for name, inputs, labels in (("train", train_inputs, train_labels), ("test", test_inputs, test_labels)):
-        if not inputs.is_floating_point():
-            raise TypeError(f"{name}_inputs must be floats, got {inputs.dtype}")
-        if inputs.ndim < 1 or len(inputs) == 0 or labels.shape[:1] != inputs.shape[:1]:
+        if value.device != inputs.device:
+            raise ValueError(f"{name} must be on {inputs.device}, as the inputs are, got {value.device}")
+    for prefix, given, theirs in (("", inputs, labels), ("test_", test_inputs, test_labels)):
+        if not given.is_floating_point():
+            raise TypeError(f"{prefix}inputs must be floats, got {given.dtype}")
+        if given.ndim < 1 or len(given) == 0 or theirs.shape[:1] != given.shape[:1]:
             raise ValueError(
-                f"{name}_inputs and {name}_labels must have one row for each sample, at least one, "
-                f"got shapes {list(inputs.shape)} and {list(labels.shape)}"
+                f"{prefix}inputs and {prefix}labels must have one row for each sample, at least one, "
+                f"got shapes {list(given.shape)} and {list(theirs.shape)}"
             )
-        if not torch.isfinite(inputs).all():
-            raise ValueError(f"{name}_inputs must be finite, but some values are not")
+        if not torch.isfinite(given).all():
+            raise ValueError(f"{prefix}inputs must be finite, but some values are not")
         if loss is F.cross_entropy:
-            check_labels(f"{name}_labels", labels, inputs)
-    if train_inputs.shape[1:] != test_inputs.shape[1:]:
+            check_labels(f"{prefix}labels", theirs, given)
+    if inputs.shape[1:] != test_inputs.shape[1:]:
         raise ValueError(
-            f"train and test inputs must have one shape, got {list(train_inputs.shape[1:])} "
+            f"inputs and test_inputs must have one shape, got {list(inputs.shape[1:])} "
             f"and {list(test_inputs.shape[1:])}"
         )

@@ -4,7 +4,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from tml_helpers.explain._common import baseline_like, check, check_counts, input_gradients
+from tml_helpers.common import check_counts, per_image
+from tml_helpers.explain._common import baseline_like, check_explainable, input_gradients, warn_of_no_gradient
 
 
 def integrated_gradients(
@@ -18,15 +19,24 @@ def integrated_gradients(
 ) -> Tensor:
     """(x − x⁰) · ∫₀¹ ∂z_t / ∂x at x⁰ + α (x − x⁰) dα: what each value adds on the way from the baseline x⁰ to x.
 
-    `images` `[N, C, H, W]` in [0, 1], `targets` `[N]`; returns `[N, C, H, W]`, signed. The sum over an image is
-    z_t(x) − z_t(x⁰), up to the error of the integral, which is taken at the `steps` points of Gauss and Legendre:
-    exact for a polynomial of degree 2·steps − 1, less so across many kinks. `baseline` is a number or what broadcasts
-    to the images. `batch_size` points go through the model at a time.
+    Args:
+        model, images, targets: as of `saliency`.
+        baseline: x⁰, finite: a number, or what broadcasts to the images, where they are.
+        steps: points of Gauss and Legendre at which the integral is taken, 1 or more: exact for a polynomial of degree
+            2·steps − 1, less so across many kinks.
+        batch_size: how many points go through the model at a time.
 
-    Raises TypeError or ValueError for what cannot be explained.
-    Source: Sundararajan, Taly and Yan, 2017. Derived in: lectures/40_interpretability/attributions.
+    Returns:
+        `[N, C, H, W]`, signed. The sum over an image is z_t(x) − z_t(x⁰), up to the error of the integral. Zeros, with
+        a `GradientMaskingWarning`, where the logit has no gradient.
+
+    Raises:
+        TypeError: another kind, type or device.
+        ValueError: as of `saliency`, a baseline that does not fit, or a number out of its range.
+
+    Source: Sundararajan, Taly and Yan, 2017. Derived in: lectures/40_interpretability/attributions
     """
-    check(model, images, targets)
+    check_explainable(model, images, targets)
     check_counts(steps=steps, batch_size=batch_size)
     images = images.detach()
     start = baseline_like(baseline, images)
@@ -37,6 +47,7 @@ def integrated_gradients(
     for points in torch.arange(steps * len(images), device=images.device).split(batch_size):
         index, step = points % len(images), points // len(images)
         way = images[index] - start[index]
-        gradient = input_gradients(model, start[index] + alphas[step].view(-1, 1, 1, 1) * way, targets[index])
-        mean.index_add_(0, index, weights[step].view(-1, 1, 1, 1) * gradient)
+        gradient = input_gradients(model, start[index] + per_image(alphas[step]) * way, targets[index])
+        mean.index_add_(0, index, per_image(weights[step]) * gradient)
+    warn_of_no_gradient(mean)
     return (images - start) * mean

@@ -1,7 +1,7 @@
 """How faithful a local linear model is, for each number of features that it may use."""
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -10,11 +10,14 @@ from tml_helpers.explain._local import forward_path
 from tml_helpers.explain.explanation import Explanation
 
 
-class Fidelity(NamedTuple):
-    """Both `[len(features)]`, float64: the weighted R² of the linear model, and its loss L = Σ π (f − g)²."""
+@dataclass(frozen=True, eq=False)
+class Fidelity:
+    """How faithful the linear models of k features are, for each k that was asked for."""
 
     r2: Tensor
+    """The weighted R², `[len(features)]`, float64, from 0 to 1."""
     loss: Tensor
+    """L = Σ π (f − g)², `[len(features)]`, float64."""
 
 
 def lime_fidelity(
@@ -23,12 +26,21 @@ def lime_fidelity(
     """R² = 1 − L(k) / L(0), with L(k) = min Σ π (f − g)² over linear g of k features: fidelity against complexity.
 
     The features are found one by one, each the one that lowers L most, and g is fitted without shrinking: R² never
-    falls as k grows. `features`: the numbers k, by default 0, 1, … up to all. The samples are the explanation's,
-    so the black box is not asked again. `kernel_width` replaces the explanation's: how local "local" is.
+    falls as k grows. A wide kernel asks g to be right far away; a narrow one counts so few samples that g can pass
+    through each.
 
-    A wide kernel asks g to be right far away; a narrow one counts so few samples that g can fit them by heart. Where
-    the black box's answers do not vary, R² is 1. Raises ValueError for a number below 0 or above that of features.
-    Source: Ribeiro, Singh and Guestrin, 2016. Derived in: lectures/40_interpretability/lime.
+    Args:
+        explanation: whose samples are used: the black box is not asked again.
+        features: the numbers k, from 0 to that of the features; 0, 1, … up to all unless given.
+        kernel_width: σ, above 0, how local "local" is; the explanation's unless given.
+
+    Returns:
+        R² and loss for each number. Where the black box's answers do not vary, R² is 1.
+
+    Raises:
+        ValueError: a number out of its range, or a width at which no sample counts.
+
+    Source: Ribeiro, Singh and Guestrin, 2016. Derived in: lectures/40_interpretability/lime
     """
     asked = explanation.samples
     count = asked.masks.shape[1]

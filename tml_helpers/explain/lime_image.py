@@ -3,13 +3,13 @@
 import torch
 from torch import Tensor, nn
 
-from tml_helpers.explain._common import check, scores
+from tml_helpers.common import check_absent, check_counts, evaluating
+from tml_helpers.explain._common import check_explainable, check_home, scores
 from tml_helpers.explain._designs import DESIGNS
 from tml_helpers.explain._local import Samples, check_masks, check_settings, cosine_distance
 from tml_helpers.explain.explanation import ImageExplanation, fitted
 from tml_helpers.explain.quickshift_segments import quickshift_segments
 from tml_helpers.kernels.superpixels import superpixels
-from tml_helpers.training import evaluating
 
 COMPOSED = 32  # masked images that are made at once, where the model takes fewer at a time
 
@@ -21,8 +21,8 @@ def lime_image(
     *,
     segments: Tensor | None = None,
     hidden: Tensor | float | None = None,
-    samples: int = 1000,
-    design: str = "coins",
+    samples: int | None = None,
+    design: str | None = None,
     masks: Tensor | None = None,
     kernel_width: float = 0.25,
     alpha: float = 1.0,
@@ -32,26 +32,44 @@ def lime_image(
 ) -> list[ImageExplanation]:
     """argmin over g of Σ π(z) (p_target(z) − g(z′))² + α|w|²: which superpixels speak for the target.
 
-    Images `[N, C, H, W]` in [0, 1], targets int64 `[N]`; one explanation for each image. What is explained is the
-    target's **probability**, as in the package lime; `.about(k)` explains class k from the same answers.
+    What is explained is the target's **probability**, as in the package lime. π = exp(−d²/2σ²), with d the cosine
+    distance between a mask and all ones.
 
-    `segments`: int64 `[N, H, W]`, or `[H, W]` for all, by any labels, which weights follow in ascending order; by
-    default `quickshift_segments(images)`. A hidden superpixel shows its mean colour, or `hidden`: a number, a colour
-    `[C]` or an image `[C, H, W]`. The first of `samples` is the image itself. `design` says what the others hide:
-    `"coins"`, each superpixel by a fair coin, as lime does; `"hadamard"`, rows of a Hadamard matrix and their
-    complements, whose weights vary less from seed to seed. `masks`, bool `[M, S]`, True where visible, are taken
-    instead of a draw. π = exp(−d²/2σ²) with σ = `kernel_width` and d the cosine distance between a mask and all ones.
-    `alpha` shrinks the weights, 0 not at all. `features`: how many superpixels may have a weight, chosen as lime's
-    `auto` does; all unless given.
+    Args:
+        model, images, targets: as of `saliency`, for K ≥ 2 classes.
+        segments: int64 `[N, H, W]`, or `[H, W]` for all, where the images are, by any labels, which weights follow in
+            ascending order; `quickshift_segments(images)` unless given.
+        hidden: what a hidden superpixel shows: a number, a colour `[C]` or an image `[C, H, W]`; its mean colour unless
+            given.
+        samples: how many images the model is asked about, 2 or more, the first of which is the image itself; 1000
+            unless given.
+        design: what the others hide. `"coins"`, each superpixel by a fair coin, as lime does, unless given;
+            `"hadamard"`, rows of a Hadamard matrix and their complements, whose weights vary less from seed to seed.
+        masks: bool `[M, S]`, True where visible, where the images are, instead of a draw: without `samples`, `design`
+            and `generator`.
+        kernel_width: σ, above 0.
+        alpha: shrinks the weights; 0 does not.
+        features: how many superpixels may have a weight, 1 or more, chosen as lime's `auto` does; all unless given.
+        batch_size: how many images go through the model at a time; so many, or 32, are in memory.
+        generator: draws the masks, on any device.
 
-    The model is asked in batches of `batch_size`; no more than that, or 32, masked images are in memory.
-    Raises ValueError or TypeError for shapes, ranges, dtypes and names that do not fit.
-    Source: Ribeiro, Singh and Guestrin, 2016. Derived in: lectures/40_interpretability/lime.
+    Returns:
+        One explanation for each image; `.about(k)` explains class k from the same answers.
+
+    Raises:
+        TypeError: another kind, type or device.
+        ValueError: as of `saliency`, a shape, number or name that does not fit, or an argument that would be ignored.
+
+    Source: Ribeiro, Singh and Guestrin, 2016. Derived in: lectures/40_interpretability/lime
     """
-    check(model, images, targets)
+    check_explainable(model, images, targets)
+    if masks is not None:
+        check_absent("masks are given", samples=samples, design=design, generator=generator)
+        check_home("masks", masks, images)
+    samples, design = 1000 if samples is None else samples, "coins" if design is None else design
     check_settings(samples=samples, kernel_width=kernel_width, alpha=alpha, features=features)
-    if batch_size < 1:
-        raise ValueError(f"batch_size must be 1 or more, got {batch_size}")
+    check_counts(batch_size=batch_size)
+    check_home("hidden", hidden, images)
     if design not in DESIGNS:
         raise ValueError(f"design must be one of {', '.join(DESIGNS)}, got {design!r}")
     parts = quickshift_segments(images) if segments is None else _segments(segments, images)
@@ -62,15 +80,15 @@ def lime_image(
         if masks is None:
             shown = _first_is_the_image(DESIGNS[design](samples - 1, count, generator)).to(image.device)
         else:
-            shown = check_masks(masks, count, "superpixel").to(image.device)
-        answers = _ask(model, image, target, places, shown, hidden, batch_size)
+            shown = check_masks(masks, count, "superpixel")
+        answers = _probabilities(model, image, target, places, shown, hidden, batch_size)
         asked = Samples(shown, answers, cosine_distance(shown), kernel_width, alpha, features)
         names = tuple(f"superpixel {i}" for i in range(count))
         explanations.append(ImageExplanation(names=names, segments=places, **fitted(asked, target)))
     return explanations
 
 
-def _ask(
+def _probabilities(
     model: nn.Module,
     image: Tensor,
     target: int,
@@ -115,4 +133,5 @@ def _segments(segments: Tensor, images: Tensor) -> Tensor:
     size = (len(images), *images.shape[2:])
     if segments.shape not in (size, size[1:]):
         raise ValueError(f"segments must be {list(size)} or {list(size[1:])}, got shape {list(segments.shape)}")
-    return segments.to(images.device).expand(size)
+    check_home("segments", segments, images)
+    return segments.expand(size)

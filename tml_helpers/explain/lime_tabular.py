@@ -8,6 +8,7 @@ from numpy.typing import ArrayLike
 from torch import Tensor
 from torch.special import ndtr, ndtri
 
+from tml_helpers.common import check_absent, draw
 from tml_helpers.explain._local import Samples, check_answers, check_settings, check_targets
 from tml_helpers.explain.explanation import Explanation, fitted
 
@@ -20,7 +21,7 @@ def lime_tabular(
     training: ArrayLike,
     categorical: Sequence[int] = (),
     names: Sequence[str] | None = None,
-    samples: int = 5000,
+    samples: int | None = None,
     neighbours: ArrayLike | None = None,
     kernel_width: float | None = None,
     alpha: float = 1.0,
@@ -29,18 +30,37 @@ def lime_tabular(
 ) -> list[Explanation]:
     """argmin over g of Σ π(z) (p_target(z) − g(z′))² + α|w|²: which values of a row speak for the target.
 
-    `predict` maps rows `[M, F]` to probabilities `[M, K]`, or to one number each `[M]`, which is then target 0. A
-    numeric column of `training` `[n, F]` is cut at its quartiles into bins; a feature is "the value lies in the row's
-    bin", or, in a `categorical` column (numbers as codes), "the value is the row's". Weights say what that is worth.
-    The first of `samples` is the row itself; the others draw each column by itself: a bin or code as often as
-    `training` has it, and in a bin a normal variable with the bin's mean and deviation, cut at its ends. `neighbours`
-    `[M, F]` are taken instead of a draw. π = exp(−d²/2σ²), where d² is the number of features that differ and
-    σ = `kernel_width`, by default ¾√F. `alpha` and `features` as in `lime_image`. `names` are the columns'; an
-    explanation's are conditions.
+    A numeric column is cut at its quartiles into bins; a feature is "the value lies in the row's bin", or, in a
+    categorical column, "the value is the row's". Weights say what that is worth; a constant column has weight 0.
+    π = exp(−d²/2σ²), where d² is the number of features that differ.
 
-    A constant column has weight 0. Raises ValueError or TypeError for shapes and ranges that do not fit.
-    Source: Ribeiro, Singh and Guestrin, 2016. Derived in: lectures/40_interpretability/lime.
+    Args:
+        predict: maps rows float64 `[M, F]` to probabilities `[M, K]`, or to one number each `[M]`, then target 0.
+        rows: `[N, F]`, finite numbers.
+        targets: one class for each row, from 0 to K − 1.
+        training: `[n, F]`, finite numbers, from which bins and frequencies are taken.
+        categorical: the columns, from 0 to F − 1, whose numbers are codes.
+        names: of the F columns; an explanation's names are conditions on them.
+        samples: how many rows are asked about, 2 or more, the first of which is the row itself; the others draw each
+            column by itself, a bin or code as often as `training` has it, and in a bin a normal variable with the bin's
+            mean and deviation, cut at its ends. 5000 unless given.
+        neighbours: `[M, F]`, M ≥ 2, the rows that are asked about instead: without `samples` and `generator`.
+        kernel_width: σ, above 0; ¾√F unless given.
+        alpha, features: as of `lime_image`.
+        generator: draws the rows, on any device.
+
+    Returns:
+        One explanation for each row.
+
+    Raises:
+        TypeError: what is no table of numbers, or another kind.
+        ValueError: a shape or number that does not fit, or an argument that would be ignored.
+
+    Source: Ribeiro, Singh and Guestrin, 2016. Derived in: lectures/40_interpretability/lime
     """
+    if neighbours is not None:
+        check_absent("neighbours are given", samples=samples, generator=generator)
+    samples = 5000 if samples is None else samples
     table, inputs = _numbers("training", training), _numbers("rows", rows)
     count = table.shape[1]
     if inputs.shape[1] != count:
@@ -80,10 +100,10 @@ class _Bins:
         self.deviation = torch.stack([m.std(correction=0) if len(m) else m.sum() for m in members])
 
     def draw(self, count: int, generator: torch.Generator | None) -> Tensor:
-        bins = self.counts.double().multinomial(count, replacement=True, generator=generator)
+        bins = _chosen(self.counts, count, generator)
         low, high, mean, deviation = (part[bins] for part in (self.low, self.high, self.mean, self.deviation))
         from_, to = (ndtr((end - mean) / deviation.clamp_min(1e-300)) for end in (low, high))
-        uniform = torch.rand(count, dtype=torch.float64, generator=generator)
+        uniform = draw(torch.rand, count, device="cpu", generator=generator, dtype=torch.float64)
         drawn = mean + deviation * ndtri(from_ + uniform * (to - from_))
         return torch.where(deviation > 0, drawn, mean).clamp(low, high)
 
@@ -108,7 +128,7 @@ class _Codes:
         self.codes, self.counts = values.unique(return_counts=True)
 
     def draw(self, count: int, generator: torch.Generator | None) -> Tensor:
-        drawn: Tensor = self.codes[self.counts.double().multinomial(count, replacement=True, generator=generator)]
+        drawn: Tensor = self.codes[_chosen(self.counts, count, generator)]
         return drawn
 
     def same(self, values: Tensor, value: Tensor) -> Tensor:
@@ -117,6 +137,16 @@ class _Codes:
 
     def condition(self, value: Tensor) -> str:
         return f"{self.name} = {float(value):g}"
+
+
+def _chosen(counts: Tensor, count: int, generator: torch.Generator | None) -> Tensor:
+    """Indices, each as often as its count says: int64 `[count]`."""
+
+    def sampler(device: torch.device, generator: torch.Generator | None) -> Tensor:
+        drawn: Tensor = counts.double().to(device).multinomial(count, replacement=True, generator=generator)
+        return drawn
+
+    return draw(sampler, device="cpu", generator=generator)
 
 
 def _draw(row: Tensor, columns: Sequence[_Bins | _Codes], count: int, generator: torch.Generator | None) -> Tensor:

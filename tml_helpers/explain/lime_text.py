@@ -7,6 +7,7 @@ import torch
 from numpy.typing import ArrayLike
 from torch import Tensor
 
+from tml_helpers.common import check_absent, draw
 from tml_helpers.explain._local import (
     Samples,
     check_answers,
@@ -23,7 +24,7 @@ def lime_text(
     texts: Sequence[str],
     targets: Sequence[int] | Tensor,
     *,
-    samples: int = 5000,
+    samples: int | None = None,
     masks: Tensor | None = None,
     kernel_width: float = 0.25,
     alpha: float = 1.0,
@@ -32,17 +33,33 @@ def lime_text(
 ) -> list[TextExplanation]:
     """argmin over g of Σ π(z) (p_target(z) − g(z′))² + α|w|²: which words speak for the target, and which against.
 
-    `predict` maps a list of texts to probabilities `[M, K]`, as a scikit-learn pipeline's `predict_proba`. Targets:
-    one class for each text. A feature is a word (what `\\w+` finds, capitals count) in all its places; a hidden word is
-    left out, what stands around it stays. The first of `samples` is the text itself; each other one leaves out
-    1, 2, … or all words, as many as is drawn, each number as likely. `masks`, bool `[M, F]`, True where a word stays,
-    words in the order in which they first appear, are taken instead of a draw. π = exp(−d²/2σ²) with
-    σ = `kernel_width` and d the cosine distance between a mask and all ones (the package lime has both 100-fold).
-    `alpha` and `features` as in `lime_image`.
+    A feature is a word (what `\\w+` finds, capitals count) in all its places; a hidden word is left out, what stands
+    around it stays. π = exp(−d²/2σ²), with d the cosine distance between a mask and all ones (the package lime has d
+    and σ 100-fold).
 
-    Raises ValueError for a text without a word and for shapes and ranges that do not fit; TypeError for other types.
-    Source: Ribeiro, Singh and Guestrin, 2016. Derived in: lectures/40_interpretability/lime.
+    Args:
+        predict: maps a list of texts to probabilities `[M, K]`, as a scikit-learn pipeline's `predict_proba`.
+        texts: each with one word or more.
+        targets: one class for each text, from 0 to K − 1.
+        samples: how many texts are asked about, 2 or more, the first of which is the text itself; each other one leaves
+            out 1, 2, … or all words, each number as likely. 5000 unless given.
+        masks: bool `[M, F]`, True where a word stays, words in the order in which they first appear, instead of a draw:
+            without `samples` and `generator`.
+        kernel_width, alpha, features: as of `lime_image`.
+        generator: draws what is left out, on any device.
+
+    Returns:
+        One explanation for each text.
+
+    Raises:
+        TypeError: another kind or type.
+        ValueError: a text without a word, a shape or number that does not fit, or an argument that would be ignored.
+
+    Source: Ribeiro, Singh and Guestrin, 2016. Derived in: lectures/40_interpretability/lime
     """
+    if masks is not None:
+        check_absent("masks are given", samples=samples, generator=generator)
+    samples = 5000 if samples is None else samples
     check_settings(samples=samples, kernel_width=kernel_width, alpha=alpha, features=features)
     if isinstance(texts, str) or not all(isinstance(text, str) for text in texts):
         raise TypeError("texts must be a sequence of strings: for one text pass [text]")
@@ -51,7 +68,7 @@ def lime_text(
         words = tuple(dict.fromkeys(re.findall(r"\w+", text)))
         if not words:
             raise ValueError(f"a text must have at least one word, got {text!r}")
-        kept = _draw(samples, len(words), generator) if masks is None else check_masks(masks, len(words), "word").cpu()
+        kept = _draw(samples, len(words), generator) if masks is None else check_masks(masks, len(words), "word")
         answers = check_answers(predict(_leave_out(text, words, kept)), len(kept), target)
         asked = Samples(kept, answers, cosine_distance(kept), kernel_width, alpha, features)
         explanations.append(TextExplanation(names=words, text=text, **fitted(asked, target)))
@@ -60,11 +77,9 @@ def lime_text(
 
 def _draw(samples: int, words: int, generator: torch.Generator | None) -> Tensor:
     """Masks `[samples, words]`: first all ones, then rows in which 1, 2, … or all words are hidden."""
-    device = torch.device("cpu") if generator is None else generator.device
-    size = (samples - 1, 1)
-    hidden = torch.randint(1, words + 1, size, generator=generator, device=device)
-    order = torch.rand(samples - 1, words, generator=generator, device=device).argsort(dim=1)
-    return torch.cat([torch.ones(1, words, dtype=torch.bool), (order >= hidden).cpu()])
+    hidden = draw(torch.randint, 1, words + 1, (samples - 1, 1), device="cpu", generator=generator)
+    order = draw(torch.rand, samples - 1, words, device="cpu", generator=generator).argsort(dim=1)
+    return torch.cat([torch.ones(1, words, dtype=torch.bool), order >= hidden])
 
 
 def _leave_out(text: str, words: Sequence[str], masks: Tensor) -> list[str]:

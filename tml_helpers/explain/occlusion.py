@@ -3,7 +3,8 @@
 import torch
 from torch import Tensor, nn
 
-from tml_helpers.explain._common import answers, baseline_like, check, check_counts
+from tml_helpers.common import check_counts
+from tml_helpers.explain._common import answers, baseline_like, check_explainable
 from tml_helpers.kernels.superpixels import superpixels
 
 
@@ -19,15 +20,24 @@ def occlusion(
 ) -> Tensor:
     """z_t(x) − z_t(x with a window covered), as a map: where windows overlap, the mean over those that cover a pixel.
 
-    `images` `[N, C, H, W]` in [0, 1], `targets` `[N]`; returns `[N, H, W]`, positive where covering lowers the logit.
-    `window` and `stride` are in pixels, one number or (vertical, horizontal); the stride is the window unless given,
-    and may not exceed it. The last window of a row or column is cut at the border. All channels are covered, with
-    `baseline`: a number or what broadcasts to the images. `batch_size` covered images go through the model at a time.
+    Args:
+        model, images, targets: as of `saliency`.
+        window: pixels, one number or (vertical, horizontal), at most the image's side. All channels are covered.
+        stride: pixels from one window to the next, alike: the window unless given, and no more than it. The last window
+            of a row or column is cut at the border.
+        baseline: what covers, finite: a number, or what broadcasts to the images, where they are.
+        batch_size: how many covered images go through the model at a time.
 
-    Raises TypeError or ValueError for what cannot be explained.
-    Source: Zeiler and Fergus, 2014. Derived in: lectures/40_interpretability/attributions.
+    Returns:
+        `[N, H, W]`, positive where covering lowers the logit.
+
+    Raises:
+        TypeError: another kind, type or device.
+        ValueError: as of `saliency`, windows that do not fit or leave pixels out, or a baseline that does not fit.
+
+    Source: Zeiler and Fergus, 2014. Derived in: lectures/40_interpretability/attributions
     """
-    check(model, images, targets)
+    check_explainable(model, images, targets)
     check_counts(batch_size=batch_size)
     rows, columns = (
         Windows(size, *steps, images.device)

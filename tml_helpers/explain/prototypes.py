@@ -1,22 +1,22 @@
 """Prototypes: a network that answers "this looks like that", and a few samples that stand for all."""
 
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from typing import Any
 
 import torch
-from scipy.optimize import minimize
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from tml_helpers._checks import check_images, check_labels
+from tml_helpers.common import check_counts, check_images, check_labels, draw, evaluating
 from tml_helpers.explain._receptive_field import receptive_boxes
 from tml_helpers.models import STATISTICS, Normalize
-from tml_helpers.training import evaluating
 
 EPSILON = 1e-4
 """Keeps the similarity finite where a patch is the prototype: log((0 + 1) / (0 + 1e-4)) = 9.2."""
 
 
-class PrototypePatches(NamedTuple):
+@dataclass(frozen=True, eq=False)
+class PrototypePatches:
     """Where each of the P prototypes was cut out of the training images."""
 
     images: Tensor
@@ -27,7 +27,8 @@ class PrototypePatches(NamedTuple):
     """The pixels that the patch sees, (top, left, bottom, right), `[P, 4]`, int64."""
 
 
-class Evidence(NamedTuple):
+@dataclass(frozen=True, eq=False)
+class Evidence:
     """Why a class gets its logit: one row for each of the P prototypes, for N images."""
 
     similarities: Tensor
@@ -45,15 +46,25 @@ class Evidence(NamedTuple):
 class ProtoPNet(nn.Module):
     """z_k = Σ_p w_kp · max over patches of log((d² + 1) / (d² + ε)), d = distance of the patch to prototype p.
 
-    Each class has `prototypes_per_class` prototypes, vectors in the space of `backbone`'s feature map `[N, D, h, w]`,
-    of which one cell is one patch. The default backbone takes digits `[N, 1, 28, 28]` in [0, 1] to a grid of 7×7 cells
-    that see 16×16 pixels each. Returns logits `[N, classes]`. The last layer has no bias and starts with 1 for a
-    prototype's own class, −0.5 for the others. Training has three steps: `training.fit` with
-    `prototype_loss` (the last layer rests), then `push`, then `fit_last_layer`.
+    A prototype is a vector in the space of the backbone's feature map, of which one cell is one patch. The last layer
+    has no bias and starts with 1 for a prototype's own class, −0.5 for the others. It returns logits `[N, classes]`.
+    Training has three steps: `training.fit` with `prototype_loss` (the last layer rests), then `push`, then
+    `fit_last_layer`.
 
-    `generator` draws the prototypes. Raises ValueError for fewer than 2 classes or no prototypes, and for a backbone
-    that is no chain of convolutions, pools and element-wise layers (a patch would have no box).
-    Source: Chen et al., 2019. Derived in: lectures/40_interpretability/examples_and_counterfactuals.
+    Args:
+        backbone: a chain of convolutions, pools and element-wise layers, so that a patch has a box, to a feature map
+            `[N, channels, h, w]`. By default one that takes digits `[N, 1, 28, 28]` in [0, 1] to 7×7 cells that see
+            16×16 pixels each.
+        channels: of the feature map, 1 or more.
+        classes: 2 or more.
+        prototypes_per_class: 1 or more.
+        generator: draws the prototypes from [0, 1], on any device.
+
+    Raises:
+        TypeError: what is no whole number, or no generator.
+        ValueError: a number out of its range, or a backbone of another kind.
+
+    Source: Chen et al., 2019. Derived in: lectures/40_interpretability/examples_and_counterfactuals
     """
 
     classes_of_prototypes: Tensor
@@ -67,16 +78,13 @@ class ProtoPNet(nn.Module):
         prototypes_per_class: int = 3,
         generator: torch.Generator | None = None,
     ) -> None:
-        if classes < 2 or prototypes_per_class < 1 or channels < 1:
-            raise ValueError(
-                "classes must be 2 or more, prototypes_per_class and channels 1 or more, "
-                f"got {classes}, {prototypes_per_class} and {channels}"
-            )
+        check_counts(2, classes=classes)
+        check_counts(prototypes_per_class=prototypes_per_class, channels=channels)
         super().__init__()
         self.backbone = backbone or _digit_backbone(channels)
         receptive_boxes(self.backbone, (1, 1), (28, 28))  # raises where a layer's receptive field is unknown
         count = classes * prototypes_per_class
-        self.prototypes = nn.Parameter(torch.rand(count, channels, generator=generator))
+        self.prototypes = nn.Parameter(draw(torch.rand, count, channels, device="cpu", generator=generator))
         self.last_layer = nn.Linear(count, classes, bias=False)
         self.register_buffer("classes_of_prototypes", torch.arange(classes).repeat_interleave(prototypes_per_class))
         with torch.no_grad():
@@ -90,7 +98,17 @@ class ProtoPNet(nn.Module):
         return self.classes_of_prototypes == classes[:, None]
 
     def distances(self, images: Tensor) -> Tensor:
-        """d² of each prototype to each patch, `[N, P, h, w]`."""
+        """d² = ‖patch‖² − 2 ⟨patch, prototype⟩ + ‖prototype‖² of each prototype to each patch.
+
+        Args:
+            images: as the backbone takes them.
+
+        Returns:
+            `[N, P, h, w]`, 0 or more.
+
+        Raises:
+            ValueError: the backbone returns another shape.
+        """
         patches: Tensor = self.backbone(images)  # (N, D, h, w)
         if patches.ndim != 4 or patches.shape[1] != self.prototypes.shape[1]:
             raise ValueError(
@@ -101,7 +119,14 @@ class ProtoPNet(nn.Module):
         return (patches.square().sum(dim=1, keepdim=True) - 2 * crossed + lengths).clamp_min(0)
 
     def similarities(self, distances: Tensor) -> Tensor:
-        """log((d² + 1) / (d² + ε)) of the nearest patch, `[N, P]`."""
+        """log((d² + 1) / (d² + ε)) of the nearest patch.
+
+        Args:
+            distances: d², `[N, P, h, w]`, as `distances` gives them.
+
+        Returns:
+            `[N, P]`, from 0 to 9.2.
+        """
         nearest = distances.flatten(2).amin(dim=2)
         return ((nearest + 1) / (nearest + EPSILON)).log()
 
@@ -113,10 +138,22 @@ class ProtoPNet(nn.Module):
     def push(self, images: Tensor, labels: Tensor, *, batch_size: int = 512) -> PrototypePatches:
         """Put each prototype onto the nearest patch of a training image of its class, and say where that lies.
 
-        No two prototypes of a class take the same patch. Raises ValueError for images and labels that do not fit, and
-        for a class with fewer patches than prototypes.
+        No two prototypes of a class take the same patch.
+
+        Args:
+            images: `[n, C, H, W]` in [0, 1], where the model is.
+            labels: `[n]`, int64.
+            batch_size: how many images go through the backbone at a time.
+
+        Returns:
+            Where each prototype was cut out.
+
+        Raises:
+            TypeError: another kind, type or device.
+            ValueError: images and labels that do not fit, or a class with fewer patches than prototypes.
         """
         self._check(images, labels)
+        check_counts(batch_size=batch_size)
         found, grid = [], torch.Size()
         with evaluating(self):
             for own_class in range(self.last_layer.out_features):
@@ -144,16 +181,30 @@ class ProtoPNet(nn.Module):
     def fit_last_layer(
         self, images: Tensor, labels: Tensor, *, penalty: float = 1e-3, steps: int = 1000, batch_size: int = 512
     ) -> float:
-        """min over w of cross-entropy + penalty · Σ |w_kp| over prototypes of other classes; returns the minimum.
+        """min over w of cross-entropy + penalty · Σ |w_kp| over prototypes of other classes.
 
         A convex problem, for L-BFGS-B: such a weight is written as a − b with a, b ≥ 0, so that those that do not help
         become exactly 0. Everything but the last layer stays as it is.
+
+        Args:
+            images, labels: as of `push`.
+            penalty: 0 or more.
+            steps: iterations of the solver at most, 1 or more.
+            batch_size: as of `push`.
+
+        Returns:
+            The minimum.
+
+        Raises:
+            TypeError: another kind, type or device.
+            ValueError: images and labels that do not fit, or a number out of its range.
         """
+        from scipy.optimize import minimize
+
         self._check(images, labels)
-        if penalty < 0 or steps < 1 or batch_size < 1:
-            raise ValueError(
-                f"penalty must be 0 or more, steps and batch_size 1 or more, got {penalty}, {steps} and {batch_size}"
-            )
+        check_counts(steps=steps, batch_size=batch_size)
+        if not penalty >= 0:
+            raise ValueError(f"penalty must be 0 or more, got {penalty}")
         with evaluating(self):
             parts = [self.similarities(self.distances(part)) for part in images.split(batch_size)]
         inputs, others = torch.cat(parts).double(), ~self.own
@@ -185,7 +236,19 @@ class ProtoPNet(nn.Module):
 
     @torch.no_grad()
     def evidence(self, images: Tensor, classes: Tensor | None = None) -> Evidence:
-        """How each prototype speaks for the classes `[N]`, by default the predicted ones; its sum is the logit."""
+        """z_k = Σ_p w_kp · similarity_p: how each prototype speaks for a class; the sum is the logit.
+
+        Args:
+            images: `[N, C, H, W]` in [0, 1], where the model is.
+            classes: `[N]`, int64; the predicted ones unless given.
+
+        Returns:
+            Similarities, weights, their products, and where the most similar patches lie.
+
+        Raises:
+            TypeError: another kind, type or device.
+            ValueError: images and classes that do not fit.
+        """
         check_images(self, images)
         with evaluating(self):
             distances = self.distances(images)
@@ -218,9 +281,19 @@ def prototype_loss(
 ) -> Tensor:
     """Cross-entropy + `cluster` · mean d² to the nearest own prototype − `separation` · to the nearest other.
 
-    The nearest in the image's patches and the prototypes of its class, or of all other classes: an image shall have a
+    The nearest in the image's patches and the prototypes of its class, or of all other classes: an image should have a
     patch close to a prototype of its own, and none close to another's. To be given to `training.fit` as its loss.
-    Source: Chen et al., 2019. Derived in: lectures/40_interpretability/examples_and_counterfactuals.
+
+    Args:
+        model: whose prototypes are learnt.
+        images: `[N, C, H, W]`, as its backbone takes them.
+        labels: `[N]`, int64.
+        cluster, separation: what both distances count.
+
+    Returns:
+        One number, with its graph.
+
+    Source: Chen et al., 2019. Derived in: lectures/40_interpretability/examples_and_counterfactuals
     """
     distances = model.distances(images)
     nearest = distances.flatten(2).amin(dim=2)  # (N, P)
@@ -231,7 +304,8 @@ def prototype_loss(
     return F.cross_entropy(logits, labels) + cluster * near - separation * far
 
 
-class Representatives(NamedTuple):
+@dataclass(frozen=True, eq=False)
+class Representatives:
     """Samples that stand for a data set, in the order in which they were chosen."""
 
     prototypes: Tensor
@@ -245,18 +319,31 @@ def mmd_critic(
 ) -> Representatives:
     """Greedy argmin over S of MMD²(data, S), then criticisms where data and prototypes differ most.
 
-    `vectors` `[N, D]`: pixels or representations. The kernel is exp(−‖a − b‖² / 2σ²), with σ = `bandwidth`, the median
-    distance unless given. A criticism maximises the witness |mean k(x, data) − mean k(x, prototypes)| plus
+    The kernel is exp(−‖a − b‖² / 2σ²). A criticism maximises the witness |mean k(x, data) − mean k(x, prototypes)| plus
     log det of the criticisms' kernel, so that they differ among each other. Holds N² numbers.
 
-    Raises ValueError where there are fewer samples than are asked for, or samples that are all the same.
-    Source: Kim, Khanna and Koyejo, 2016. Derived in: lectures/40_interpretability/examples_and_counterfactuals.
+    Args:
+        vectors: `[N, D]`, finite floats: pixels or representations.
+        prototypes: how many, 1 or more.
+        criticisms: how many, 0 or more; with the prototypes at most N.
+        bandwidth: σ, above 0, in the unit of the vectors; the median distance between different samples unless given.
+
+    Returns:
+        Indices of samples.
+
+    Raises:
+        TypeError: what is no whole number.
+        ValueError: fewer samples than are asked for, samples that are all the same, or vectors of another kind.
+
+    Source: Kim, Khanna and Koyejo, 2016. Derived in: lectures/40_interpretability/examples_and_counterfactuals
     """
     if vectors.ndim != 2 or not vectors.is_floating_point() or not torch.isfinite(vectors).all():
         raise ValueError(f"vectors must be finite floats [N, D], got {vectors.dtype} of shape {list(vectors.shape)}")
-    if prototypes < 1 or criticisms < 0 or prototypes + criticisms > len(vectors):
+    check_counts(prototypes=prototypes)
+    check_counts(0, criticisms=criticisms)
+    if prototypes + criticisms > len(vectors):
         raise ValueError(
-            f"prototypes must be 1 or more, criticisms 0 or more, together at most {len(vectors)}, the samples, "
+            f"prototypes and criticisms must be at most {len(vectors)}, the samples, together, "
             f"got {prototypes} and {criticisms}"
         )
     exact = vectors.double()

@@ -5,12 +5,21 @@ from torch import Tensor
 
 
 def quickshift_segments(images: Tensor) -> Tensor:
-    """Superpixels by quickshift, with the settings of the package lime: int64 `[N, H, W]`, each image's from 0.
+    """Every pixel climbs to the nearest one in a denser part of space and colour; the trees that arise are superpixels.
 
-    Every pixel climbs to the nearest pixel in a denser part of space and colour; the trees that arise, cut where a
-    branch is long, are the superpixels. Images `[N, 1 or 3, H, W]` in [0, 1]. The same image gives the same segments.
-    Raises ValueError for other numbers of channels.
-    Source: Vedaldi and Soatto, 2008. Derived in: lectures/40_interpretability/lime.
+    By quickshift, with the settings of the package lime. Trees are cut where a branch is long. The same image gives
+    the same segments.
+
+    Args:
+        images: `[N, 1 or 3, H, W]` in [0, 1], on any device.
+
+    Returns:
+        int64 `[N, H, W]`, each image's superpixels counted from 0; on the images' device.
+
+    Raises:
+        ValueError: another shape.
+
+    Source: Vedaldi and Soatto, 2008. Derived in: lectures/40_interpretability/lime
     """
     from skimage.segmentation import quickshift
 

@@ -8,6 +8,8 @@ from typing import Any, Literal
 import numpy as np
 from torch import Tensor
 
+from tml_helpers.common import check_absent, check_counts
+
 Method = Literal["auto", "exact", "permutation", "kernel"]
 Value = Callable[[np.ndarray], Any]
 
@@ -17,15 +19,16 @@ EXACT_PLAYERS = 20
 
 @dataclass(frozen=True, eq=False)
 class Shapley:
-    """Shapley values `[N, d]` with their standard errors `[N, d]`, which are 0 where they are exact.
-
-    `base` `[N]` is the value of no player and `predictions` `[N]` that of all: base + Σⱼ valuesⱼ = prediction.
-    """
+    """Shapley values of d players in N games: base + Σⱼ valuesⱼ = prediction."""
 
     values: np.ndarray
+    """`[N, d]`, float64, in the unit of the game."""
     standard_errors: np.ndarray
+    """Theirs, `[N, d]`: 0 where they are exact."""
     base: np.ndarray
+    """The value of no player, `[N]`."""
     predictions: np.ndarray
+    """The value of all players, `[N]`."""
 
 
 def shapley(
@@ -34,29 +37,43 @@ def shapley(
     background: np.ndarray,
     *,
     method: Method = "auto",
-    samples: int = 2048,
+    samples: int | None = None,
     seed: int = 0,
-    batch_rows: int = 65_536,
+    batch_size: int = 65_536,
 ) -> Shapley:
     """φⱼ = Σ_S |S|! (d−1−|S|)! / d! · (v(S ∪ {j}) − v(S)), where v(S) = mean over b of f(x_S, b_rest).
 
-    `predict` maps float64 rows `[M, d]` to `[M]` numbers. `instances` `[N, d]` are explained against `background`
-    `[B, d]`: features outside of the coalition S are taken from the background's rows, as if they were independent of
-    those inside (the marginal, or interventional, expectation).
+    Features outside of the coalition S are taken from the background's rows, as if they were independent of those
+    inside (the marginal, or interventional, expectation).
 
-    `"exact"` asks for all 2ᵈ coalitions. `"permutation"` adds players one by one in random orders and in the reverse
-    of each. `"kernel"` is Kernel SHAP: weighted least squares on coalitions, which is exact once `samples` allows for
-    all. Both ask for about `samples` coalitions an instance. `"auto"` is exact where 2ᵈ ≤ `samples`, else permutation.
-    `batch_rows` limits the rows that `predict` gets at once.
+    Args:
+        predict: maps float64 rows `[M, d]` to `[M]` finite numbers.
+        instances: `[N, d]`, finite, which are explained.
+        background: `[B, d]`, finite, against which they are.
+        method: `"exact"` asks for all 2ᵈ coalitions. `"permutation"` adds players one by one in random orders and in
+            the reverse of each. `"kernel"` is Kernel SHAP: weighted least squares on coalitions, which is exact once
+            `samples` allows for all. `"auto"` is exact where `samples` allows for all, else permutation.
+        samples: how many coalitions are asked for, beside the empty and the full one: at most so many, but at least
+            4·(d − 1) by permutation and 4·d by kernel. 2048 unless given; 4 or more; not with `"exact"`.
+        seed: of the draws.
+        batch_size: how many rows `predict` gets at once, but at least one coalition's, B.
 
-    Raises ValueError for shapes that do not fit, values that are not finite, an answer that is not one number a row,
-    and more than 20 players for `"exact"`. Source: Shapley, 1953; Štrumbelj and Kononenko, 2014; Lundberg and Lee,
-    2017. Derived in: lectures/40_interpretability/self_explaining.
+    Returns:
+        Values of each instance, and their standard errors.
+
+    Raises:
+        TypeError: what is no whole number.
+        ValueError: shapes that do not fit, values that are not finite, an answer that is not one number a row, more
+            than 20 players for `"exact"`, or `samples` with it.
+
+    Source: Shapley, 1953; Štrumbelj and Kononenko, 2014; Lundberg and Lee, 2017.
+    Derived in: lectures/40_interpretability/self_explaining
     """
+    check_counts(batch_size=batch_size)
     x, rows = (_rows(name, given) for name, given in (("instances", instances), ("background", background)))
     if x.shape[1] != rows.shape[1]:
         raise ValueError(f"instances have {x.shape[1]} features but the background has {rows.shape[1]}")
-    each = max(1, batch_rows // len(rows))  # coalitions at once
+    each = max(1, batch_size // len(rows))  # coalitions at once
     random = np.random.default_rng(seed)
 
     def game(instance: np.ndarray) -> Value:
@@ -77,16 +94,26 @@ def shapley(
 
 
 def shapley_of_game(
-    value: Value, players: int, *, method: Method = "auto", samples: int = 2048, seed: int = 0
+    value: Value, players: int, *, method: Method = "auto", samples: int | None = None, seed: int = 0
 ) -> Shapley:
     """φⱼ = mean over all orders of v(those before j, and j) − v(those before j), for any game v.
 
-    `value` maps coalitions, boolean masks `[M, players]`, to `[M]` numbers. The superpixels of an image are players
-    when `value` shows those of the coalition and returns the model's logits. Returns values of shape `[1, players]`;
-    methods and errors are those of `shapley`. Derived in: lectures/40_interpretability/self_explaining.
+    The superpixels of an image are players when `value` shows those of the coalition and returns the model's logits.
+
+    Args:
+        value: v, maps coalitions, boolean masks `[M, players]`, to `[M]` finite numbers.
+        players: how many, 1 or more.
+        method, samples, seed: as of `shapley`.
+
+    Returns:
+        As of `shapley`, for one game: `[1, players]`.
+
+    Raises:
+        TypeError, ValueError: as of `shapley`.
+
+    Derived in: lectures/40_interpretability/self_explaining
     """
-    if players < 1:
-        raise ValueError(f"players must be 1 or more, got {players}")
+    check_counts(players=players)
     found = _solve(value, players, method, samples, np.random.default_rng(seed))
     values, errors, base, full = (np.array([part]) for part in found)
     return Shapley(values, errors, base, full)
@@ -95,12 +122,14 @@ def shapley_of_game(
 Solution = tuple[np.ndarray, np.ndarray, float, float]
 
 
-def _solve(value: Value, players: int, method: str, samples: int, random: np.random.Generator) -> Solution:
+def _solve(value: Value, players: int, method: str, samples: int | None, random: np.random.Generator) -> Solution:
     """Values, their standard errors, and what no player and all players get."""
     if method not in ("auto", "exact", "permutation", "kernel"):
         raise ValueError(f"method must be 'auto', 'exact', 'permutation' or 'kernel', got {method!r}")
-    if samples < 4:
-        raise ValueError(f"samples must be 4 or more, got {samples}")
+    if method == "exact":
+        check_absent("the method is exact", samples=samples)
+    samples = 2048 if samples is None else samples
+    check_counts(4, samples=samples)
     all_fit = players <= EXACT_PLAYERS and 2**players <= samples + 2
     if method == "exact" or players == 1 or (method == "auto" and all_fit):
         return _exact(value, players)
@@ -109,7 +138,8 @@ def _solve(value: Value, players: int, method: str, samples: int, random: np.ran
     return _permutations(value, players, samples, random)
 
 
-def _ask(value: Value, masks: np.ndarray) -> np.ndarray:
+def _worth(value: Value, masks: np.ndarray) -> np.ndarray:
+    """What each coalition gets, `[M]`."""
     return _answers(value(masks), len(masks), "value")
 
 
@@ -121,7 +151,7 @@ def _exact(value: Value, players: int) -> Solution:
         )
     numbers = np.arange(2**players)
     masks = (numbers[:, None] >> np.arange(players) & 1).astype(bool)  # bit j: player j is in
-    v = _ask(value, masks)
+    v = _worth(value, masks)
     sizes = masks.sum(axis=1)
     weights = np.array([1 / (players * math.comb(players - 1, s)) for s in range(players)])
     values = np.empty(players)
@@ -138,8 +168,8 @@ def _permutations(value: Value, players: int, samples: int, random: np.random.Ge
     orders = np.stack([orders, orders[:, ::-1]], axis=1).reshape(2 * pairs, players)
     ranks = orders.argsort(axis=1)  # when each player comes
     masks = ranks[:, None, :] < np.arange(1, players)[:, None]  # (orders, players − 1, players): the first 1, 2, …
-    ends = _ask(value, np.array([[False] * players, [True] * players]))
-    between = _ask(value, masks.reshape(-1, players)).reshape(2 * pairs, players - 1)
+    ends = _worth(value, np.array([[False] * players, [True] * players]))
+    between = _worth(value, masks.reshape(-1, players)).reshape(2 * pairs, players - 1)
     path = np.column_stack([np.full(2 * pairs, ends[0]), between, np.full(2 * pairs, ends[1])])
     gains = np.take_along_axis(np.diff(path, axis=1), ranks, axis=1)  # (orders, players), by player
     by_pair = gains.reshape(pairs, 2, players).mean(axis=1)
@@ -164,11 +194,11 @@ def _kernel(value: Value, players: int, samples: int, all_fit: bool, random: np.
         half = random.random((len(drawn), players)).argsort(axis=1) < drawn[:, None]
         masks = np.stack([half, ~half], axis=1).reshape(-1, players)
         weights = np.ones(len(masks))
-    base, full = _ask(value, np.array([[False] * players, [True] * players]))
+    base, full = _worth(value, np.array([[False] * players, [True] * players]))
     gain = full - base
     inside = masks.astype(np.float64)
     design = inside[:, :-1] - inside[:, -1:]
-    answer = _ask(value, masks) - base - inside[:, -1] * gain
+    answer = _worth(value, masks) - base - inside[:, -1] * gain
     inverse = np.linalg.pinv(design.T @ (weights[:, None] * design))
     first = inverse @ (design.T @ (weights * answer))
     values = np.append(first, gain - first.sum())

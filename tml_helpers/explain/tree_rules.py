@@ -2,9 +2,9 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
-from sklearn.tree import BaseDecisionTree
 
 from tml_helpers._console import legible
 
@@ -16,12 +16,23 @@ class Condition:
     """low < x[feature] ≤ high, where either bound may be infinite."""
 
     feature: int
+    """The column."""
     name: str
+    """What it is called."""
     low: float
+    """The bound that is not included."""
     high: float
+    """The bound that is included."""
 
     def holds(self, features: np.ndarray) -> np.ndarray:
-        """`[M]`: for which rows it is true."""
+        """Whether low < x[feature] ≤ high.
+
+        Args:
+            features: `[M, d]`.
+
+        Returns:
+            Which rows it is true for, bool `[M]`.
+        """
         column = features[:, self.feature]
         return np.asarray((column > self.low) & (column <= self.high))
 
@@ -34,20 +45,31 @@ class Condition:
 
 @dataclass(frozen=True)
 class Rule:
-    """IF all conditions hold THEN value.
-
-    `value` is a class label or a mean, `share` the part of the training samples that the rule covers, `samples` their
-    number; `probabilities` are those of the classes, empty for a regression.
-    """
+    """IF all conditions hold THEN value."""
 
     conditions: tuple[Condition, ...]
+    """One for each feature that the tree asks about on the way; none for a tree that asks nothing."""
     value: object
+    """A class label or its name, or a mean."""
     share: float
+    """The part of the training samples that the rule covers, from 0 to 1."""
     samples: int
+    """Their number."""
     probabilities: tuple[float, ...] = ()
+    """Those of the classes; empty for a regression."""
 
     def holds(self, features: np.ndarray) -> np.ndarray:
-        """`[M]`: which rows of `[M, d]` the rule covers."""
+        """Whether all conditions hold.
+
+        Args:
+            features: `[M, d]`, finite.
+
+        Returns:
+            Which rows the rule covers, bool `[M]`.
+
+        Raises:
+            ValueError: what is no matrix, or not finite.
+        """
         # scikit-learn compares float32 values with float64 thresholds, and so must whoever wants its answers
         rows = np.asarray(features, dtype=np.float32).astype(np.float64)
         if rows.ndim != 2 or not np.isfinite(rows).all():
@@ -64,18 +86,29 @@ class Rule:
 
 
 def tree_rules(
-    tree: BaseDecisionTree, feature_names: Sequence[str] | None = None, *, class_names: Sequence[str] | None = None
+    tree: Any, *, feature_names: Sequence[str] | None = None, class_names: Sequence[str] | None = None
 ) -> list[Rule]:
-    """leaf ⇔ c₁ AND c₂ AND …: one rule for each leaf of scikit-learn's `tree`, in the order of `export_text`.
+    """leaf ⇔ c₁ AND c₂ AND …: one rule for each leaf of a tree.
 
     Conditions on one feature are merged to one interval, and named in the order in which the tree first asks. Every
-    row is covered by exactly one rule, which answers as the tree does. `feature_names` `[d]` and `class_names` `[K]`
-    (in the order of `tree.classes_`) take the place of x0, x1, … and of the labels.
+    row is covered by exactly one rule, which answers as the tree does. Rules say nothing of missing values.
 
-    Rules say nothing of missing values. Raises TypeError for what is no decision tree, ValueError for one that is not
-    fitted or has several outputs, and for a wrong number of names.
-    Derived in: lectures/40_interpretability/self_explaining.
+    Args:
+        tree: a fitted decision tree of scikit-learn, classifier or regressor, with one output.
+        feature_names: `[d]`, instead of x0, x1, …
+        class_names: `[K]`, in the order of `tree.classes_`, instead of the labels.
+
+    Returns:
+        The rules in the order of scikit-learn's `export_text`.
+
+    Raises:
+        TypeError: what is no decision tree.
+        ValueError: a tree that is not fitted or has several outputs, or another number of names.
+
+    Derived in: lectures/40_interpretability/self_explaining
     """
+    from sklearn.tree import BaseDecisionTree
+
     if not isinstance(tree, BaseDecisionTree):
         raise TypeError(f"tree must be a decision tree of scikit-learn, got {type(tree).__name__}")
     if not hasattr(tree, "tree_"):
@@ -104,7 +137,7 @@ def _names(what: str, names: Sequence[str] | None, count: int) -> list[str]:
     return [str(name) for name in names] if names is not None else []
 
 
-def _paths(tree: BaseDecisionTree) -> Iterator[tuple[int, dict[int, Interval]]]:
+def _paths(tree: Any) -> Iterator[tuple[int, dict[int, Interval]]]:
     """Every leaf, from left to right, with the interval of each feature on the way to it."""
     nodes = tree.tree_
     waiting: list[tuple[int, dict[int, Interval]]] = [(0, {})]

@@ -7,6 +7,7 @@ import os
 import secrets
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import tml_helpers.grading.names as names
 from tml_helpers.grading import gradebook, notebook
@@ -65,9 +66,7 @@ def _paper(course: Course, assignment: str, file: Path, isolated: bool) -> Paper
     answers = {name: c.source for c in model.cells if (name := notebook.grade_id(c)) and c.metadata.nbgrader.solution}
     code = [notebook.without_magics(cell.source) for cell in model.cells if cell.cell_type == "code"]
     modules = sorted({module for text in code for module in names.modules(text).values()})
-    settings = course.settings
-    seconds = settings.Execute.get("timeout", settings.ExecutePreprocessor.get("timeout", SECONDS))
-    seconds = float(seconds) if seconds and seconds > 0 else NO_LIMIT
+    seconds = _seconds(course.settings)
     exam = Exam(
         assignment, file.stem, json.loads(json.dumps(released)), full, answers, seconds, _key(course, assignment)
     )
@@ -86,6 +85,13 @@ def _paper(course: Course, assignment: str, file: Path, isolated: bool) -> Paper
         isolated=isolated,
     )
     return Paper(file.stem, task, worth, by_hand)
+
+
+def _seconds(settings: Any) -> float:
+    """The time that the course gives one cell, under the name of nbgrader's step, or of those that it stands on."""
+    steps = ("Execute", "ExecutePreprocessor", "NotebookClient")
+    given = next((settings[step]["timeout"] for step in steps if "timeout" in settings[step]), SECONDS)
+    return float(given) if given and given > 0 else NO_LIMIT
 
 
 def canaries(

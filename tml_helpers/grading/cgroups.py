@@ -6,6 +6,7 @@ import uuid
 from pathlib import Path
 
 ROOT = Path("/sys/fs/cgroup")
+OURS = Path("/proc/self/cgroup")
 MIB = 2**20
 
 
@@ -38,7 +39,7 @@ def _places() -> list[Path]:
     """The groups that this process is in, of those that bound memory or processes."""
     found = []
     with contextlib.suppress(OSError):
-        for line in Path("/proc/self/cgroup").read_text(encoding="utf-8").splitlines():
+        for line in OURS.read_text(encoding="utf-8").splitlines():
             _, controllers, path = line.split(":", 2)
             if controllers in ("memory", "pids"):
                 found.append(ROOT / controllers / path.lstrip("/"))

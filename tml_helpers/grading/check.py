@@ -8,9 +8,17 @@ from tml_helpers.grading.release import generate
 
 
 def check(file: Path, *, course: Path) -> list[str]:
-    """What would go wrong with a homework file, in plain sentences; an empty list means: ready to submit.
+    """What would go wrong with a homework file, in plain sentences. Nothing in the file is executed.
 
-    Nothing in the file is executed. Raises FileNotFoundError where `course` is not a course folder.
+    Args:
+        file: the notebook that a student is about to submit.
+        course: the course's folder.
+
+    Returns:
+        The sentences; none means: ready to submit.
+
+    Raises:
+        FileNotFoundError: `course` is not a course's folder.
     """
     place = Course.open(course)
     try:

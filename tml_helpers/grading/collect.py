@@ -100,15 +100,25 @@ class _Student:
 
 
 def collect(assignment: str, source: Path, *, course: Path) -> list[Collected]:
-    """Put downloaded submissions where they are graded; one `Collected` per student, sorted by the student's id.
+    """Put downloaded submissions where they are graded.
 
     Where an assignment has one notebook, a student's only notebook is taken whatever its name. Several must have the
     right names, but for what a platform or a browser adds (` (1)`, `-1`). Of several versions the latest is taken.
     A submission that was there is kept in `.tml-grading/ASSIGNMENT/former/STUDENT/NUMBER/` when another takes its
     place. Of a source that is refused nothing is put in place.
 
-    Raises ValueError for an unknown assignment, for a source without notebooks or too large to be true, and where two
-    students would get the same id; OSError where a file cannot be read or written.
+    Args:
+        assignment: its name, as `h1_distillation`.
+        source: what was downloaded, an archive or a folder.
+        course: the course's folder.
+
+    Returns:
+        One `Collected` per student, sorted by the student's id.
+
+    Raises:
+        ValueError: an unknown assignment, a source without notebooks or too large to be true, or two students who
+            would get the same id.
+        OSError: a file cannot be read or written.
     """
     place = Course.open(course)
     place.require(assignment)

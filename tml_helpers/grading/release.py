@@ -11,9 +11,16 @@ SECRETS = ("BEGIN SOLUTION", "END SOLUTION", "HIDDEN TESTS")
 def release(assignment: str, *, course: Path) -> Path:
     """Write the students' version of an assignment: without solutions, hidden tests and outputs.
 
-    Returns the notebook's path, or that of the folder where an assignment has several notebooks.
+    Args:
+        assignment: its name, as `h1_distillation`.
+        course: the course's folder.
 
-    Raises ValueError for an unknown assignment or a source that would give its solution away, OSError for the disk.
+    Returns:
+        The notebook's path, or that of the folder where an assignment has several notebooks.
+
+    Raises:
+        ValueError: an unknown assignment, or a source that would give its solution away.
+        OSError: the disk.
     """
     notebook.load_format()
     place = Course.open(course)

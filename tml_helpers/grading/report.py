@@ -96,8 +96,18 @@ def report(csv: Path, *, course: Path, layout: Layout = "questions", assignment:
 
     Names that a spreadsheet would take for a formula get an apostrophe in front.
 
-    Raises ValueError for an unknown layout or assignment, and where nothing was graded yet; OSError where the file
-    cannot be written.
+    Args:
+        csv: the file to write.
+        course: the course's folder.
+        layout: `questions`, `canvas` or `moodle`.
+        assignment: its name; None for all.
+
+    Returns:
+        How many rows were written, and how many submissions have no final points.
+
+    Raises:
+        ValueError: an unknown layout or assignment, or nothing was graded yet.
+        OSError: the file cannot be written.
     """
     if layout not in get_args(Layout):
         raise ValueError(f"there is no layout {layout!r}: take {', '.join(get_args(Layout)[:-1])} or moodle")

@@ -52,6 +52,17 @@ class _Work:
     notes: list[str] = field(default_factory=list)
     fresh: bool = False
 
+    @property
+    def status(self) -> Status:
+        """That of the first notebook that is not `ok`."""
+        return next((report["status"] for report in self.reports.values() if report["status"] != "ok"), "ok")
+
+    @property
+    def graded(self) -> dict[str, dict[str, Any]]:
+        """The reports with points and an executed notebook, by the notebook's name."""
+        found = self.reports.items()
+        return {name: report for name, report in found if report["status"] in GRADED and "notebook" in report}
+
 
 def grade(
     assignment: str,
@@ -62,20 +73,29 @@ def grade(
     jobs: int | None = None,
     unsandboxed: bool = False,
 ) -> list[Grade]:
-    """Grade every submission of an assignment and write feedback; one `Grade` per student, sorted by name.
+    """Grade every submission of an assignment and write feedback.
 
     Submissions lie where the course's settings say, in this book `submitted/STUDENT/ASSIGNMENT/`. Points go to the
     gradebook, executed notebooks to `autograded/`, pages for the students to `feedback/`; those that a human gave stay.
     A submission that was graded before, under the same tests and packages, is not run again: so a run that was
     interrupted goes on where it stopped.
 
-    engine: `local` runs `jobs` submissions at once on this machine (default: as many as are worth the start of their
-    own processes, at most one per core), `dask` uses the workers of the scheduler at `address`. unsandboxed: run
-    submissions with your rights where there is no bubblewrap.
+    Args:
+        assignment: its name, as `h1_distillation`.
+        course: the course's folder.
+        engine: `local` for this machine, `dask` for the workers of a cluster.
+        address: of the cluster's scheduler, for `dask`.
+        jobs: how many submissions at once, for `local`; None for as many as are worth the start of their own
+            processes, at most one per core.
+        unsandboxed: run submissions with your rights where there is no bubblewrap.
 
-    Raises ValueError for an unknown assignment, where nobody submitted, or where the model solution does not get all
-    points or an empty or cheating one gets any; OSError for the sandbox, the disk or the gradebook, and
-    on another system than Linux.
+    Returns:
+        One `Grade` per student, sorted by name.
+
+    Raises:
+        ValueError: an unknown assignment, nobody submitted, the model solution does not get all points, or an empty or
+            cheating one gets any.
+        OSError: the sandbox, the disk, the gradebook, or another system than Linux.
     """
     if sys.platform != "linux":
         raise OSError(sandbox.missing())
@@ -182,43 +202,44 @@ class _Collector:
 
     def _publish(self, book: Any, work: _Work) -> None:
         """Write files and gradebook, both anew at each run: what an interruption left undone is done by the next."""
-        reports = work.reports
-        statuses: list[Status] = [report["status"] for report in reports.values()]
-        graded = {
-            name: report for name, report in reports.items() if report["status"] in GRADED and "notebook" in report
-        }
+        graded = work.graded
         if graded:
-            scores = {name: report["scores"] for name, report in graded.items()}
-            unanswered = {cell for report in graded.values() for cell in report["unanswered"]}
-            student = work.student
-            gradebook.enter(book, self.course, self.assignment, student, scores, unanswered, anew=work.fresh)
-            for name, report in graded.items():
-                place = self.course.folder("autograded", student, self.assignment)
-                _write(place / f"{name}.ipynb", json.dumps(report["notebook"], indent=1, ensure_ascii=False) + "\n")
-        status: Status = next((status for status in statuses if status != "ok"), "ok")
+            self._enter(book, work, graded)
+            self._write_executed(work.student, graded)
+        points = gradebook.points_in(book, self.assignment, work.student) if graded else []
+        made = self._judged(work, points)
+        for name, report in graded.items():
+            self._write_feedback(book, work.student, name, report, made.reason)
+        self.grades[work.student] = made
+        self._log(made, work)
+
+    def _judged(self, work: _Work, points: list[gradebook.Points]) -> Grade:
+        """What became of a submission that has these points."""
+        waiting = sum(p.max_score for p in points if p.by_hand)
         reasons = [
             *work.notes,
-            *(self._named(name, text) for name, report in reports.items() for text in report["remarks"]),
+            *(self._named(name, text) for name, report in work.reports.items() for text in report["remarks"]),
+            *([f"{waiting:g} points wait to be graded by hand"] if waiting else []),
         ]
-        score = 0.0
-        if graded:
-            points = gradebook.points_in(book, self.assignment, work.student)
-            score = sum(p.score for p in points)
-            waiting = sum(p.max_score for p in points if p.by_hand)
-            reasons += [f"{waiting:g} points wait to be graded by hand"] if waiting else []
         more = [f"and {len(reasons) - MOST_REASONS} more"] if len(reasons) > MOST_REASONS else []
         reason = _shown("; ".join(reasons[:MOST_REASONS] + more))
+        return Grade(_shown(work.student), sum((p.score for p in points), 0.0), self.worth, work.status, reason)
+
+    def _enter(self, book: Any, work: _Work, graded: dict[str, dict[str, Any]]) -> None:
+        scores = {name: report["scores"] for name, report in graded.items()}
+        unanswered = {cell for report in graded.values() for cell in report["unanswered"]}
+        gradebook.enter(book, self.course, self.assignment, work.student, scores, unanswered, anew=work.fresh)
+
+    def _write_executed(self, student: str, graded: dict[str, dict[str, Any]]) -> None:
+        place = self.course.folder("autograded", student, self.assignment)
         for name, report in graded.items():
-            self._write_feedback(book, work.student, name, report, reason)
-        made = Grade(_shown(work.student), score, self.worth, status, reason)
-        self.grades[work.student] = made
+            _write(place / f"{name}.ipynb", json.dumps(report["notebook"], indent=1, ensure_ascii=False) + "\n")
+
+    def _log(self, made: Grade, work: _Work) -> None:
+        """A line on what became of a submission in this run, and where its report is from."""
         source = "graded" if work.fresh else "kept" if work.keys else "not graded"
-        line = {
-            "time": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
-            "assignment": self.assignment,
-            **asdict(made),
-            "from": source,
-        }
+        now = time.strftime("%Y-%m-%dT%H:%M:%S%z")
+        line = {"time": now, "assignment": self.assignment, **asdict(made), "from": source}
         with open(self.state / "log.jsonl", "a", encoding="utf-8") as log:
             log.write(json.dumps(line) + "\n")
 
@@ -281,9 +302,11 @@ def _checked(report: dict[str, Any], paper: assignments.Paper) -> dict[str, Any]
                 raise ValueError
         if not isinstance(report["notebook"]["cells"], list):
             raise ValueError
+        unanswered = [str(cell) for cell in report["unanswered"]]
         messages = {question: sanitize.text(said) for question, said in report["messages"].items()}
-        fragments = [{"name": str(f["name"]), "html": str(f["html"])} for f in report["fragments"]]
-        return {**report, "remarks": remarks, "messages": messages, "fragments": fragments}
+        fragments = [{"name": str(f["name"]), "html": sanitize.html(f["html"])} for f in report["fragments"]]
+        believed = {"remarks": remarks, "unanswered": unanswered, "messages": messages, "fragments": fragments}
+        return {**report, **believed}
     except (KeyError, TypeError, ValueError, AttributeError):
         return {"status": "failed", "remarks": ["what came back from grading it has not the right form"]}
 

@@ -206,7 +206,7 @@ class Sandbox:
 
     def _start(self) -> socket.socket:
         control, there = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        program = "from tml_helpers.grading import server; server.main()"
+        program = "from tml_helpers.grading import roles; roles.main()"
         python = [sys.executable, "-s", "-P", "-c", program, str(there.fileno())]
         if self.task.isolated:
             command, environment = self._bubblewrap(python), {"PATH": os.environ.get("PATH", os.defpath)}

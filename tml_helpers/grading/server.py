@@ -1,11 +1,7 @@
-"""Processes that stand ready inside the sandbox: packages imported, the course's first cells run. A job is a fork.
-
-The first one never holds a test. It forks one that does, for the tests, and one that does not, for the submissions.
-"""
+"""A process that stands ready inside the sandbox: it forks for every request, and confines what it runs for a job."""
 
 import contextlib
 import gc
-import importlib
 import io
 import json
 import os
@@ -20,20 +16,14 @@ from pathlib import Path
 from typing import Any
 
 from tml_helpers.grading import confine
-from tml_helpers.grading.wire import Wire
 
 Role = Callable[[dict[str, Any], list[int]], None]
 LARGEST_REQUEST = 1 << 16
-REHEARSAL = b"""\
-{"nbformat": 4, "nbformat_minor": 5, "metadata": {}, "cells": [
-  {"cell_type": "markdown", "id": "a", "metadata": {}, "source": "# Title\\n\\n$x$ and `code`"},
-  {"cell_type": "code", "id": "b", "metadata": {}, "source": "x = 1", "execution_count": null, "outputs": []}
-]}"""
 LOOK = 0.5  # seconds between two looks at the memory of a job
 
 
 class Server:
-    """One such process: it forks for every request that comes over its control socket."""
+    """Answers what comes over its control socket; `roles` says who does."""
 
     def __init__(self, control: socket.socket, settings: dict[str, Any]) -> None:
         self.control = control
@@ -114,79 +104,6 @@ class Server:
             reap(wait=True)
 
 
-def main() -> None:
-    """The first process: reads its settings, imports, and serves."""
-    control = socket.socket(fileno=int(sys.argv[1]))
-    settings = json.loads(control.recv(LARGEST_REQUEST))
-    from tml_helpers.grading import examiner, student
-
-    for module in settings["modules"]:
-        with contextlib.suppress(BaseException):
-            importlib.import_module(module)
-    with contextlib.suppress(ImportError):
-        import tqdm
-
-        tqdm.tqdm.monitor_interval = 0  # its thread would keep a process from being forked
-    server = Server(control, settings)
-    shell = _shell()
-    _rehearse(shell)
-
-    def run_student(request: dict[str, Any], descriptors: list[int]) -> None:
-        wire, files, leash = descriptors
-        agent = request.get("agent") or student.Student(shell)
-        server.job(lambda: agent.serve(Wire(socket.socket(fileno=wire))), [wire], leash, server.limits, files)
-
-    def prepare_student(request: dict[str, Any], descriptors: list[int]) -> None:
-        new_control, link, files = descriptors
-        message, _buffers = Wire(socket.socket(fileno=link)).receive()
-        agent = student.Student(shell)
-
-        def run() -> None:
-            _own_files(files, server.isolated)
-            for source in message["cells"]:
-                agent.run(source)
-
-        server.roles = {"student": lambda request, d: run_student(request | {"agent": agent}, d)}
-        server.prepared(new_control, run)
-
-    def prepare_examiner(request: dict[str, Any], descriptors: list[int]) -> None:
-        new_control, link, files = descriptors
-        message, _buffers = Wire(socket.socket(fileno=link)).receive()
-        taught = examiner.Examiner(examiner.Exam.from_json(message["exam"]))
-
-        def run() -> None:
-            _own_files(files, server.isolated)
-            taught.prepare()
-
-        def examine(_: dict[str, Any], descriptors: list[int]) -> None:
-            link, wire, files, leash = descriptors
-
-            def work() -> None:
-                answer = Wire(socket.socket(fileno=link))
-
-                def connect(begun: bool) -> Wire:
-                    answer.send({"student": begun})
-                    return Wire(socket.socket(fileno=wire))
-
-                examiner.serve(answer, connect, examiner=taught)
-
-            server.job(
-                work,
-                [link, wire],
-                leash,
-                confine.Limits(**{**vars(server.limits), "cpu": 2 * server.limits.cpu}),
-                files,
-            )
-
-        server.roles = {"examine": examine}
-        server.prepared(new_control, run)
-
-    server.roles = {"student": run_student, "prepare student": prepare_student, "prepare examiner": prepare_examiner}
-    control.sendall(b'{"ready": true}')
-    server.serve()
-    reap(wait=True)
-
-
 def memory() -> float:
     """What the processes in `/proc` use together, in MiB; shared pages are divided among those that share them."""
     total = 0
@@ -215,33 +132,8 @@ def unpack(content: bytes) -> None:
         sys.path.insert(0, "")
 
 
-def _own_files(files: int, isolated: bool) -> None:
+def own_files(files: int, isolated: bool) -> None:
+    """The folder with these files, where this process and its children alone see what is written into it."""
     if isolated:
         confine.own_mounts()
     unpack(os.pread(files, os.fstat(files).st_size, 0))
-
-
-def _rehearse(shell: Any) -> None:
-    """Read and show a notebook once, and an error: what that loads, every job would load anew after its fork."""
-    from tml_helpers.grading import feedback, notebook
-
-    notebook.load_format()
-    parsed = notebook.parse(REHEARSAL, "rehearsal.ipynb")
-    for cell in parsed.cells:
-        feedback.fragment(cell, "shown")
-    try:
-        raise RuntimeError
-    except RuntimeError:
-        shell.InteractiveTB.structured_traceback(*sys.exc_info())
-
-
-def _shell() -> Any:
-    """IPython as a notebook has it, without history, and without another thread."""
-    from IPython.core.interactiveshell import InteractiveShell
-    from traitlets.config import Config
-
-    config = Config()
-    config.HistoryManager.enabled = False
-    config.InteractiveShell.colors = "nocolor"
-    shell = InteractiveShell.instance(config=config)
-    return shell

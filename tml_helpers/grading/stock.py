@@ -29,16 +29,16 @@ def generate(course: Course, assignment: str, into: Path, *, enter: bool) -> Pat
     settings.CourseDirectory.release_directory = os.path.relpath(into, course.root)
     if not enter:
         settings.CourseDirectory.db_url = f"sqlite:///{into / 'gradebook.db'}"
-    _convert("GenerateAssignment", Course(course.root, settings), assignment)
+    _convert(Course(course.root, settings), assignment)
     return Course(course.root, settings).folder("release", ".", assignment)
 
 
-def _convert(converter: str, course: Course, assignment: str) -> None:
-    """Run one of nbgrader's converters quietly. A gradebook that it has just begun goes where it fails.
+def _convert(course: Course, assignment: str) -> None:
+    """Run nbgrader's converter quietly. A gradebook that it has just begun goes where it fails.
 
     Raises NotConverted with the reason that nbgrader logs, OSError where the disk or the gradebook is at fault.
     """
-    from nbgrader import converters
+    from nbgrader.converters import GenerateAssignment
     from nbgrader.converters.base import NbGraderException
     from sqlalchemy.exc import SAWarning
 
@@ -52,7 +52,7 @@ def _convert(converter: str, course: Course, assignment: str) -> None:
     try:
         with _this_python_first(), _version_from_here(), warnings.catch_warnings():
             warnings.simplefilter("ignore", SAWarning)  # nbgrader's queries, which an instructor cannot mend
-            getattr(converters, converter)(coursedir=directory, config=course.settings, log=log).start()
+            GenerateAssignment(coursedir=directory, config=course.settings, log=log).start()
     except (NbGraderException, SystemExit) as error:
         if begun is not None:
             begun.unlink(missing_ok=True)

@@ -18,6 +18,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from tml_helpers.kernels._kind import kind
 from tml_helpers.kernels._triton import jit, tl, triton
 
 NORMS = ("linf", "l2")
@@ -220,13 +221,12 @@ def _check(current: Tensor, images: Tensor, gradient: Tensor, step_size: float, 
     """Raises TypeError or ValueError, in one sentence, for what the step is not defined on."""
     for name, tensor in (("current", current), ("images", images), ("gradient", gradient)):
         if not isinstance(tensor, Tensor) or not tensor.is_floating_point():
-            kind = f"a tensor of {tensor.dtype}" if isinstance(tensor, Tensor) else type(tensor).__name__
-            raise TypeError(f"{name} must be a floating-point tensor, got {kind}")
+            raise TypeError(f"{name} must be a floating-point tensor, got {kind(tensor)}")
     if images.ndim < 2:
         raise ValueError(f"images must be a batch [N, …], got shape {list(images.shape)}: pass images[None] for one")
     for name, tensor in (("current", current), ("gradient", gradient)):
         if (tensor.shape, tensor.dtype, tensor.device) != (images.shape, images.dtype, images.device):
-            raise ValueError(f"{name} must be as the images, {_kind(images)}, got {_kind(tensor)}")
+            raise ValueError(f"{name} must be as the images, {_likeness(images)}, got {_likeness(tensor)}")
     if norm not in NORMS:
         raise ValueError(f"norm must be one of {', '.join(NORMS)}, got {norm!r}")
     if not 0 <= epsilon < math.inf:
@@ -235,7 +235,8 @@ def _check(current: Tensor, images: Tensor, gradient: Tensor, step_size: float, 
         raise ValueError(f"step_size must be a finite number, got {step_size}")
 
 
-def _kind(tensor: Tensor) -> str:
+def _likeness(tensor: Tensor) -> str:
+    """What `current`, `images` and `gradient` have in common."""
     return f"{list(tensor.shape)} of {str(tensor.dtype).removeprefix('torch.')} on {tensor.device}"
 
 

@@ -19,6 +19,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from tml_helpers.kernels._kind import kind
 from tml_helpers.kernels._triton import jit, tl, triton
 
 CHUNK = 2**18  # elements: the closed form's working tensors, 1 MB each, stay in the processor's cache
@@ -270,7 +271,7 @@ def _check(student: Tensor, teacher: Tensor, labels: Tensor | None, temperature:
     """Raises TypeError or ValueError, in one sentence, for what the loss is not defined on."""
     for name, logits in (("student_logits", student), ("teacher_logits", teacher)):
         if not isinstance(logits, Tensor) or not logits.is_floating_point():
-            raise TypeError(f"{name} must be a floating-point tensor, got {_kind(logits)}")
+            raise TypeError(f"{name} must be a floating-point tensor, got {kind(logits)}")
     if student.ndim != 2 or student.numel() == 0:
         raise ValueError(f"student_logits must be a non-empty (N, K) tensor, got shape {tuple(student.shape)}")
     if teacher.shape != student.shape or teacher.device != student.device:
@@ -291,7 +292,7 @@ def _check(student: Tensor, teacher: Tensor, labels: Tensor | None, temperature:
 def _check_labels(labels: Tensor, student: Tensor) -> None:
     rows, classes = student.shape
     if not isinstance(labels, Tensor) or labels.dtype not in (torch.int64, torch.int32):
-        raise TypeError(f"labels must be an int64 tensor of class indices, got {_kind(labels)}")
+        raise TypeError(f"labels must be an int64 tensor of class indices, got {kind(labels)}")
     if labels.shape != (rows,) or labels.device != student.device:
         raise ValueError(
             f"labels must have shape ({rows},) on {student.device}, got {tuple(labels.shape)} on {labels.device}"
@@ -300,10 +301,6 @@ def _check_labels(labels: Tensor, student: Tensor) -> None:
         lowest, highest = map(int, labels.aminmax())
         if lowest < 0 or highest >= classes:
             raise ValueError(f"labels must lie in 0…{classes - 1}, got {lowest}…{highest}")
-
-
-def _kind(value: object) -> str:
-    return f"a tensor of {value.dtype}" if isinstance(value, Tensor) else type(value).__name__
 
 
 def distillation_loss(
@@ -338,8 +335,7 @@ def distillation_loss(
         TypeError: logits that are not floating-point, labels that are not integers.
         ValueError: shapes or devices that don't fit, an empty batch, T ≤ 0, alpha outside [0, 1], labels out of range.
 
-    G. Hinton, O. Vinyals, J. Dean, Distilling the Knowledge in a Neural Network, arXiv:1503.02531, 2015.
-    M. Milakov, N. Gimelshein, Online normalizer calculation for softmax, arXiv:1805.02867, 2018.
+    Source: Hinton, Vinyals and Dean, arXiv:1503.02531, 2015; the sums, Milakov and Gimelshein, arXiv:1805.02867, 2018.
     Derived in: lectures/09_kernels/distillation_loss
     """
     _check(student_logits, teacher_logits, labels, temperature, alpha)

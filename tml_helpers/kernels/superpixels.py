@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from tml_helpers.kernels._kind import kind
 from tml_helpers.kernels._triton import jit, tl, triton
 
 BITS = 32  # masks of a program: the bits of one word
@@ -116,7 +117,7 @@ def superpixels(
         image: `[C, H, W]`, any floating-point dtype; any strides.
         segments: int64 `[H, W]`, the superpixel of each pixel, from 0 to S − 1.
         masks: bool `[M, S]`, True where a superpixel is visible.
-        fill: what a hidden pixel shows: `[C, H, W]`, one colour `[C]`, or a number.
+        fill: what a hidden pixel shows: `[C, H, W]`, one colour `[C]` or `[C, 1, 1]`, or a number.
         channels_last: lay the batch out as [M, H, W, C] in memory, in which convolutions are often faster.
 
     Returns:
@@ -150,12 +151,12 @@ def _spread(fill: Tensor | float, image: Tensor) -> Tensor:
 def _check(image: Tensor, segments: Tensor, masks: Tensor) -> None:
     """Raises TypeError or ValueError, in one sentence, for what cannot be composed."""
     if not isinstance(image, Tensor) or not image.is_floating_point():
-        raise TypeError(f"image must be a floating-point tensor, got {_kind(image)}")
+        raise TypeError(f"image must be a floating-point tensor, got {kind(image)}")
     if image.ndim != 3 or image.numel() == 0:
         raise ValueError(f"image must be one image [C, H, W], got shape {list(image.shape)}: take images[0] of a batch")
     for name, tensor, dtype in (("segments", segments, torch.int64), ("masks", masks, torch.bool)):
         if not isinstance(tensor, Tensor) or tensor.dtype != dtype:
-            raise TypeError(f"{name} must be a tensor of {dtype}, got {_kind(tensor)}")
+            raise TypeError(f"{name} must be a tensor of {dtype}, got {kind(tensor)}")
         if tensor.device != image.device:
             raise ValueError(f"{name} must be on {image.device}, as the image is, got {tensor.device}")
     if segments.shape != image.shape[1:]:
@@ -166,7 +167,3 @@ def _check(image: Tensor, segments: Tensor, masks: Tensor) -> None:
             f"masks must be [M, S] with a column for each segment, got {list(masks.shape)} for segments "
             f"{lowest}…{highest}"
         )
-
-
-def _kind(value: object) -> str:
-    return f"a tensor of {value.dtype}" if isinstance(value, Tensor) else type(value).__name__

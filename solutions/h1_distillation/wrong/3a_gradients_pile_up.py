@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from tml_helpers import distillation
-from tml_helpers.training import evaluating
+from tml_helpers.common import evaluating
 
 
 def training_step(

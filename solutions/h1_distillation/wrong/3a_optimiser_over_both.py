@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from tml_helpers.training import evaluating
+from tml_helpers.common import evaluating
 
 
 def training_step(

@@ -186,7 +186,7 @@ def _student_is_a_link(folder: Path) -> None:
 
 
 def placed(name: str, summary: str, files: Callable[[Path], object], **more: object) -> Attack:
-    return Attack(name, PLACES, summary, files=files, **more)  # type: ignore[arg-type]
+    return Attack(name, PLACES, summary, files=files, **more)
 
 
 def shadow(name: str, summary: str, names: list[str], text: str = AGREEABLE) -> Attack:
@@ -195,7 +195,7 @@ def shadow(name: str, summary: str, names: list[str], text: str = AGREEABLE) -> 
 
 
 def beside(name: str, summary: str, files: Callable[[Path], object], **more: object) -> Attack:
-    return Attack(name, BESIDE, summary, files=files, **more)  # type: ignore[arg-type]
+    return Attack(name, BESIDE, summary, files=files, **more)
 
 
 ATTACKS: list[Attack] = [

@@ -1,0 +1,279 @@
+"""The tests' side of the wire against a submission that may answer anything: what is believed, and what is not."""
+
+import functools
+import math
+import operator
+import sys
+import time
+import types
+from collections.abc import Callable
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from scripted import OBJECT, fetched, peer
+
+from tml_helpers.grading import ask
+from tml_helpers.grading.proxies import Gone, Handle, Refused
+from tml_helpers.grading.student import OPERATIONS, Recorder
+from tml_helpers.grading.wire import Broken
+
+
+def test_values_come_over_and_objects_stay() -> None:
+    made, line = peer({"values": {"a": 1, "b": {"list": [OBJECT]}, "more": 3}})
+    found = made.fetch(["a", "b", "none"])
+    assert found.keys() == {"a", "b"}
+    assert found["a"] == 1
+    assert type(found["b"][0]) is Handle
+    assert (found["b"][0]._tml_number, found["b"][0]._tml_origin) == (7, "b")
+    assert line.sent[0] | {"seconds": 0} == {"do": "fetch", "names": ["a", "b", "none"], "seconds": 0}
+
+
+def test_a_cell_has_its_time_and_a_little_to_say_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = [100.0]
+    monkeypatch.setattr(time, "monotonic", lambda: clock[0])
+    made, line = peer({"outputs": [1]}, {"outputs": "none"})
+    clock[0] = 104
+    assert made.run("x = 1") == [1]
+    assert (line.sent[0]["seconds"], line.until) == (6, 115)
+    assert made.run("y = 1") == []
+    assert made.cells == ["x = 1", "y = 1"]
+
+
+@pytest.mark.parametrize(("reply", "late"), [
+    (TimeoutError(), True), (Broken("it ended"), False), ([], False), (7, False), ({"values": []}, False), ({}, False),
+    ({"values": {"x": {"reference": [7, "object", "X"]}}}, False), ({"values": {"x": {"own": 7}}}, False),
+    ({"values": {"x": {"reference": ["7", "", "", []]}}}, False), ({"values": {"x": {"pickle": "80"}}}, False),
+    ({"values": {"x": []}}, False),
+    ({"callback": 0}, False), ({"callback": -1}, False), ({"callback": True}, False), ({"callback": "0"}, False),
+])  # fmt: skip
+def test_a_submission_that_does_not_answer_as_it_should_is_left(reply: Any, late: bool) -> None:
+    made, line = peer(reply)
+    with pytest.raises(Gone):
+        made.fetch(["x"])
+    assert (bool(made.gone), line.closed, made.late) == (True, True, late)
+    first, asked = made.gone, len(line.sent)
+    with pytest.raises(Gone, match=first):
+        made.run("x = 1")
+    assert len(line.sent) == asked, "and is asked no more"
+
+
+def test_what_a_test_does_to_an_object_the_model_solution_s_test_did_too() -> None:
+    """In the same test, at the same place, by the same operation."""
+    for allowed, may in [
+        ({("t/x", "length")}, True),
+        ({("u/x", "length")}, False),
+        ({("t/y", "length")}, False),
+        ({("t/x", "truth")}, False),
+    ]:
+        handle, made, _ = fetched({"value": 3}, allowed=allowed)
+        if may:
+            assert len(handle) == 3
+        else:
+            with pytest.raises(TypeError, match="no length"):
+                len(handle)
+        assert made.refused == "", "`list` asks for a length, and goes on"
+
+
+def test_the_model_solution_teaches_what_is_allowed() -> None:
+    handle, made, _ = fetched({"value": True}, {"value": 2}, allowed=None)
+    assert handle == 1
+    assert handle + 1 == 2
+    assert made.allowed == {("t/x", "eq"), ("t/x", "add")}
+
+
+OPERATED: list[Callable[[Any], Any]] = [
+    lambda x: x == x, lambda x: x != 1, lambda x: x < 1, lambda x: x <= 1, lambda x: x + 1, lambda x: 1 - x,
+    lambda x: x[0], lambda x: 1 in x, lambda x: -x, lambda x: abs(x), bool, hash, int, float, str, lambda x: x.name,
+    lambda x: next(x), lambda x: isinstance(x, x), lambda x: setattr(x, "a", 1), lambda x: operator.delitem(x, 0),
+    lambda x: x & 1, lambda x: operator.setitem(x, 0, 1), lambda x: delattr(x, "a"), lambda x: x.__enter__(),
+    lambda x: np.ones(2) * x,
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("operation", OPERATED)
+def test_an_object_says_nothing_that_a_test_could_believe(operation: Callable[[Any], Any]) -> None:
+    """It is neither equal nor unequal; and no test can swallow that."""
+    handle, made, line = fetched()
+    with pytest.raises(Refused, match="a plain value is expected"):
+        operation(handle)
+    assert not issubclass(Refused, Exception)
+    assert "`x`" in made.refused
+    assert len(line.sent) == 1, "the submission is not even asked"
+    made.refuse("another reason")
+    assert "`x`" in made.refused, "the first counts"
+    made.begin("u", 1)
+    assert made.refused == ""
+
+
+def test_an_object_has_a_face_but_no_inside() -> None:
+    handle, made, _ = fetched()
+    assert repr(handle) == f"{handle}" == "(an object of the submission)"
+    with pytest.raises(AttributeError):
+        handle.__array__  # noqa: B018
+    assert made.refused == ""
+    assert isinstance(handle, Handle)
+    assert isinstance(1, handle) is False
+
+
+def test_items_that_no_one_counted_come_once() -> None:
+    """All at once, and the same every time; one by one where the model solution's are."""
+    handle, _, line = fetched({"value": OBJECT}, {"value": {"list": [1, 2]}})
+    assert list(handle) == list(handle) == [1, 2]
+    assert [sent["do"] for sent in line.sent] == ["fetch", "iterate", "several"]
+    replies = [{"value": OBJECT}, {"value": {"list": [1]}}, {"value": {"list": [2]}}, {"value": {"list": []}}]
+    handle, _, _ = fetched(*replies, allowed={("t/x", "iterate")})
+    assert list(handle) == [1, 2]
+
+
+@pytest.mark.parametrize(("names", "kind"), [
+    (["KeyError", "LookupError", "Exception"], KeyError), (["Mine", "ValueError", "Exception"], ValueError),
+    (["Mine", "Exception"], Exception), (["UnicodeDecodeError", "Exception"], RuntimeError),
+    (["StopIteration", "Exception"], RuntimeError), (["print", "Exception"], Exception),
+])  # fmt: skip
+def test_an_error_is_the_nearest_of_python_s(names: list[str], kind: type[Exception]) -> None:
+    handle, made, _ = fetched({"raised": names, "text": "why" * 1000})
+    with pytest.raises(Exception) as caught:
+        handle(1)
+    assert type(caught.value) is kind
+    assert caught.value.said_by_submission == f"{names[0]}: {'why' * 1000}"[: len(names[0]) + 2002]
+    assert made.refused == ""
+
+
+def test_the_end_of_an_iterator_ends_a_loop() -> None:
+    handle, _, _ = fetched({"raised": ["StopIteration", "Exception"], "text": ""}, allowed={("t/x", "next")})
+    assert next(handle, "end") == "end"
+
+
+@pytest.mark.parametrize(("raised", "said", "late"), [
+    (["SystemExit", "BaseException"], "ended with SystemExit", False), ([], "ended with an error", False),
+    (["TookTooLong", "KeyboardInterrupt", "BaseException"], "was stopped", True), ("Exception", "ended", False),
+    (None, "ended", False), (["GeneratorExit"], "ended with GeneratorExit", False),
+])  # fmt: skip
+def test_what_ends_a_program_is_no_answer(raised: Any, said: str, late: bool) -> None:
+    handle, made, _ = fetched({"raised": raised, "text": "x"})
+    with pytest.raises(Refused, match=said):
+        handle()
+    assert (said in made.refused, made.late) == (True, late)
+
+
+def test_an_exception_class_of_the_submission_is_one_here() -> None:
+    """The same each time; so a test can catch it."""
+    own = {"reference": [1, "class", "TooFew", ["TooFew", "LookupError", "Exception", "BaseException", "object"]]}
+    plain = {"reference": [2, "class", "Stack", ["Stack", "object"]]}
+    raised = {"raised": ["TooFew", "LookupError", "Exception"], "text": "few"}
+    made, _ = peer({"values": {"a": own, "b": own, "c": plain, "d": OBJECT}}, raised)
+    found = made.fetch(["a", "b", "c", "d"])
+    assert found["a"] is found["b"]
+    assert issubclass(found["a"], LookupError)
+    assert type(found["c"]) is Handle
+    with pytest.raises(found["a"], match="few"):
+        found["d"]()
+
+
+def test_a_module_is_the_one_that_the_model_solution_imports() -> None:
+    module = {"reference": [1, "module", "math", []]}
+    made, _ = peer({"values": {"m": module, "n": module}}, m="json")
+    found = made.fetch(["m", "n"])
+    assert found["m"] is sys.modules["json"]
+    assert type(found["n"]) is Handle
+
+
+def test_a_function_of_the_test_runs_here() -> None:
+    calls = [{"callback": 0, "arguments": {"list": [2]}, "keywords": {"dict": [["more", 3]]}}, {"value": 5}]
+    handle, made, line = fetched(*calls)
+    assert handle(lambda x, more: x + more) == 5
+    assert line.sent[1]["arguments"] == {"list": [{"own": 7}, {"callback": 0}]}
+    assert line.sent[2] == {"value": 5}
+    line.replies = [{"callback": 1, "arguments": {"list": []}, "keywords": {"dict": []}}, {"value": 1}]
+    handle(lambda: 1 / 0)
+    assert line.sent[4] == {"raised": "ZeroDivisionError", "text": "division by zero"}
+    made.begin("t", 10)
+    assert made.callbacks == [], "those of one cell are gone in the next"
+
+
+@pytest.mark.parametrize("call", [
+    {"callback": 1, "arguments": {"list": []}, "keywords": {"dict": []}},
+    {"callback": 0, "arguments": {"dict": []}, "keywords": {"dict": []}}, {"callback": 0, "arguments": {"list": []}},
+])  # fmt: skip
+def test_a_call_that_is_none_is_not_served(call: dict[str, Any]) -> None:
+    called: list[int] = []
+    handle, made, _ = fetched(call, {"value": 1})
+    try:
+        handle(lambda *_, **__: called.append(1))
+    except Gone:
+        assert made.gone
+    assert called == []
+
+
+@pytest.mark.parametrize(("value", "stands"), [
+    (math, {"import": ["math", ""]}), (math.sqrt, {"import": ["math", "sqrt"]}), (np.linalg.norm, None),
+    (functools.partial(max, 1), {"callback": 0}), (lambda: 1, {"callback": 0}), ([].append, {"callback": 0}),
+    (Fraction, {"import": ["fractions", "Fraction"]}), (types.new_class("Mine"), {"name": "Mine"}),
+])  # fmt: skip
+def test_what_stands_for_an_object_of_the_tests(value: Any, stands: Any) -> None:
+    made, _ = peer()
+    assert made._refer(value) == stands or (stands is None and made._refer(value)["import"][1] == "norm")
+
+
+def test_asking_is_the_same_for_what_is_here_and_for_what_is_not() -> None:
+    state = {"dict": [["w", {"float": "2.0"}]]}
+    handle, _, line = fetched({"value": state}, {"value": {"tuple": [1, {"list": [{"list": []}]}]}})
+    assert ask.state_dict(handle) == {"w": 2.0}
+    assert ask.after_call(handle, [1]) == (1, [[]])
+    assert [sent["do"] for sent in line.sent] == ["fetch", "state", "after call"]
+    model = torch.nn.Linear(2, 1)
+    assert ask.state_dict(model)["weight"].data_ptr() != model.weight.data_ptr()
+    assert not ask.state_dict(model)["weight"].requires_grad
+    assert ask.after_call(list.append, [1], 2) == (None, [[1, 2], 2])
+
+
+def test_the_source_of_what_is_defined_last() -> None:
+    handle, made, _ = fetched()
+    made.cells = ["def x(): return 1\ndef x(): return 2", "def y(): return 3", "x = ("]
+    assert ask.source(handle) == "def x(): return 2"
+    made.cells = ["y = 1"]
+    with pytest.raises(OSError, match="no cell defines x"):
+        ask.source(handle)
+    assert "def source" in ask.source(ask.source)
+
+
+@pytest.mark.parametrize(("operation", "arguments", "value"), [
+    ("reversed", (3, 10, "sub"), 7), ("several", (iter("abc"), 2), ["a", "b"]), ("contains", ([1], 1), True),
+    ("after call", (list.append, [], 1), (None, [[1], 1])), ("attribute", (1j, "imag"), 1.0),
+    ("length", ("ab",), 2), ("truth", ("",), False), ("integer", (1.5,), 1), ("number", (1,), 1.0),
+    ("text", (1,), "1"),
+    ("representation", ("a",), "'a'"), ("instance", (1, int), True), ("next", (iter([5]),), 5),
+    ("getitem", ([4], 0), 4),
+])  # fmt: skip
+def test_operations_are_python_s(operation: str, arguments: tuple[Any, ...], value: Any) -> None:
+    assert OPERATIONS[operation](*arguments) == value
+
+
+def test_what_a_cell_shows_is_kept_up_to_a_length() -> None:
+    recorder = Recorder()
+    recorder.text("stdout", "x" * 99_990)
+    recorder.text("stdout", "y")
+    recorder.text("stderr", "z")
+    recorder.data("display_data", {"text/plain": "p" * 20, "image/png": "i" * (4 * 10**6 - 1), "text/html": "h"})
+    recorder.text("stdout", "more")
+    assert recorder.outputs == [
+        {"output_type": "stream", "name": "stdout", "text": "x" * 99_990 + "y"},
+        {"output_type": "stream", "name": "stderr", "text": "z"},
+        {
+            "output_type": "display_data",
+            "data": {"text/plain": "p" * 8, "image/png": "i" * (4 * 10**6 - 1)},
+            "metadata": {},
+        },
+    ]
+    recorder.data("display_data", {"image/jpeg": "i" * 4 * 10**6})
+    assert recorder.outputs[-1]["data"] == {"text/plain": ""}
+    recorder.error("E", "v" * 3000, ["first", "x" * 9_999, "last"])
+    assert len(recorder.outputs[-1]["evalue"]) == 2000
+    assert recorder.outputs[-1]["traceback"][-1] == "last"
+    assert "first" not in recorder.outputs[-1]["traceback"]
+    for _ in range(200):
+        recorder.data("display_data", {"image/png": "i"})
+    assert sum("image/png" in o["data"] for o in recorder.outputs if "data" in o) == 1 + 100 - 5
