@@ -115,7 +115,7 @@ class Quiz(SphinxDirective):
             questions = parse(list(self.content))
             names = [question.name for question in questions]
             if len({*names} - {*self.state.document.ids}) < len(names):
-                raise ValueError("the same question stands twice on this page")
+                raise ValueError("the same question occurs twice on this page")
             return [self.form(question) for question in questions]
         except ValueError as error:
             logger.warning(f"quiz: {error}", location=self.get_location())

@@ -125,7 +125,7 @@ claim("After a long one 5 points fewer: a coin would keep half", kept[2] < kept[
 # length $\epsilon$ where it is longer. Then both cut to $[0, 1]$. The attack is called PGD {cite}`madry2018towards`, with
 # the D of *descent*, as if the attacker had a loss to lower. Without the random start it is older, as the
 # *basic iterative method* {cite}`kurakin2017adversarial`. Six lines, which we hold against the library in double precision:
-# in single precision the sign of a gradient that is zero but for rounding may come out either way, and each step goes on
+# in single precision the sign of a gradient that is zero up to rounding may come out either way, and each step goes on
 # from there.
 
 
@@ -318,7 +318,7 @@ def deepfool_for_one(model, image, label, steps=50, overshoot=0.02):
             (w,) = torch.autograd.grad(gap, leaf, retain_graph=True)
             if gap.abs() / w.norm() < best:
                 best = gap.abs().item() / w.norm()
-                step = (best + 1e-4) * w / w.norm()  # 1e-4, lest it be zero
+                step = (best + 1e-4) * w / w.norm()  # 1e-4: never zero
         total += step
     return leaf.detach()
 
@@ -372,7 +372,7 @@ plt.show()
 # nearest point of a plane always lies straight ahead. DeepFool takes the shorter one and ends 2 % beyond it.
 #
 # A network is not linear, so the first step falls short or goes too far, and more follow. One step asks for the gradient
-# of every class, which makes it dear; but an image that has been fooled needs no more steps, and the library drops it from
+# of every class, which makes it expensive; but an image that has been fooled needs no more steps, and the library drops it from
 # the batch. The loop above serves one image, the library a hundred:
 
 # %%

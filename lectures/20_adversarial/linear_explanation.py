@@ -263,7 +263,7 @@ for name, model in readers.items():
     print(f"{name:<17} {accuracy(model, test):.1%} of the test images right")
 
 # %% [markdown]
-# Do the four lines and the library agree? Where a gradient is zero but for rounding, rounding decides on its sign, and two
+# Do the four lines and the library agree? Where a gradient is zero up to rounding, rounding decides on its sign, and two
 # ways to the same sum may differ. So we compare in double precision, where next to nothing is as near to zero as that.
 
 # %%

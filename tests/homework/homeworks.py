@@ -1,4 +1,4 @@
-"""The homework of this book, and one graded class for each, which a whole test run shares, were it of several workers.
+"""The homework of this book, and one graded class for each, which all workers of a test run share.
 
 To grade a notebook costs ten CPU-seconds and more. So one student hands in nothing, one for each right answer of other
 shape, and the rest answer wrongly in all of their tasks: the first with the first wrong answer to each, the second

@@ -70,7 +70,7 @@ def answer_and_gradient(
     """f(x), and the gradient of Σ objective(f(x)) with respect to x; to be called inside `differentiable(model)`.
 
     Args:
-        model: f, a network or any function of its input; it sees a copy, lest it change the input in place.
+        model: f, a network or any function of its input; it sees a copy, for it may work in place.
         inputs: x, any shape.
         objective: of the answer, one number for each input or one for all.
 

@@ -96,7 +96,7 @@ class Course:
         return others[0] if not right.exists() and len(others) == 1 else right
 
     def students(self, assignment: str) -> list[str]:
-        """Everybody who handed something in for this assignment, were it in the wrong place."""
+        """Everybody who handed something in for this assignment, even if in the wrong place."""
         pattern = self.folder("submitted", ANYBODY, assignment)
         everybody = _up_to(ANYBODY, pattern)
         folders = [p for p in everybody.parent.glob("*") if p.is_dir()]

@@ -32,7 +32,7 @@ def local(task: Task, submissions: dict[str, Submission], jobs: int | None) -> R
 
 
 def dask(task: Task, submissions: dict[str, Submission], address: str) -> Results:
-    """The same from the workers of a Dask cluster. What a worker had not answered when it died goes to another one."""
+    """The same from the workers of a Dask cluster. What a worker had not answered when it died is given to another."""
     from distributed import as_completed as completed
 
     with _client(address) as client:
