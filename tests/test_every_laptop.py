@@ -220,19 +220,17 @@ def test_a_claim_is_legible_on_every_console(
 def test_what_is_described_can_be_printed_on_every_console(console: Callable[[str], Callable[[], str]]) -> None:
     images = data.ImageSet(torch.zeros(2, 1, 8, 8), torch.zeros(2), classes=("0",), source="C:/Zoë")
     texts = data.TextSet(["a"], torch.zeros(1), classes=("é",), source="C:/Zoë")
-    table = data.Table({"°C": np.zeros(1)}, {}, "C:/Zoë")
     low = Condition(0, "Länge", -np.inf, 1.0)
     rule = Rule((low, Condition(1, "Höhe", 0.0, np.inf)), "naïve", 0.5, 3)
     card = ThreatModel(goal="another class", knowledge="white box", capability="‖x′ − x‖ ≤ ε")
     said = console("ascii")
-    for described in (images, texts, table, low, rule, card):
+    for described in (images, texts, low, rule, card):
         print(described)
     pages.show_milliseconds({"ms": {"eager": 2.0, "ours": 1.0}, "times_as_fast": {"eager": 2.0}})
     pages.listing(legible_sign)
     assert said() == (
         "2 images of 1x8x8, 1 classes, from C:/Zo\\xeb\n"
         "1 texts, 1 classes, from C:/Zo\\xeb\n"
-        "1 rows, 1 columns (deg C), from C:/Zo\\xeb\n"
         "L\\xe4nge <= 1\n"
         "IF L\\xe4nge <= 1 AND H\\xf6he > 0 THEN na\\xefve (50% of the samples)\n"
         "goal          another class\n"

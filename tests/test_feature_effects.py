@@ -3,13 +3,13 @@
 import math
 
 import numpy as np
+import pandas
 import pytest
 from bad_input import refuses
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from tml_helpers.data import Table
 from tml_helpers.explain.feature_effects import feature_effects
 
 RANDOM = np.random.default_rng(0)
@@ -57,13 +57,12 @@ def test_a_category_is_compared_with_its_first_level() -> None:
 
 def test_levels_come_from_the_table_or_the_alphabet() -> None:
     words = np.array(["low", "mid", "high"] * 20)
-    table = Table({"word": words, "x": X[:, 0]}, {"word": ("mid", "low", "high")}, "here")
+    table = pandas.DataFrame({"word": pandas.Categorical(words, ["mid", "low", "high"]), "x": X[:, 0]})
     assert feature_effects(table, Y).terms == ("intercept", "word: low", "word: high", "x")
     assert feature_effects({"word": words}, Y).terms == ("intercept", "word: low", "word: mid")
 
 
 def test_a_data_frame_of_pandas_is_taken() -> None:
-    pandas = pytest.importorskip("pandas")
     frame = pandas.DataFrame({"x": X[:, 0], "even": np.arange(60) % 2 == 0, "word": ["a", "b", "c"] * 20})
     assert feature_effects(frame, Y).terms == ("intercept", "x", "even: True", "word: b", "word: c")
 

@@ -8,6 +8,7 @@ import shutil
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 from tml_helpers import __version__, machine
 from tml_helpers._console import LEGIBLE
@@ -129,13 +130,20 @@ def data(options: argparse.Namespace) -> int:
     sets.data_folder()  # a wrong one is an error, whatever is asked for
     for name in [options.name] if options.name else sets.LOADERS:
         try:
-            said = repr(sets.load(name))
+            said = _described(sets.load(name))
         except FileNotFoundError as error:  # a set that no package ships
             if options.name:
                 raise
             said = str(error)
         print(f"{name:<12} {said}")
     return 0
+
+
+def _described(made: Any) -> str:
+    """A data set in a line; a frame of pandas would fill the screen."""
+    if not hasattr(made, "attrs"):
+        return repr(made)
+    return f"{len(made):,} rows, {made.shape[1]} columns ({', '.join(made)}), from {made.attrs['source']}"
 
 
 def release(options: argparse.Namespace) -> int:

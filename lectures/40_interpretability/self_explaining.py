@@ -48,10 +48,10 @@ use_style()
 # {cite}`molnar2022interpretable`, because everybody can judge an explanation of it.
 
 # %%
-table = bike_sharing().select(slice(365))  # the full table has a second year
+table = bike_sharing().iloc[:365]  # the full table has a second year
 names = ["season", "holiday", "workingday", "weather"]
 names += ["temperature", "humidity", "windspeed", "days"]
-X, y = table.take(names), table["rentals"]
+X, y = table[names], table["rentals"].to_numpy()
 day = 238  # 27 August 2011
 print({name: str(table[name][day]) for name in ("season", "weather", "workingday")})
 for name in ("temperature", "humidity", "windspeed"):
@@ -96,8 +96,8 @@ plt.show()
 # %%
 columns = [np.ones(len(X))]
 for name in names:
-    levels = X.levels.get(name, ())
-    columns += [X[name] == level for level in levels[1:]] if levels else [X[name]]
+    levels = X[name].cat.categories if X[name].dtype == "category" else []
+    columns += [X[name] == level for level in levels[1:]] or [X[name]]
 design = np.column_stack(columns).astype(float)  # (days, terms)
 inverse = np.linalg.inv(design.T @ design)
 beta = inverse @ design.T @ y
@@ -167,9 +167,8 @@ plt.show()
 # A change of units changes the left picture and not the right. In degrees Fahrenheit the weight shrinks to five ninths:
 
 # %%
-degrees = {name: X[name] for name in names}
-degrees["temperature"] = 32 + 1.8 * X["temperature"]
-fahrenheit = explain.feature_effects(degrees, y, levels=X.levels)
+degrees = X.assign(temperature=32 + 1.8 * X["temperature"])
+fahrenheit = explain.feature_effects(degrees, y)
 ratio = fahrenheit.weights[temperature] / model.weights[temperature]
 claim("The weight is divided by 1.8", np.isclose(ratio, 1 / 1.8))
 claim(
@@ -208,7 +207,7 @@ companies = {
 }
 asked = {}
 for company, others in companies.items():
-    fitted = explain.feature_effects(table.take(["humidity", *others]), y)
+    fitted = explain.feature_effects(table[["humidity", *others]], y)
     asked[company] = (fitted.weights[1], *fitted.intervals[1])
     print(f"{company:<14} {fitted.weights[1]:6.1f} bicycles per per cent")
 
@@ -249,8 +248,8 @@ for twins in (["temperature"], []):
 # The model says that each degree brings bicycles. Even at 31 °C?
 
 # %% tags=["nbval-ignore-output"]
-squared = {name: X[name] for name in names} | {"temperature²": X["temperature"] ** 2}
-curved = explain.feature_effects(squared, y, levels=X.levels)
+squared = X.assign(**{"temperature²": X["temperature"] ** 2})
+curved = explain.feature_effects(squared, y)
 b1, b2 = (curved.weights[curved.terms.index(t)] for t in list(squared)[4:9:4])
 peak = -b1 / (2 * b2)
 hot = X["temperature"] > 30
@@ -295,7 +294,7 @@ plt.show()
 
 # %% tags=["nbval-ignore-output"]
 busy = (y > np.median(y)).astype(int)
-few = table.take(["temperature", "humidity", "windspeed"]).matrix()
+few = table[["temperature", "humidity", "windspeed"]].to_numpy()
 odds = explain.feature_effects(
     few, busy, model="logistic", names=["temperature", "humidity", "windspeed"]
 )
@@ -317,9 +316,7 @@ claim("By 1.2 to 1.5", 1.2 < factors[0] < 1.5)
 
 # %%
 try:
-    explain.feature_effects(
-        table.take(["temperature", "weather"]), busy, model="logistic"
-    )
+    explain.feature_effects(table[["temperature", "weather"]], busy, model="logistic")
 except ValueError as error:
     print(error)
 claim("No rainy day was busy", busy[table["weather"] == "rain or snow"].sum() == 0)
@@ -479,9 +476,8 @@ claim("Six orders and the library agree", np.allclose(fair, by_library.values[0]
 # This is the effect of the effect plot, measured from the mean.
 
 # %%
-numbers = table.take(["temperature", "humidity", "windspeed", "days"])
-linear = explain.feature_effects(numbers.matrix(), y)
-rows = numbers.matrix()
+rows = table[["temperature", "humidity", "windspeed", "days"]].to_numpy()
+linear = explain.feature_effects(rows, y)
 found = explain.shapley(linear.predict, rows[[day]], rows)
 closed = linear.weights[1:] * (rows[day] - rows.mean(axis=0))
 claim("Shapley values of a sum are its terms", np.allclose(found.values[0], closed))
@@ -490,7 +486,8 @@ claim("Shapley values of a sum are its terms", np.allclose(found.values[0], clos
 # And for the forest, whose answer is no sum, all $2^8$ coalitions:
 
 # %%
-M = X.matrix()  # categories as 0, 1, 2, … (days, 8)
+codes = {name: column.cat.codes for name, column in X.select_dtypes("category").items()}
+M = X.assign(**codes).to_numpy(float)  # categories as 0, 1, 2, … (days, 8)
 forest = RandomForestRegressor(50, min_samples_leaf=3, random_state=seed()).fit(M, y)
 fit = cross_val_score(forest, M, y, cv=folds).mean()
 claim("The forest explains more than the best tree", fit > max(score))
@@ -771,7 +768,7 @@ claim("Temperature's error is too small by a fifth or more", wider > 1.2)
 # others, by hand. What might differ on working days that this table, which adds up whole days, cannot show?
 
 # %% tags=["hide-cell", "nbval-ignore-output"]
-without = explain.feature_effects(X.take([n for n in names if n != "holiday"]), y)
+without = explain.feature_effects(X.drop(columns="holiday"), y)
 place = without.terms.index("workingday: yes")
 print(f"{without.weights[place]:+.0f} ± {without.standard_errors[place]:.0f}")
 free = table["workingday"] == "no"

@@ -3,6 +3,7 @@
 import io
 import os
 import shutil
+import stat
 import sys
 import tarfile
 from pathlib import Path
@@ -236,15 +237,21 @@ def test_files_are_unpacked_where_code_runs(tmp_path: Path, monkeypatch: pytest.
     monkeypatch.setattr(sys, "path", ["/x"])
     made = io.BytesIO()
     with tarfile.open(fileobj=made, mode="w") as tar:
-        tar.addfile(tarfile.TarInfo("a/b.txt"))
+        script, content = tarfile.TarInfo("a/b.txt"), b"#!/bin/sh"
+        script.size, script.mode = len(content), 0o777
+        tar.addfile(script, io.BytesIO(content))
     server.unpack(made.getvalue())
     assert Path.cwd() == tmp_path / str(os.getpid())
-    assert Path("a/b.txt").is_file()
+    assert Path("a/b.txt").read_bytes() == content
+    assert stat.S_IMODE(Path("a/b.txt").stat().st_mode) == 0o755, "as it was, but for others to write"
     assert sys.path == ["", "/x"]
-    evil = io.BytesIO()
-    with tarfile.open(fileobj=evil, mode="w") as tar:
-        tar.addfile(tarfile.TarInfo("../../evil.txt"))
-    monkeypatch.setattr(os, "getpid", lambda: 7)
-    with pytest.raises(tarfile.FilterError):
-        server.unpack(evil.getvalue())
+    climbing, link = tarfile.TarInfo("../../evil.txt"), tarfile.TarInfo("evil.txt")
+    link.type, link.linkname = tarfile.SYMTYPE, "/"
+    for number, member in enumerate((climbing, link, tarfile.TarInfo("/evil.txt"))):
+        evil = io.BytesIO()
+        with tarfile.open(fileobj=evil, mode="w") as tar:
+            tar.addfile(member)
+        monkeypatch.setattr(os, "getpid", lambda number=number: number)
+        with pytest.raises(ValueError, match=r"evil\.txt"):
+            server.unpack(evil.getvalue())
     assert not list(tmp_path.parent.rglob("evil.txt"))

@@ -6,6 +6,7 @@ Each data set has a card with its origin, licence and harms: `book/data_cards/`.
 """
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from tml_helpers.data._folders import Source, Split, cache_folder, check_name, data_folder
 from tml_helpers.data.images import (
@@ -20,7 +21,7 @@ from tml_helpers.data.images import (
     mnist,
     photos,
 )
-from tml_helpers.data.tables import Table, bike_sharing
+from tml_helpers.data.tables import bike_sharing
 from tml_helpers.data.texts import DOCUMENTED, NEWSGROUPS, TextSet, docstrings, newsgroups
 
 __all__ = [
@@ -35,7 +36,6 @@ __all__ = [
     "ImageSet",
     "Source",
     "Split",
-    "Table",
     "TextSet",
     "bike_sharing",
     "cache_folder",
@@ -49,15 +49,18 @@ __all__ = [
     "photos",
 ]
 
-LOADERS: dict[str, Callable[[], ImageSet | TextSet | Table]] = {
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
+LOADERS: dict[str, "Callable[[], ImageSet | TextSet | DataFrame]"] = {
     name: made
     for name, made in tuple(globals().items())
-    if getattr(made, "__annotations__", {}).get("return") in (ImageSet, TextSet, Table)
+    if getattr(made, "__annotations__", {}).get("return") in (ImageSet, TextSet, "DataFrame")
 }
 """What is offered here and returns a data set."""
 
 
-def load(name: str) -> ImageSet | TextSet | Table:
+def load(name: str) -> "ImageSet | TextSet | DataFrame":
     """The training part of a data set.
 
     Args:

@@ -1,18 +1,20 @@
-"""Tables: columns of numbers and of categories."""
+"""Tables, as frames of pandas: columns of numbers and of categories. What a frame came from is in its `attrs`."""
 
 import csv
 import hashlib
 import os
 import zipfile
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from tml_helpers._console import legible, say
+from tml_helpers._console import say
 from tml_helpers.data import _folders
 from tml_helpers.data._folders import Source, check_name, data_folder, existing, first_words, package_folder
+
+if TYPE_CHECKING:
+    from pandas import DataFrame  # costs half a second, which the other data sets need not
 
 BIKE_SHARING_FILE = "a6bcf826782d3c0fbfdcbeead17cd0884185a0dafe8ff10cd48a874ee7ba18be"
 """SHA-256 of day.csv as UCI publishes it."""
@@ -32,103 +34,19 @@ ISLP_MONTHS = ("Jan", "Feb", "March", "April", "May", "June", "July", "Aug", "Se
 ISLP_WEATHER = ("clear", "cloudy/misty", "light rain/snow", "heavy rain/snow")
 
 
-@dataclass(frozen=True, eq=False, repr=False)
-class Table:
-    """Named columns of equal length: float64 numbers, or words for a categorical column; `table["season"]` is a column.
-
-    Args:
-        columns: by name, each `[N]`.
-        levels: of the categorical columns alone, by name, their possible words in order; the first is the one with
-            which the others are compared.
-        source: where the table comes from, in words.
-
-    Raises:
-        ValueError: no column, or columns of several lengths.
-    """
-
-    columns: Mapping[str, np.ndarray]
-    levels: Mapping[str, tuple[str, ...]]
-    source: str
-
-    def __post_init__(self) -> None:
-        lengths = {name: len(column) for name, column in self.columns.items()}
-        if not lengths or len(set(lengths.values())) > 1:
-            raise ValueError(f"a table has columns of one length, got {lengths or 'no column'}")
-
-    def __len__(self) -> int:
-        return len(next(iter(self.columns.values())))
-
-    def __getitem__(self, name: str) -> np.ndarray:
-        check_name("column", name, tuple(self.columns))
-        return self.columns[name]
-
-    def keys(self) -> tuple[str, ...]:
-        """The names of the columns.
-
-        Returns:
-            The names, in their order.
-        """
-        return tuple(self.columns)
-
-    def take(self, names: Sequence[str]) -> "Table":
-        """The table with some columns alone.
-
-        Args:
-            names: of the columns, in the order that is wanted.
-
-        Returns:
-            A table with all rows.
-
-        Raises:
-            ValueError: an unknown name.
-        """
-        levels = {name: self.levels[name] for name in names if name in self.levels}
-        return Table({name: self[name] for name in names}, levels, self.source)
-
-    def select(self, chosen: np.ndarray | slice) -> "Table":
-        """The table with some rows alone.
-
-        Args:
-            chosen: indices, a mask, or a slice.
-
-        Returns:
-            A table with all columns.
-        """
-        return Table({name: column[chosen] for name, column in self.columns.items()}, self.levels, self.source)
-
-    def matrix(self) -> np.ndarray:
-        """Numbers as they are, a category as the index of its level.
-
-        Returns:
-            float64 `[N, d]`.
-        """
-        return np.column_stack([self._numbers(name) for name in self.columns])
-
-    def _numbers(self, name: str) -> np.ndarray:
-        column = self.columns[name]
-        if name not in self.levels:
-            return column.astype(np.float64)
-        indices = {level: float(i) for i, level in enumerate(self.levels[name])}
-        return np.array([indices[str(word)] for word in column])
-
-    def __repr__(self) -> str:
-        columns = ", ".join(self.columns)
-        return legible(f"{len(self):,} rows, {len(self.columns)} columns ({columns}), from {self.source}")
-
-
-def bike_sharing(*, source: Source = "auto") -> Table:
+def bike_sharing(*, source: Source = "auto") -> "DataFrame":
     """Bicycles that were hired in Washington, D.C., on each day, with the weather; Fanaee-T and Gama, 2014.
 
-    Columns: `rentals` (bicycles a day), `season`, `month`, `holiday`, `workingday`, `weather` (words), `temperature`
-    (°C), `humidity` (%), `windspeed` (km/h), `days` (since 1 January 2011); weather values are means over the day.
-    Default: the 365 days of 2011, added up from the hours that come with the package ISLP. Full: the 731 days of 2011
-    and 2012, UCI's day.csv, in `TML_DATA_DIR/bike_sharing` or the cache.
+    Columns: `rentals` (bicycles a day), `season`, `month`, `holiday`, `workingday`, `weather` (categories),
+    `temperature` (°C), `humidity` (%), `windspeed` (km/h), `days` (since 1 January 2011); weather values are means over
+    the day. Default: the 365 days of 2011, added up from the hours that come with the package ISLP. Full: the 731 days
+    of 2011 and 2012, UCI's day.csv, in `TML_DATA_DIR/bike_sharing` or the cache.
 
     Args:
         source: `"auto"`, `"default"` or `"full"`.
 
     Returns:
-        A row for each day.
+        A row for each day; categories in their natural order, those that occur. `attrs["source"]` says where from.
 
     Raises:
         ValueError: an unknown source, or a damaged file.
@@ -142,11 +60,11 @@ def bike_sharing(*, source: Source = "auto") -> Table:
         file = _download_days()
     table = _from_hours() if file is None else _from_days(file)
     if source == "auto":
-        say(f"bike sharing: {table}")
+        say(f"bike sharing: {len(table):,} days, from {table.attrs['source']}")
     return table
 
 
-def _from_hours() -> Table:
+def _from_hours() -> "DataFrame":
     """ISLP's hours, added up to days: rentals as a sum, weather as the mean, its kind as the rounded mean."""
     remedy = "run `pip install --no-deps ISLP`"
     try:
@@ -187,7 +105,7 @@ def _day(number: int, hours: list[dict[str, str]]) -> dict[str, float]:
     }
 
 
-def _from_days(file: Path) -> Table:
+def _from_days(file: Path) -> "DataFrame":
     content = file.read_bytes()
     if hashlib.sha256(content).hexdigest() != BIKE_SHARING_FILE:
         raise ValueError(
@@ -199,14 +117,15 @@ def _from_days(file: Path) -> Table:
     return _table(rows, str(file))
 
 
-def _table(rows: list[dict[str, float]], source: str) -> Table:
+def _table(rows: list[dict[str, float]], source: str) -> "DataFrame":
     """UCI's codes and shares of a maximum as words and units."""
+    from pandas import Categorical, DataFrame
 
     def column(name: str) -> np.ndarray:
         return np.array([row[name] for row in rows])
 
-    def words(name: str, codes: np.ndarray) -> np.ndarray:
-        return np.array([LEVELS[name][int(code)] for code in codes])
+    def words(name: str, codes: np.ndarray) -> Categorical:
+        return Categorical.from_codes(codes.astype(int), LEVELS[name]).remove_unused_categories()
 
     columns = {
         "rentals": column("cnt"),
@@ -220,8 +139,9 @@ def _table(rows: list[dict[str, float]], source: str) -> Table:
         "windspeed": column("windspeed") * 67,
         "days": column("instant") - 1,
     }
-    seen = {name: tuple(level for level in levels if level in columns[name]) for name, levels in LEVELS.items()}
-    return Table(columns, seen, source)
+    table = DataFrame(columns)
+    table.attrs["source"] = source
+    return table
 
 
 def _find_days() -> Path | None:

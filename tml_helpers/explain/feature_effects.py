@@ -12,7 +12,7 @@ Design = tuple[tuple[str, ...], np.ndarray, np.ndarray]  # terms, the feature of
 
 
 class Columns(Protocol):
-    """Named columns: a `Table`, a dict of arrays, a DataFrame of pandas."""
+    """Named columns: a frame of pandas, a dict of arrays."""
 
     def keys(self) -> Any:
         """The names, in order.
@@ -98,13 +98,13 @@ def feature_effects(
     t, or from the normal law for a logistic model.
 
     Args:
-        features: columns by name (a `Table`, a dict, a DataFrame), or a matrix `[N, d]`. Columns of words or booleans
+        features: columns by name (a frame of pandas, a dict), or a matrix `[N, d]`. Columns of words or booleans
             are categories, of which each level but the first gets a weight of its own, compared with the first.
         target: `[N]`, finite numbers, or 0 and 1 for a logistic model.
         model: `"linear"`, or `"logistic"`, whose score is the logarithm of the odds of class 1.
         names: of a matrix's columns; x0, x1, … unless given.
-        levels: of categories, by the column's name, the first being the one to compare with; those of the table, or the
-            words in the order of the alphabet, unless given.
+        levels: of categories, by the column's name, the first being the one to compare with; those of a categorical
+            column, or the words in the order of the alphabet, unless given.
         confidence: of the intervals, above 0 and below 1.
 
     Returns:
@@ -127,7 +127,7 @@ def feature_effects(
     columns = _columns(features, names)
     if unknown := set(levels or {}) - set(columns):
         raise ValueError(f"levels are of columns, but {min(unknown)} is none of {', '.join(columns)}")
-    known = {name: tuple(map(str, given)) for name, given in (levels or getattr(features, "levels", {})).items()}
+    known = {name: tuple(map(str, given)) for name, given in (levels or _categories(features)).items()}
     known |= {name: _levels_of(c) for name, c in columns.items() if name not in known and c.dtype.kind not in "iuf"}
     known = {name: known[name] for name in columns if name in known}
     terms, owners, design = _design(columns, known)
@@ -174,6 +174,12 @@ def _columns(features: np.ndarray | Columns, names: Sequence[str] | None) -> dic
     if len(shapes) != 1 or len(next(iter(shapes))) != 1:
         raise ValueError(f"features must be one or more columns of one length, got shapes {sorted(shapes)}")
     return columns
+
+
+def _categories(features: np.ndarray | Columns) -> dict[str, Any]:
+    """The categories of a frame's categorical columns, by name."""
+    columns = {name: features[name] for name in features.keys()} if hasattr(features, "keys") else {}  # noqa: SIM118
+    return {name: column.cat.categories for name, column in columns.items() if hasattr(column, "cat")}
 
 
 def _levels_of(column: np.ndarray) -> tuple[str, ...]:
