@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator
 from importlib import import_module
 from typing import Any
 
+import pandas
 import pytest
 import torch
 from torch import nn
@@ -27,7 +28,7 @@ TAIL = ["batch_size", "generator", "checkpoint", "progress"]
 STANDARD = {"forward", "__init__"}  # called by PyTorch, described by the class
 # `seed` is NumPy's word: of functions that draw with NumPy, and of the two that make generators
 NUMPY = {"explain.shapley", "explain.shapley_of_game", "training.seed_everything"}
-LATE = {"DataFrame": object}  # imported where it is made, not where it is named
+LATE = {"pandas": pandas}  # imported where it is made, not where it is named
 # COVERAGE's own order: a student learns from a teacher. And what layers are is asked of a model without inputs.
 OF_TWO_MODELS = {"distillation.distill"}
 OF_LAYERS = {"common.layer_names", "common.recorded", "common.representations"}

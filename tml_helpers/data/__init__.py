@@ -50,17 +50,17 @@ __all__ = [
 ]
 
 if TYPE_CHECKING:
-    from pandas import DataFrame
+    import pandas
 
-LOADERS: dict[str, "Callable[[], ImageSet | TextSet | DataFrame]"] = {
+LOADERS: dict[str, "Callable[[], ImageSet | TextSet | pandas.DataFrame]"] = {
     name: made
     for name, made in tuple(globals().items())
-    if getattr(made, "__annotations__", {}).get("return") in (ImageSet, TextSet, "DataFrame")
+    if getattr(made, "__annotations__", {}).get("return") in (ImageSet, TextSet, "pandas.DataFrame")
 }
 """What is offered here and returns a data set."""
 
 
-def load(name: str) -> "ImageSet | TextSet | DataFrame":
+def load(name: str) -> "ImageSet | TextSet | pandas.DataFrame":
     """The training part of a data set.
 
     Args:

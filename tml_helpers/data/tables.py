@@ -14,7 +14,7 @@ from tml_helpers.data import _folders
 from tml_helpers.data._folders import Source, check_name, data_folder, existing, first_words, package_folder
 
 if TYPE_CHECKING:
-    from pandas import DataFrame  # costs half a second, which the other data sets need not
+    import pandas  # costs half a second, which the other data sets need not
 
 BIKE_SHARING_FILE = "a6bcf826782d3c0fbfdcbeead17cd0884185a0dafe8ff10cd48a874ee7ba18be"
 """SHA-256 of day.csv as UCI publishes it."""
@@ -34,7 +34,7 @@ ISLP_MONTHS = ("Jan", "Feb", "March", "April", "May", "June", "July", "Aug", "Se
 ISLP_WEATHER = ("clear", "cloudy/misty", "light rain/snow", "heavy rain/snow")
 
 
-def bike_sharing(*, source: Source = "auto") -> "DataFrame":
+def bike_sharing(*, source: Source = "auto") -> "pandas.DataFrame":
     """Bicycles that were hired in Washington, D.C., on each day, with the weather; Fanaee-T and Gama, 2014.
 
     Columns: `rentals` (bicycles a day), `season`, `month`, `holiday`, `workingday`, `weather` (categories),
@@ -64,7 +64,7 @@ def bike_sharing(*, source: Source = "auto") -> "DataFrame":
     return table
 
 
-def _from_hours() -> "DataFrame":
+def _from_hours() -> "pandas.DataFrame":
     """ISLP's hours, added up to days: rentals as a sum, weather as the mean, its kind as the rounded mean."""
     remedy = "run `pip install --no-deps ISLP`"
     try:
@@ -105,7 +105,7 @@ def _day(number: int, hours: list[dict[str, str]]) -> dict[str, float]:
     }
 
 
-def _from_days(file: Path) -> "DataFrame":
+def _from_days(file: Path) -> "pandas.DataFrame":
     content = file.read_bytes()
     if hashlib.sha256(content).hexdigest() != BIKE_SHARING_FILE:
         raise ValueError(
@@ -117,7 +117,7 @@ def _from_days(file: Path) -> "DataFrame":
     return _table(rows, str(file))
 
 
-def _table(rows: list[dict[str, float]], source: str) -> "DataFrame":
+def _table(rows: list[dict[str, float]], source: str) -> "pandas.DataFrame":
     """UCI's codes and shares of a maximum as words and units."""
     from pandas import Categorical, DataFrame
 
