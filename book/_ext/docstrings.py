@@ -1,7 +1,7 @@
 """Docstrings are plain text with `code` in it: an asterisk or a bar in a formula is no markup on the API pages.
 
-An indented block is shown as it stands. `Derived in: lectures/NN_topic/name` leads to that lecture, whose last line
-leads back.
+`Args:` and `Raises:` become lists, `Returns:` a paragraph; another indented block is shown as it stands.
+`Derived in: lectures/NN_topic/name` leads to that lecture, whose last line leads back.
 """
 
 import re
@@ -12,6 +12,8 @@ from sphinx.application import Sphinx
 from sphinx.util.nodes import make_refnode
 
 CODE_OR_LECTURE = re.compile(r"(`+[^`]+`+|lectures/\w+/\w+(?:\.\w+)?)")
+LISTS, PARAGRAPHS = ("Args", "Raises"), ("Returns", "Yields")
+ENTRY = re.compile(r"(\w+(?:, \w+)*): (.*)")
 DERIVED = re.compile(r"Derived in: (lectures/\w+/\w+)")
 
 
@@ -30,16 +32,32 @@ def escape(text: str) -> str:
     return "".join(pieces)
 
 
+def of_section(section: str, line: str) -> str:
+    """A line below `Args:`, `Raises:` or `Returns:`: the beginning of an entry, or more of it."""
+    if section in PARAGRAPHS:
+        return escape(line.strip())
+    if entry := ENTRY.fullmatch(line.removeprefix("    ")):
+        return f"- {', '.join(f'``{name}``' for name in entry[1].split(', '))}: {escape(entry[2])}"
+    return f"  {escape(line.strip())}"
+
+
 def to_rst(lines: list[str]) -> list[str]:
     """A docstring's lines as reStructuredText."""
     written: list[str] = []
+    section = ""
     for line in lines:
         before = written[-1] if written else ""
-        if line[:1].isspace() and not before.lstrip().startswith("- "):
+        if line.removesuffix(":") in LISTS + PARAGRAPHS and line.endswith(":"):
+            section = line[:-1]
+            written += ["", f"**{section}**", ""]
+        elif section and line[:1].isspace():
+            written.append(of_section(section, line))
+        elif line[:1].isspace() and not before.lstrip().startswith("- "):
             if not before[:1].isspace():
                 written += ["", "::", ""]
             written.append(line)
         else:
+            section = "" if line else section
             starts_list = line.startswith("- ") and before and not before.startswith("- ")
             written += [*([""] if starts_list else []), escape(line)]
     return written

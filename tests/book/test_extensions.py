@@ -198,6 +198,37 @@ def test_indented_block_of_a_docstring_is_shown_as_it_stands() -> None:
     assert docstrings.to_rst(["So:", "    a *b*", "", "Then."]) == ["So:", "", "::", "", "    a *b*", "", "Then."]
 
 
+def test_sections_of_a_docstring_are_lists_and_paragraphs() -> None:
+    lines = [
+        "Fact.",
+        "",
+        "Args:",
+        "    a, b_c: x|y of",
+        "        `z`: more.",
+        "    d: last.",
+        "",
+        "Returns:",
+        "    `[N]`, or",
+        "    0.",
+    ]
+    lines += ["", "Raises:", "    ValueError: no.", "", "So:", "    code: here"]
+    assert [line for line in docstrings.to_rst(lines) if line] == [
+        "Fact.",
+        "**Args**",
+        r"- ``a``, ``b_c``: x\|y of",
+        "  ``z``: more.",
+        "- ``d``: last.",
+        "**Returns**",
+        "``[N]``, or",
+        "0.",
+        "**Raises**",
+        "- ``ValueError``: no.",
+        "So:",
+        "::",
+        "    code: here",
+    ]
+
+
 def test_docstring_leads_to_the_lecture_that_derives_it() -> None:
     link = "Derived in: :doc:`/lectures/10_distillation/response_based`."
     assert docstrings.to_rst(["Derived in: lectures/10_distillation/response_based."]) == [link]

@@ -1,7 +1,10 @@
 """What methods of several topics share: checked inputs, draws, gradients of inputs, balls, and layers by name.
 
-It knows none of the topics. Every method is called `method(model, inputs, labels or targets, *, its own numbers,
-batch_size=…, generator=None, progress=None)`, and what these words mean is the same everywhere: see CONTRIBUTING.
+It knows none of the topics. Every method is called
+
+    method(model, inputs, labels or targets, *, its own numbers, batch_size=…, generator=None, progress=None)
+
+and these words mean the same everywhere: see CONTRIBUTING.
 """
 
 from tml_helpers.common.balls import (
