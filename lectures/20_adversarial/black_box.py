@@ -694,7 +694,7 @@ print(
 print(f"novelty: originals {usual:.1f}, Square {marked:.1f}, natural {natural:.1f}")
 
 # %%
-claim("In pixels, natural examples are the larger change", change > median[-1])
+claim("In pixels, a natural example is a change of more than 2 in L2", change > 2)
 claim("Square's images are the farther from all that was seen", marked > natural)
 
 # %% [markdown]
