@@ -1,5 +1,6 @@
 """One style for all figures: readable on light and dark pages, by colour-blind readers, and in print."""
 
+import sys
 from collections.abc import Sequence
 
 import matplotlib.pyplot as plt
@@ -22,11 +23,12 @@ COLOURS = {  # Okabe and Ito's palette, less its yellow, which is too pale on wh
 
 
 def use_style() -> None:
-    """Set matplotlib's defaults for the book: opaque white card, palette, sizes, light grid."""
+    """Set matplotlib's defaults for the book: opaque white card, palette, sizes, light grid; in a notebook, 200 dpi."""
+    _draw_twice_as_fine()
     plt.rcParams.update(
         {
             "figure.figsize": (7, 3.2),
-            "figure.dpi": 120,
+            "figure.dpi": 100,
             "figure.constrained_layout.use": True,
             "figure.facecolor": "white",
             "savefig.facecolor": "white",
@@ -45,6 +47,15 @@ def use_style() -> None:
             "image.cmap": "gray_r",
         }
     )
+
+
+def _draw_twice_as_fine() -> None:
+    """In a notebook, pictures get twice the dots, and the width that they have with once as many."""
+    notebook = sys.modules.get("IPython")
+    if notebook is not None and notebook.get_ipython() is not None:
+        from matplotlib_inline.backend_inline import set_matplotlib_formats
+
+        set_matplotlib_formats("retina")
 
 
 def show_images(images: Tensor, titles: Sequence[str] | None = None, *, columns: int = 8, size: float = 1.1) -> Figure:

@@ -44,7 +44,7 @@ use_style()
 # %% [markdown]
 # ## The question
 #
-# Two thousand digits train a small convolutional network well. Under PGD, within $\epsilon = 0.2$, little is left of it.
+# Two thousand digits train a small convolutional network well. Under PGD, within $\varepsilon = 0.2$, little is left of it.
 
 # %%
 digits, unseen = mnist("train"), mnist("test").select(slice(1000))
@@ -91,7 +91,7 @@ ThreatModel(
 # If the attacker will show such images, show them in training. Goodfellow's mixture {cite}`goodfellow2015explaining`
 # weighs the loss on the images and the loss on their FGSM versions, made anew in each step:
 #
-# $$L = \alpha\, L(x, y) + (1 - \alpha)\, L\big(x + \epsilon \operatorname{sign} \nabla_x L(x, y),\; y\big).$$
+# $$L = \alpha\, L(x, y) + (1 - \alpha)\, L\big(x + \varepsilon \operatorname{sign} \nabla_x L(x, y),\; y\big).$$
 #
 # In words: learn the image, and learn what the quickest attack makes of it. The gradient of the weights takes the
 # attacked image as given, and does not run through the attack.
@@ -117,13 +117,13 @@ claim("Six lines and the library agree", abs(mine.item() / theirs - 1) < 1e-4)
 # Madry and others {cite}`madry2018towards` said what is really wanted. The defender chooses weights; then the attacker
 # chooses, knowing them, the worst image in the ball; so the defender should minimise the worst case:
 #
-# $$\min_\theta\; \frac1N \sum_{i=1}^N \;\max_{\|x' - x_i\|_\infty \le \epsilon} L\big(f_\theta(x'), y_i\big).$$
+# $$\min_\theta\; \frac1N \sum_{i=1}^N \;\max_{\|x' - x_i\|_\infty \le \varepsilon} L\big(f_\theta(x'), y_i\big).$$
 #
 # In words: make the worst that can happen to each image as harmless as possible. The inner maximum cannot be found
 # exactly. PGD stands in for it, which costs as many more passes through the network as PGD has steps. One remark
-# from practice: a network that meets a large $\epsilon$ in its first steps may learn to give all images the same answer,
+# from practice: a network that meets a large $\varepsilon$ in its first steps may learn to give all images the same answer,
 # and stay there. So we go on from the standard network. Whoever starts from nothing sets `warm_up`, which raises
-# $\epsilon$ in stairs over the first epochs.
+# $\varepsilon$ in stairs over the first epochs.
 
 # %%
 networks = {"standard": standard}
@@ -171,7 +171,7 @@ plt.show()
 # ## What robustness costs
 #
 # It is not free. To see why, take a problem that one can draw: two classes of points on either side of a wave, so close
-# that the balls of radius $\epsilon = 0.12$ overlap.
+# that the balls of radius $\varepsilon = 0.12$ overlap.
 
 
 # %%
@@ -299,7 +299,7 @@ plt.show()
 # TRADES {cite}`zhang2019theoretically` writes both wishes into the loss: be right on the image, and say the same all
 # around it, right or wrong.
 #
-# $$L = \mathrm{CE}\big(y, f(x)\big) + \beta \max_{\|x' - x\| \le \epsilon} \mathrm{KL}\big(f(x) \,\|\, f(x')\big).$$
+# $$L = \mathrm{CE}\big(y, f(x)\big) + \beta \max_{\|x' - x\| \le \varepsilon} \mathrm{KL}\big(f(x) \,\|\, f(x')\big).$$
 #
 # In words: accuracy, plus $\beta$ times the largest change of mind in the ball. $\beta$ sets the price; the authors
 # take 6. At $x' = x$ the divergence is zero and so is its gradient: the search must start a little beside the image.
@@ -392,10 +392,10 @@ figure.legend(*left.get_legend_handles_labels(), loc="outside right center")
 plt.show()
 
 # %% [markdown]
-# *Left what one pays, right what one gets; mind the two scales.* On MNIST the price at $\epsilon = 0.3$ is a point or two of clean
-# accuracy, and several times the computing time. At $\epsilon = 0.1$ it is nothing: there the attacks act as more training data.
+# *Left what one pays, right what one gets; mind the two scales.* On MNIST the price at $\varepsilon = 0.3$ is a point or two of clean
+# accuracy, and several times the computing time. At $\varepsilon = 0.1$ it is nothing: there the attacks act as more training data.
 # Friendly training pays less. These are single runs of three epochs, so differences of half a point between the trained
-# networks are not a finding. And it is a cheap lesson: on CIFAR-10 at $\epsilon = 8/255$, networks a hundred times as
+# networks are not a finding. And it is a cheap lesson: on CIFAR-10 at $\varepsilon = 8/255$, networks a hundred times as
 # large lose several points of clean accuracy and keep about half of their images under attack
 # {cite}`madry2018towards,zhang2020attacks`. Nobody has found training that costs nothing.
 #
@@ -774,7 +774,7 @@ plt.show()
 # *Above what comes in, below what the classifier sees.* The projection wipes out the pattern of PGD, and now and then a
 # stroke of the digit with it. What the generator itself has drawn passes through nearly untouched, and among the images
 # that it can draw there are many that the classifier misreads ([lecture 2.4](black_box.ipynb)). Draw all 18 before you
-# trust the number: some are still the digit that they were, others have become another one. Where no $\epsilon$ bounds
+# trust the number: some are still the digit that they were, others have become another one. Where no $\varepsilon$ bounds
 # an attack, a person has to judge, and a success rate alone says little. Within the ball, BPDA is a cheap attack, and
 # its authors report that it breaks the defence in part {cite}`athalye2018obfuscated`. The price: 80 passes through the
 # generator for every image that is classified (the authors take 2,000), and clean digits that it draws wrongly. **The
@@ -821,7 +821,7 @@ claim("The distilled one does not", not all(signs["distilled"].values()))
 # ## Practice
 #
 # **Exercise 1** (10 minutes). *Predict, then measure.* Take the standard network and multiply its logits by 1,000. No training, no
-# distillation. Which share of the images survives PGD at $\epsilon = 0.2$, and which PGD on the margin?
+# distillation. Which share of the images survives PGD at $\varepsilon = 0.2$, and which PGD on the margin?
 
 
 # %% tags=["hide-cell"]

@@ -81,7 +81,7 @@ ThreatModel(
 # %% [markdown]
 # In symbols, the attacker wants
 #
-# $$\max_{\|\delta\| \le \epsilon} L\big(f(x + \delta), y\big), \qquad x + \delta \in [0, 1]^n .$$
+# $$\max_{\|\delta\| \le \varepsilon} L\big(f(x + \delta), y\big), \qquad x + \delta \in [0, 1]^n .$$
 #
 # In words: among all allowed images, the one whose loss is largest. FGSM answers with one step along the signs of the
 # gradient **at the image**. Does it still point uphill where the step ends? Compare each image's two directions:
@@ -121,8 +121,8 @@ claim("After a long one 5 points fewer: a coin would keep half", kept[2] < kept[
 # \qquad x^0 = x + \text{noise from the ball}.$$
 #
 # In words: a step of length $\alpha$ uphill, then to the nearest allowed image. $\Pi$ is the **projection**. For the
-# L∞ ball it cuts each entry of $x^{t+1} - x$ to $[-\epsilon, \epsilon]$; for the L2 ball it shortens the whole change to
-# length $\epsilon$ where it is longer. Then both cut to $[0, 1]$. The attack is called PGD {cite}`madry2018towards`, with
+# L∞ ball it cuts each entry of $x^{t+1} - x$ to $[-\varepsilon, \varepsilon]$; for the L2 ball it shortens the whole change to
+# length $\varepsilon$ where it is longer. Then both cut to $[0, 1]$. The attack is called PGD {cite}`madry2018towards`, with
 # the D of *descent*, as if the attacker had a loss to lower. Without the random start it is older, as the
 # *basic iterative method* {cite}`kurakin2017adversarial`. Six lines, which we hold against the library in double precision:
 # in single precision the sign of a gradient that is zero up to rounding may come out either way, and each step goes on
@@ -261,7 +261,7 @@ plt.show()
 
 # %% [markdown]
 # *The ball decides what the change looks like.* Black is more ink, white is less, grey is no change. In L∞ every pixel may move by
-# $\epsilon$, and nearly each does that can: where the paper is white and should become whiter, the cut to $[0, 1]$ leaves it. In L2
+# $\varepsilon$, and nearly each does that can: where the paper is white and should become whiter, the cut to $[0, 1]$ leaves it. In L2
 # the budget is shared, and the attack spends it where it counts, on and beside the strokes. Neither norm is "how people see";
 # [lecture 2.3](other_threat_models.ipynb) takes up that thread.
 
@@ -272,12 +272,12 @@ for axis, picture, target in zip(axes, aimed, others, strict=True):
 plt.show()
 
 # %% [markdown]
-# *One zero, aimed at nine classes.* Each looks like a 0 to you. The ball is large here (L2, $\epsilon = 6$), because a target far away
+# *One zero, aimed at nine classes.* Each looks like a 0 to you. The ball is large here (L2, $\varepsilon = 6$), because a target far away
 # needs more room than the nearest wrong answer.
 #
 # ## The nearest boundary: DeepFool
 #
-# Now the second question: not how much harm $\epsilon$ allows, but how small a change suffices.
+# Now the second question: not how much harm $\varepsilon$ allows, but how small a change suffices.
 #
 # $$\min_\delta \|\delta\|_2 \quad \text{so that} \quad \arg\max_k f_k(x + \delta) \ne y .$$
 #
@@ -545,7 +545,7 @@ claim(
 # ## The same images, four attacks
 #
 # How near is the nearest misread image? Each attack gives an upper bound; the smallest is the best guess. FGSM and PGD
-# answer for a given $\epsilon$, so we try many and keep the first that works. All in L2.
+# answer for a given $\varepsilon$, so we try many and keep the first that works. All in L2.
 
 # %%
 radii = [0.25 * step for step in range(1, 25)]
@@ -609,8 +609,8 @@ plt.show()
 
 # %% [markdown]
 # *Four answers to one question; the truth lies at or to the left of the leftmost.* The black strokes are medians. On the right the
-# same numbers as **robustness curves**: the share of images that need more than $\epsilon$. A minimum-norm attack gives the
-# whole curve at once, while FGSM and PGD are run again for each $\epsilon$. FGSM needs far larger changes, and some images it never
+# same numbers as **robustness curves**: the share of images that need more than $\varepsilon$. A minimum-norm attack gives the
+# whole curve at once, while FGSM and PGD are run again for each $\varepsilon$. FGSM needs far larger changes, and some images it never
 # fools. Whoever had run FGSM alone would have called this network much more robust than it is.
 #
 # One more thing to see: the margin's hinge attacks whichever wrong class leads *now*. Where several boundaries are near, it may walk to
@@ -658,7 +658,7 @@ claim(
 #
 # ## What goes wrong
 #
-# **Steps that cannot reach the surface.** Forty steps of $\epsilon / 100$ end less than halfway.
+# **Steps that cannot reach the surface.** Forty steps of $\varepsilon / 100$ end less than halfway.
 
 # %%
 how = {"epsilon": 0.2, "random_start": False, "tau": 0}
@@ -813,7 +813,7 @@ claim(
 # ## Strengths, limitations, software
 #
 # **Strengths.** PGD is simple, has one loss and two numbers, and is hard to beat in a given ball: the first attack to run against any
-# defence. DeepFool needs no $\epsilon$ and few steps. Carlini and Wagner find the smallest L2 changes here, with or without
+# defence. DeepFool needs no $\varepsilon$ and few steps. Carlini and Wagner find the smallest L2 changes here, with or without
 # a target, and are not impressed by saturated probabilities.
 #
 # **Limitations.** All need gradients that mean something. All give upper bounds on robustness, never a proof. PGD wants its step size and its loss

@@ -129,7 +129,7 @@ ThreatModel(
 # %% [markdown]
 # **White box** means that weights and gradients are known. It sounds generous, but it is the right first question:
 # networks are published, copied and stolen, and [lecture 2.4](black_box.ipynb) shows how little one loses without them.
-# The set of allowed changes is a **ball**: here $\|\eta\|_\infty \le \epsilon$, the largest change of any value. Other
+# The set of allowed changes is a **ball**: here $\|\eta\|_\infty \le \varepsilon$, the largest change of any value. Other
 # balls, and changes that are no ball, fill [lecture 2.3](other_threat_models.ipynb).
 #
 # ## The linear explanation
@@ -141,13 +141,13 @@ ThreatModel(
 # $$w^\top (x + \eta) = w^\top x + w^\top \eta.$$
 #
 # In words: the score moves by $w^\top \eta$, wherever $x$ is. How far can it move when no entry of $\eta$ may exceed
-# $\epsilon$? Each term $w_i \eta_i$ is at most $\epsilon |w_i|$, and all of them reach it at once when
-# $\eta = \epsilon\, \operatorname{sign}(w)$:
+# $\varepsilon$? Each term $w_i \eta_i$ is at most $\varepsilon |w_i|$, and all of them reach it at once when
+# $\eta = \varepsilon\, \operatorname{sign}(w)$:
 #
-# $$\max_{\|\eta\|_\infty \le \epsilon} w^\top \eta = \epsilon \sum_i |w_i| = \epsilon \|w\|_1 .$$
+# $$\max_{\|\eta\|_\infty \le \varepsilon} w^\top \eta = \varepsilon \sum_i |w_i| = \varepsilon \|w\|_1 .$$
 #
 # A random $\eta$ of the same size, each sign tossed by a coin, moves the score by a sum of terms that cancel. Its
-# standard deviation is $\epsilon \|w\|_2$. The attacker's advantage over chance is the ratio of the two norms. For $n$
+# standard deviation is $\varepsilon \|w\|_2$. The attacker's advantage over chance is the ratio of the two norms. For $n$
 # weights of similar size it is about $\sqrt{n}$. **That is all.** An image has many values; a small push on each, all in
 # the right direction, is a large push on the sum. Watch the ratio grow with the dimension:
 
@@ -223,9 +223,9 @@ plt.show()
 
 # %% [markdown]
 # *The network is straight just as far as the attacker needs.* The dashed line is the linear prediction
-# $f(x) - \epsilon \|g\|_1$. The network follows it at first, long enough for the margin to change its sign, and then
+# $f(x) - \varepsilon \|g\|_1$. The network follows it at first, long enough for the margin to change its sign, and then
 # bends away. The random signs go nowhere. Two things follow. A single step in the right direction is a strong attack
-# for its price. And for larger $\epsilon$, where the line has long been left, one step is not the best that can be
+# for its price. And for larger $\varepsilon$, where the line has long been left, one step is not the best that can be
 # done: [lecture 2.2](iterative_attacks.ipynb) takes many small ones.
 #
 # ## The fast gradient sign method
@@ -234,7 +234,7 @@ plt.show()
 # loss rises, with the parameters fixed. Replace the loss by its linear approximation around $x$, and the best change
 # within the ball is the one that we have just found for a linear score:
 #
-# $$x' = x + \epsilon \cdot \operatorname{sign}\big(\nabla_x L(\theta, x, y)\big), \quad \text{cut to } [0, 1].$$
+# $$x' = x + \varepsilon \cdot \operatorname{sign}\big(\nabla_x L(\theta, x, y)\big), \quad \text{cut to } [0, 1].$$
 #
 # In words: ask in which direction each value raises the loss, and move it that way as far as is allowed. One forward
 # pass, one backward pass.
@@ -278,7 +278,7 @@ claim("Four lines and the library agree on 999 of 1,000 pixels, or more", share 
 # ### For a linear model it is not an approximation
 #
 # Where the score is linear, so is the margin between two classes, and no change within the ball does better than FGSM:
-# the margin falls by exactly $\epsilon \|w_a - w_b\|_1$. We check this on the linear network, for pairs of digits,
+# the margin falls by exactly $\varepsilon \|w_a - w_b\|_1$. We check this on the linear network, for pairs of digits,
 # without the cut to $[0, 1]$, which can only weaken the attack.
 
 # %%
@@ -298,7 +298,7 @@ claim(
 # %% [markdown]
 # ## What ε does
 #
-# Accuracy alone, at one $\epsilon$, says little. A **robustness curve** shows it for many. And each curve needs its
+# Accuracy alone, at one $\varepsilon$, says little. A **robustness curve** shows it for many. And each curve needs its
 # control: noise of the same size without a direction.
 
 # %%
@@ -353,7 +353,7 @@ plt.show()
 # linear network falls first, which fits the explanation: it has nothing but its straight line. The curved ones hold out
 # a little longer. None holds out.
 #
-# Are these changes still small? For MNIST people use $\epsilon$ up to 0.3, and nobody would call that invisible:
+# Are these changes still small? For MNIST people use $\varepsilon$ up to 0.3, and nobody would call that invisible:
 
 # %% mystnb={"image": {"alt": "One row of a handwritten digit attacked at epsilon 0, 0.05, 0.1, 0.2 and 0.3, with the network's reading above each: a grey texture grows over the picture, the digit stays readable for a person, and the network's reading changes."}}
 one = slice(3, 4)
@@ -365,9 +365,9 @@ for axis, e in zip(axes, (0, 0.05, 0.1, 0.2, 0.3), strict=True):
 plt.show()
 
 # %% [markdown]
-# *You can see the grain from $\epsilon = 0.1$ on, and you still read the digit.* That is the definition that counts: not
+# *You can see the grain from $\varepsilon = 0.1$ on, and you still read the digit.* That is the definition that counts: not
 # "invisible", but "read by a person as before". MNIST images are nearly black and white, so a network could in
-# principle stand any $\epsilon$ below 0.5 by thresholding. That it does not is the network's failure.
+# principle stand any $\varepsilon$ below 0.5 by thresholding. That it does not is the network's failure.
 #
 # ## What an attacker may want
 #
@@ -425,7 +425,7 @@ axis.legend(ncols=2, loc="upper right")
 plt.show()
 
 # %% [markdown]
-# *The attack gets what it is aimed at.* Both spend the same $\epsilon$ and the same twenty steps. Without aim, images land on
+# *The attack gets what it is aimed at.* Both spend the same $\varepsilon$ and the same twenty steps. Without aim, images land on
 # whichever class is nearest, and that is seldom a 0. So "success rate" has no meaning without its goal: a paper that counts
 # targeted successes and one that counts mistakes do not report the same thing.
 #
@@ -464,7 +464,7 @@ claim("Without the cut, accuracy seems 2 points lower, or more", honest - uncut 
 
 # %% [markdown]
 # **No sign.** The mean loss over a thousand images has a tiny gradient. Without the sign, or without bringing it to length
-# $\epsilon$, next to nothing happens, and the network looks robust.
+# $\varepsilon$, next to nothing happens, and the network looks robust.
 
 # %%
 unsigned = accuracy_on(cnn, (x + 0.1 * gradient).clamp(0, 1))
@@ -501,7 +501,7 @@ claim("Once they are saved, on none", fooled[0.25][1] == 0)
 claim("Three quarters of a level survive being saved", fooled[0.75][1] > 2)
 
 # %% [markdown]
-# **More is not always more.** One step over a bent surface can overshoot. Beyond some $\epsilon$ the straight line has been
+# **More is not always more.** One step over a bent surface can overshoot. Beyond some $\varepsilon$ the straight line has been
 # left, and FGSM grows *weaker*. An evaluation by FGSM alone may then call a network robust that is merely bent.
 
 # %%
@@ -520,7 +520,7 @@ claim(
 # ## How to evaluate honestly
 #
 # Report accuracy on **all** test images after the attack, with those counted that the network gets wrong anyway. Say
-# $\epsilon$, the norm and the range of the pixels, for $\epsilon = 8$ on a scale of 255 and $\epsilon = 0.03$ on a scale of 1
+# $\varepsilon$, the norm and the range of the pixels, for $\varepsilon = 8$ on a scale of 255 and $\varepsilon = 0.03$ on a scale of 1
 # are the same. Show random noise of the same size as a control. Give an error bar: a share of $n$ images is itself uncertain
 # by about $\sqrt{p(1-p)/n}$. And never conclude from FGSM that a model is safe. It is the weakest attack of this chapter. As code:
 
@@ -550,8 +550,8 @@ claim("1,000 images give an error bar of under 2 points", rows["FGSM"][1] < 2)
 # ## Practice
 #
 # **Exercise 1** (15 minutes). *Attack and defence in one formula.* For logistic regression with labels $y = \pm 1$ the loss is
-# $\log(1 + \exp(-y\, w^\top x))$. Show that the largest loss within the $\epsilon$-ball is
-# $\log(1 + \exp(-y\, w^\top x + \epsilon \|w\|_1))$, and check it on random numbers with autograd's FGSM. What does training on this
+# $\log(1 + \exp(-y\, w^\top x))$. Show that the largest loss within the $\varepsilon$-ball is
+# $\log(1 + \exp(-y\, w^\top x + \varepsilon \|w\|_1))$, and check it on random numbers with autograd's FGSM. What does training on this
 # loss have in common with L1 regularisation, and what not?
 
 # %% tags=["hide-cell"]
@@ -566,8 +566,8 @@ formula = F.softplus(-signs * (points @ v) + 0.1 * v.abs().sum())
 claim("FGSM reaches the formula exactly", torch.allclose(worst, formula))
 
 # %% [markdown]
-# **Exercise 2** (10 minutes). *Another ball.* Which change within $\|\eta\|_1 \le \epsilon$ raises $g^\top \eta$ most? Derive it as
-# above. With $\epsilon = 3$ and the cut to $[0, 1]$, how many pixels of a digit does it change?
+# **Exercise 2** (10 minutes). *Another ball.* Which change within $\|\eta\|_1 \le \varepsilon$ raises $g^\top \eta$ most? Derive it as
+# above. With $\varepsilon = 3$ and the cut to $[0, 1]$, how many pixels of a digit does it change?
 
 # %% tags=["hide-cell"]
 # Solution: |gᵀη| ≤ ‖η‖₁ · max|gᵢ|: put all of ε on the value with the largest |gᵢ|.
@@ -605,7 +605,7 @@ claim(
 #
 # ## Strengths, limitations, software
 #
-# **Strengths.** One forward and one backward pass. No number to tune but $\epsilon$. Optimal for a linear score. Fast enough to be
+# **Strengths.** One forward and one backward pass. No number to tune but $\varepsilon$. Optimal for a linear score. Fast enough to be
 # part of training, which [lecture 2.5](defenses.ipynb) makes use of.
 #
 # **Limitations.** For a bent surface it is weak, and it may overshoot. What it fails to fool is not thereby safe. The linear explanation

@@ -1,7 +1,7 @@
 # %% [markdown]
 # # 2.3 What "small" means is a choice
 #
-# The last two lectures let an attacker move every pixel by at most $\epsilon$. Nobody who wants to fool a camera works
+# The last two lectures let an attacker move every pixel by at most $\varepsilon$. Nobody who wants to fool a camera works
 # like that. They put a sticker on a sign, wear printed glasses, or turn the picture a little. This lecture keeps the
 # question of the chapter, *what is the worst that can happen?*, and changes what may happen. There are five new sets
 # of allowed changes, one attack for each, and a way to make attacks that survive the world outside the computer.
@@ -168,7 +168,7 @@ ThreatModel(
 )
 
 # %% [markdown]
-# The set is $\Delta(x) = \{x' \in [0,1]^d : \|x' - x\|_0 \le \epsilon\}$, where $\|\cdot\|_0$ counts the pixels that
+# The set is $\Delta(x) = \{x' \in [0,1]^d : \|x' - x\|_0 \le \varepsilon\}$, where $\|\cdot\|_0$ counts the pixels that
 # are not zero. It is not convex: the middle of two one-pixel changes changes two pixels. But its projection has a
 # closed form all the same. Say a step has led to the change $\delta$. Keeping a pixel, cut to the box, costs the
 # distance to the box; dropping it costs its whole length. So the pixels to keep are those with the largest *saving*
@@ -252,8 +252,8 @@ ThreatModel(
 # Treat an image as a heap of sand at each pixel. A **transport plan** $\Pi_{ij} \ge 0$ says how much goes from pixel
 # $i$ to pixel $j$. It must take away what was there, $\sum_j \Pi_{ij} = x_i$, and it makes the image $z_j = \sum_i
 # \Pi_{ij}$. Its cost is the mass times the distance, $\sum_{ij} \Pi_{ij} C_{ij}$, for an image that is scaled to mass
-# one. The cheapest plan's cost is the **Wasserstein distance** of $x$ and $z$, and the ball of radius $\epsilon$ is
-# our threat set {cite}`wong2019wasserstein`. $\epsilon = 0.1$ means that a tenth of the ink moves by one pixel.
+# one. The cheapest plan's cost is the **Wasserstein distance** of $x$ and $z$, and the ball of radius $\varepsilon$ is
+# our threat set {cite}`wong2019wasserstein`. $\varepsilon = 0.1$ means that a tenth of the ink moves by one pixel.
 #
 # PGD needs a projection onto this ball. That is a quadratic programme with a variable for each pair of pixels, too
 # slow to be solved in each step. The trick of projected Sinkhorn is to subtract a little of the plan's entropy,
@@ -503,7 +503,7 @@ ThreatModel(
 # A **universal perturbation** $\delta$ is added to every image {cite}`moosavi2017universal`. Again it is a mean that
 # must be made large, so again stochastic gradient ascent finds it, a batch at a time {cite}`shafahi2020universal`:
 #
-# $$\max_{\|\delta\|_\infty \le \epsilon} \frac1N \sum_{n=1}^N \min\big(L(f_\theta(x_n + \delta), y_n),\, c\big).$$
+# $$\max_{\|\delta\|_\infty \le \varepsilon} \frac1N \sum_{n=1}^N \min\big(L(f_\theta(x_n + \delta), y_n),\, c\big).$$
 #
 # The cap $c$ keeps a few images that are hopelessly wrong from attracting all of the effort.
 
@@ -555,7 +555,7 @@ plt.show()
 
 # %% [markdown]
 # *Left, the one change (grey is zero); right, digits that it turns into others.* **How it fails.** With the same
-# $\epsilon$ it is far weaker than PGD, which may look at the image. On photographs it is stronger than here, since
+# $\varepsilon$ it is far weaker than PGD, which may look at the image. On photographs it is stronger than here, since
 # large networks share directions in which most images are vulnerable. **How to evaluate it.** By its *fooling rate*,
 # the share of answers that change, on images that it was not made from.
 #
@@ -666,7 +666,7 @@ plt.show()
 # pixel, and a turn of a few degrees undoes it. This once was thought to be good news for self-driving cars. The other
 # picture was made for a range of angles and holds there. If its curve dips at exactly zero, look at what is special
 # there: no pixel is interpolated, and every view that it was made for was a little soft. An expectation covers what is
-# in it, and nothing else. It pays in size: $\epsilon$ is 16/255 here, eight times what
+# in it, and nothing else. It pays in size: $\varepsilon$ is 16/255 here, eight times what
 # [lecture 2.1](linear_explanation.ipynb) needed to fool the same network from one point of view.
 #
 # ### Spots of infrared light
@@ -821,7 +821,7 @@ claim(
 )
 
 # %% [markdown]
-# **Radii of two balls are compared as if they had one unit.** $\epsilon = 0.2$ in L∞, 10 in L0 and 0.3 in Wasserstein
+# **Radii of two balls are compared as if they had one unit.** $\varepsilon = 0.2$ in L∞, 10 in L0 and 0.3 in Wasserstein
 # are a grey value, a number of pixels and a way. "Robust up to 0.3" means nothing. What can be compared is the
 # accuracy under sets that an attacker can afford equally.
 #

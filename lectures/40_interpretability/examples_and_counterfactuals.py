@@ -175,7 +175,7 @@ claim(
 
 # %% [markdown]
 # Now four kinds of image. Digits that the network reads rightly, digits that it misreads, digits that PGD has changed within
-# $\epsilon = 0.2$ so that it misreads them, and digits on their side, which are no digits at all. What does the softmax say about each, and what the
+# $\varepsilon = 0.2$ so that it misreads them, and digits on their side, which are no digits at all. What does the softmax say about each, and what the
 # neighbours?
 
 # %%

@@ -191,7 +191,7 @@ claim("A third of the cheat's or more lie off it", share["occlusion"]["cheat"] <
 # **explanation** changes {cite}`ghorbani2019interpretation,dombrowski2019explanations`. Write $h(x)$ for the saliency map, scaled to the sum
 # 1, and $\hat h$ for the map that we would like people to see:
 #
-# $$\min_{\|x' - x\|_\infty \le \epsilon} \frac{\|h(x') - \hat h\|^2}{\|h(x) - \hat h\|^2}
+# $$\min_{\|x' - x\|_\infty \le \varepsilon} \frac{\|h(x') - \hat h\|^2}{\|h(x) - \hat h\|^2}
 # + \frac{\operatorname{mean}_k (z_k(x') - z_k(x))^2}{\operatorname{var}_k z_k(x)} .$$
 #
 # In words: make the map look as we wish, and punish every logit that moves.

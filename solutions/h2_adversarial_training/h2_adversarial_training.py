@@ -27,7 +27,7 @@
 # | 5 | the table: three radii, natural and robust accuracy | 2 | 30 | ●●○ |
 # | 6 | explain (graded by a human) | 2 | 20 | ●●○ |
 #
-# **Threat model.** White box; any wrong class; each pixel moves by at most $\epsilon$,
+# **Threat model.** White box; any wrong class; each pixel moves by at most $\varepsilon$,
 # within $[0, 1]$.
 #
 # **How to work.** Run the cells from the top. Where a cell says `raise
@@ -102,7 +102,7 @@ print(f"the network reads {share_right(start, test.images, test.labels):.0%} cor
 #
 # *1 point · 15 minutes · ●○○*
 #
-# $$ x' = x + \epsilon \cdot \operatorname{sign}\big(\nabla_x L(x, y)\big),
+# $$ x' = x + \varepsilon \cdot \operatorname{sign}\big(\nabla_x L(x, y)\big),
 # \quad \text{cut to } [0, 1]. $$
 #
 # **Goal.** Write `fgsm`. Ask for the gradient with respect to the images alone, with
@@ -179,9 +179,9 @@ for epsilon in (0.02, 0.15, 0.3):
 # ball, so each is followed by the way back:
 #
 # $$ x^{t+1} = \Pi\big(x^t + \alpha\, \operatorname{sign}\nabla_x L(x^t, y)\big),
-# \qquad x^0 = \Pi\big(x + u\big), \quad u \sim \text{uniform on } [-\epsilon, \epsilon]. $$
+# \qquad x^0 = \Pi\big(x + u\big), \quad u \sim \text{uniform on } [-\varepsilon, \varepsilon]. $$
 #
-# $\Pi$ gives the nearest point that lies within $\epsilon$ of the *original* image, pixel
+# $\Pi$ gives the nearest point that lies within $\varepsilon$ of the *original* image, pixel
 # by pixel, and in $[0, 1]$.
 #
 # **Goal.** Write `project` and `pgd`. Draw the start with
@@ -245,7 +245,7 @@ def try_pgd(
 
 
 # %% [markdown]
-# **Projection.** Three pixels at 0.5, 0.5 and 0.95 with $\epsilon = 0.1$: the candidates
+# **Projection.** Three pixels at 0.5, 0.5 and 0.95 with $\varepsilon = 0.1$: the candidates
 # 0.9, 0.45 and 1.3 become 0.6, 0.45 and 1.
 
 # %% nbgrader={"grade": true, "grade_id": "2a_projection", "locked": true, "points": 1, "schema_version": 3, "solution": false, "task": false}
@@ -352,7 +352,7 @@ assert share_right(start, mine, y) < 0.5, (
 #
 # Madry's adversarial training minimises the loss on the worst image of the ball:
 #
-# $$ \min_\theta \; \mathbb{E}_{(x, y)} \Big[ \max_{\|x' - x\|_\infty \le \epsilon}
+# $$ \min_\theta \; \mathbb{E}_{(x, y)} \Big[ \max_{\|x' - x\|_\infty \le \varepsilon}
 #    L(\theta, x', y) \Big]. $$
 #
 # The inner maximum is found by an attack. Then the network takes a training step on what
@@ -554,8 +554,8 @@ for tau in (0, 2):
 #
 # *2 points (reported as measured, and robust: 1 each) · 30 minutes · ●●○*
 #
-# For each radius $\epsilon$ of 0.1, 0.2 and 0.3: train at $\epsilon$, and report the
-# accuracy on clean images and under attack *at the same* $\epsilon$, on images that the
+# For each radius $\varepsilon$ of 0.1, 0.2 and 0.3: train at $\varepsilon$, and report the
+# accuracy on clean images and under attack *at the same* $\varepsilon$, on images that the
 # network was not trained on. To save time each network starts from the one before it, the
 # first from `start`.
 #
@@ -624,7 +624,7 @@ for epsilon, row in results.items():
     print(epsilon, {name: f"{row[name]:.0%}" for name in ("natural", "fgsm", "pgd")})
 
 # %% [markdown]
-# Expect about 95 %, 80 % and 80 % at $\epsilon = 0.1$, and 90 %, 65 % and 35 % at 0.3.
+# Expect about 95 %, 80 % and 80 % at $\varepsilon = 0.1$, and 90 %, 65 % and 35 % at 0.3.
 # For networks trained on all of MNIST, see the table of lecture 2.5.
 #
 # **As measured.** The tests measure your networks once more.
@@ -694,8 +694,8 @@ assert share_right(fresh, worst, y) > 0.2, (
 #
 # ### a. Read your table (1 point)
 #
-# In three to five sentences: how do natural and robust accuracy change with $\epsilon$, and
-# why? What do you expect of the network of $\epsilon = 0.1$ when it is attacked at 0.3?
+# In three to five sentences: how do natural and robust accuracy change with $\varepsilon$, and
+# why? What do you expect of the network of $\varepsilon = 0.1$ when it is attacked at 0.3?
 #
 # *Rubric.* ½ point: both trends, with a reason (a harder inner problem, capacity, more
 # images that overlap). ½ point: the expectation, with a number that was measured.
@@ -711,7 +711,7 @@ assert share_right(fresh, worst, y) > 0.2, (
 # %% [markdown]
 # ### b. Too good to be true (1 point)
 #
-# A colleague's network has 95 % accuracy under PGD with 20 steps at $\epsilon = 0.3$, and
+# A colleague's network has 95 % accuracy under PGD with 20 steps at $\varepsilon = 0.3$, and
 # was trained in five minutes. In three to five sentences: name two measurements that would
 # tell whether it is robust or whether its gradients are hidden.
 #
