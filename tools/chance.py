@@ -2,13 +2,15 @@
 
     python tools/chance.py [--runs N] [TEST ...]        default: 10 runs of what tests the library
 
-In each run every seed that a test or the library sets is moved, and hypothesis draws other examples. A table says which
+What the library's tests did goes to `benchmarks/results/chance.json`; runs that stand there are not repeated, so that a
+long series goes on where it was interrupted. Tests that are named are run anew, and nothing is written. In each run every seed that a test or the library sets is moved, and hypothesis draws other examples. A table says which
 tests failed, in how many runs, and under which shifts: `TML_SHIFT=3 pytest -p shifted TEST` repeats one (with `tools`
 on PYTHONPATH). What pins a seed, as a test of `seed_everything`, fails in every run. The exit status is 1 where a test
 fails in some runs and not in all.
 """
 
 import argparse
+import json
 import os
 import subprocess
 import sys
@@ -18,6 +20,7 @@ from collections import defaultdict
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
+RESULTS = ROOT / "benchmarks/results/chance.json"
 LIBRARY = ["tests", *(f"--ignore=tests/{part}" for part in ("homework", "browser", "book", "notebooks"))]
 
 
@@ -34,19 +37,39 @@ def failures(tests: list[str], shift: int) -> list[str]:
         return [f"{case.get('classname')}::{case.get('name')}" for case in cases if case.find("failure") is not None]
 
 
+def known() -> dict[int, list[str]]:
+    """For each shift that was run, the tests that failed under it."""
+    if not RESULTS.exists():
+        return {}
+    return {int(shift): tests for shift, tests in json.loads(RESULTS.read_text(encoding="utf-8")).items()}
+
+
+def show(found: dict[int, list[str]]) -> bool:
+    """A line for each test that failed, the rarest first; returns whether one failed in some runs and not in all."""
+    failed: dict[str, list[int]] = defaultdict(list)
+    for shift, tests in sorted(found.items()):
+        for test in tests:
+            failed[test].append(shift)
+    for test, shifts in sorted(failed.items(), key=lambda one: len(one[1])):
+        print(f"{len(shifts):4} of {len(found)}  {test}  {shifts if len(shifts) < len(found) else ''}")
+    print(f"{len(found)} runs")
+    return any(len(shifts) < len(found) for shifts in failed.values())
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("tests", nargs="*", default=LIBRARY, help="as pytest takes them")
+    parser.add_argument("tests", nargs="*", help="as pytest takes them; default: what tests the library")
     parser.add_argument("--runs", type=int, default=10, help="how many (default 10)")
     options, others = parser.parse_known_args()
-    failed: dict[str, list[int]] = defaultdict(list)
+    named = [*options.tests, *others]
+    found = {} if named else known()
     for shift in range(1, options.runs + 1):
-        for test in failures([*options.tests, *others], shift):
-            failed[test].append(shift)
-        print(f"run {shift}: {sum(shift in shifts for shifts in failed.values())} failed", flush=True)
-    for test, shifts in sorted(failed.items(), key=lambda one: len(one[1])):
-        print(f"{len(shifts):4} of {options.runs}  {test}  {shifts if len(shifts) < options.runs else ''}")
-    return int(any(len(shifts) < options.runs for shifts in failed.values()))
+        if shift not in found:
+            found[shift] = failures(named or LIBRARY, shift)
+            print(f"run {shift}: {len(found[shift])} failed", flush=True)
+            if not named:
+                RESULTS.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+    return int(show(found))
 
 
 if __name__ == "__main__":
