@@ -73,7 +73,7 @@ class Asked:
         self.noted: list[Any] = []
 
     def __call__(self, model, images, labels, *, epsilon, norm, generator, **_):
-        self.noted.append((epsilon, norm, generator and torch.rand(1, generator=copy_of(generator)).item()))
+        self.noted.append((epsilon, norm, generator and first_number(generator)))
         return images
 
 
@@ -81,6 +81,10 @@ def copy_of(generator: torch.Generator) -> torch.Generator:
     twin = torch.Generator()
     twin.set_state(generator.get_state())
     return twin
+
+
+def first_number(generator: torch.Generator) -> int:
+    return int(torch.randint(10**9, (), generator=copy_of(generator), device="cpu"))
 
 
 class Together(dict[str, Any]):

@@ -59,7 +59,7 @@ def trained(by: Callable[..., list[float]], classes: int = 2, **given: Any) -> l
     model = copy.deepcopy(NETWORKS[classes])
     with counted(model) as sizes:
         history = by(model, data=DATA, **({"epochs": 2, "batch_size": 16, "generator": seeded()} | given))
-    return [torch.tensor(history), weights(model), torch.tensor(sizes)]
+    return [torch.tensor(history, device="cpu", dtype=torch.float64), weights(model), torch.tensor(sizes, device="cpu")]
 
 
 def distilled(model: nn.Module, data: TensorDataset, **given: Any) -> list[float]:
@@ -70,7 +70,7 @@ def loss_of(of: Callable[..., Tensor], **given: Any) -> list[Tensor]:
     """A loss, or images that were searched for, and the batches that the network saw."""
     with counted(NETWORKS[2]) as sizes:
         value = of(NETWORKS[2], IMAGES, LABELS, **({"generator": seeded()} | given)).detach()
-    return [value, torch.tensor(sizes)]
+    return [value, torch.tensor(sizes, device="cpu")]
 
 
 def chances(**given: Any) -> list[Tensor]:
@@ -82,7 +82,7 @@ def smoothed(**given: Any) -> list[Tensor]:
     defense = defenses.RandomizedSmoothing(NETWORKS[2], **({"sigma": 0.3, "generator": seeded()} | given))
     with counted(NETWORKS[2]) as sizes:
         answer = defense(IMAGES)
-    return [answer, torch.tensor(sizes)]
+    return [answer, torch.tensor(sizes, device="cpu")]
 
 
 def asked(question: str, **given: Any) -> list[Tensor]:
@@ -91,14 +91,14 @@ def asked(question: str, **given: Any) -> list[Tensor]:
     with counted(NETWORKS[2]) as sizes:
         answer = getattr(defense, question)(IMAGES, **({"n": 50, "generator": seeded()} | given))
     found = [answer.classes, answer.radii] if question == "certify" else [answer]
-    return [*found, torch.tensor(sizes)]
+    return [*found, torch.tensor(sizes, device="cpu")]
 
 
 class Decoder(nn.Module):
     """z ↦ sigmoid(A z), images of 4×4, for latents of any length."""
 
     def forward(self, latents: Tensor) -> Tensor:
-        matrix = torch.randn(16, latents.shape[1], generator=seeded())
+        matrix = torch.randn(16, latents.shape[1], generator=seeded(), device="cpu", dtype=torch.float32)
         return (latents @ matrix.T).sigmoid().view(-1, 1, 4, 4)
 
 
@@ -106,17 +106,17 @@ def projected(**given: Any) -> list[Tensor]:
     how = {"decoder": Decoder(), "latent": 3, "steps": 5, "restarts": 2, "generator": seeded()} | given
     with counted(how["decoder"]) as sizes:
         answer = defenses.DefenseGAN(NETWORKS[2], **how)(IMAGES)
-    return [answer.detach(), torch.tensor(sizes)]
+    return [answer.detach(), torch.tensor(sizes, device="cpu")]
 
 
 def squeezed(false_positive_rate: float = 0.2, **given: Any) -> list[Tensor]:
     detector = defenses.FeatureSqueezing(NETWORKS[2], **given)
     threshold = detector.calibrate(IMAGES, false_positive_rate=false_positive_rate)
-    return [torch.tensor(threshold), detector.score(IMAGES), detector.detect(IMAGES)]
+    return [torch.tensor(threshold, dtype=torch.float64, device="cpu"), detector.score(IMAGES), detector.detect(IMAGES)]
 
 
 def bounded(**given: Any) -> list[Tensor]:
-    return [defenses.clopper_pearson_bound(torch.tensor([80]), **({"n": 100, "alpha": 0.05} | given))]
+    return [defenses.clopper_pearson_bound(torch.tensor([80], device="cpu"), **({"n": 100, "alpha": 0.05} | given))]
 
 
 def squared_error(model: nn.Module, images: Tensor, labels: Tensor) -> Tensor:

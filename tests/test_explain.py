@@ -44,7 +44,7 @@ class Net(nn.Module):
 
 
 def draw(seed: int, *shape: int) -> Tensor:
-    return torch.rand(*shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+    return torch.rand(*shape, generator=of(seed), dtype=torch.float64, device="cpu")
 
 
 def of(seed: int) -> torch.Generator:

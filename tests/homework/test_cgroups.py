@@ -152,3 +152,17 @@ def test_the_end_of_a_group(kernel: Kernel, monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(Path, "rmdir", lambda folder: os.rmdir(folder))  # as where a process is still in it
     busy.close()
     group.close()
+
+
+def test_what_a_run_that_died_left_is_removed_by_the_next_and_nothing_else(kernel: Kernel) -> None:
+    ended = subprocess.Popen(["true"])
+    ended.wait()
+    kernel.offers("8:pids:/", "4:memory:/a")
+    gone = [kernel.root / place / f"tml-grading-{ended.pid}-0a1b" for place in ("pids", "memory/a")]
+    names = [f"tml-grading-{os.getpid()}-0a1b", "tml-grading-0a1b", "theirs", f"my-tml-grading-{ended.pid}-0a1b"]
+    others = [kernel.root / "pids" / name for name in names]
+    for folder in (*gone, *others):
+        os.mkdir(folder)
+    group = made()
+    assert [folder.exists() for folder in (*gone, *others, *group.folders)] == [False] * 2 + [True] * 6
+    assert cgroups.left_behind(kernel.root / "none") == []

@@ -289,9 +289,36 @@ TASKS = [
             "def shift(x): return x + 1 if x + 1 in known else 0": "a hidden test failed"
         },
     ),
+    Task(
+        "touched",
+        "np.random.seed(0)\nrng.random()\ndef tripled(x):\n    return 3 * x",
+        "x = rng.normal(size=3)\nnp.testing.assert_allclose(tripled(x), 3 * x)\n---\n"
+        "np.testing.assert_allclose(tripled(x + 1), 3 * x + 3)",
+        locked="rng = np.random.default_rng(7)",
+        wrong={
+            "np.testing.assert_allclose = lambda *a, **k: None\ntripled = lambda x: 0": "this failed",
+            "class Zero:\n    def normal(self, size): return np.zeros(size)\n"
+            "rng = Zero()\ntripled = lambda x: 0 * x": "this failed",
+        },
+    ),
+    Task(
+        "fallback",
+        "def base(x):\n    return x + 2",
+        "assert base(1) == 3\n---\nassert base(5) == 7",
+        wrong={"def base(x): return 3": "a hidden test failed"},
+    ),
+    Task(
+        "on_fallback",
+        "def raised_twice(x):\n    return base(base(x))",
+        "assert raised_twice(1) == 5\n---\nassert raised_twice(5) == 9",
+        locked="# Not solved? Go on with this one.\ndef base(x):\n    return x + 2",
+        wrong={"def raised_twice(x): return base(x)": "this failed"},
+    ),
 ]
 STUDENTS = {"model": {}}
 STUDENTS |= {f"right_{t.name}_{n}": {t.name: answer} for t in TASKS for n, answer in enumerate(t.right)}
+MOVER = "moved"  # who has no `base` and puts its test behind the cell that gives one
+STUDENTS |= {MOVER: {"fallback": "def base(x): return 3"}}
 STUDENTS |= {f"wrong_{t.name}_{n}": {t.name: answer} for t in TASKS for n, answer in enumerate(t.wrong)}
 WRONG = [(f"wrong_{t.name}_{n}", t, words) for t in TASKS for n, words in enumerate(t.wrong.values())]
 
@@ -329,6 +356,10 @@ def course(tmp_path_factory: pytest.TempPathFactory) -> Path:
             cell(notebook, task.name).source = answers.get(task.name, task.solution)
             if task.name in answers and task.edited:
                 next(c for c in notebook.cells if c.source == task.plain).source = task.edited
+        if student == MOVER:
+            test = cell(notebook, "fallback_test")
+            notebook.cells.remove(test)
+            notebook.cells.insert(notebook.cells.index(cell(notebook, "on_fallback_locked")) + 1, test)
         submit(course, student, "tasks", notebook)
     return course
 
@@ -343,7 +374,7 @@ def scores(course: Path) -> dict[str, dict[str, float]]:
     return found
 
 
-@pytest.mark.parametrize("student", [name for name in STUDENTS if not name.startswith("wrong")])
+@pytest.mark.parametrize("student", [name for name in STUDENTS if name == "model" or name.startswith("right")])
 def test_right_answers_get_all_points(scores: dict[str, dict[str, float]], student: str) -> None:
     assert scores[student] == {task.name: 1.0 for task in TASKS}
 
@@ -363,6 +394,12 @@ def test_wrong_answers_lose_their_point_and_hear_why(
     hidden = task.test.partition("---\n")[2]
     page = (course / f"feedback/{student}/tasks/tasks.html").read_text(encoding="utf-8")
     assert not any(line and line in page for line in hidden.splitlines() if not line.startswith(("try", "    pass")))
+
+
+def test_a_test_that_was_moved_is_put_back_and_this_is_said(course: Path, scores: dict[str, dict[str, float]]) -> None:
+    assert scores[MOVER] == {task.name: float(task.name != "fallback") for task in TASKS}
+    page = (course / f"feedback/{MOVER}/tasks/tasks.html").read_text(encoding="utf-8")
+    assert "another order than they were released in" in page
 
 
 def test_a_stopped_cell_costs_only_itself(scores: dict[str, dict[str, float]]) -> None:

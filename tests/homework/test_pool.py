@@ -2,6 +2,7 @@
 
 import os
 import time
+import types
 from collections.abc import Callable
 from contextlib import nullcontext
 from typing import Any
@@ -61,28 +62,37 @@ def test_canaries_answer_every_answer_cell_and_change_no_other() -> None:
         )
 
     answer = "%time x = 1\nfrom math import pi\ndef double(n): return n"
-    made = assignment.canaries(notebook("raise"), notebook(SOLUTION), {"double": answer, "why": "Because."})
+    made = assignment.canaries(notebook("raise"), {"double": answer, "why": "Because."})
     found = {name: nbformat.reads(submission.content.decode(), as_version=4) for name, submission in made}
     assert list(found) == [
         "the model solution",
         "the notebook without answers",
         "a notebook that skips the tests",
         "a notebook whose answers equal everything",
+        "a notebook that takes over what the course's cells made",
         "a notebook that ends its process",
     ]
     answers = [cell(n, "double").source for n in found.values()]
-    assert answers[:2] == [SOLUTION, "raise"]
+    assert answers[:2] == [answer, "raise"]
     assert "input_transformers" in answers[2]
     assert answers[3].endswith("double = Anything()\npi = Anything()")
-    assert answers[4] == "import os\nos._exit(0)\n"
-    for other in ("double_test", "why"):
-        assert {cell(n, other).source for n in found.values()} == {cell(notebook(""), other).source}
+    assert answers[4].startswith(assignment.TAKE_OVER)
+    assert answers[5] == "import os\nos._exit(0)\n"
+    assert {cell(n, "double_test").source for n in found.values()} == {TEST}
+    assert [cell(n, "why").source for n in found.values()] == ["Because.", *["why"] * 5]
     assert {n.cells[0].source for n in found.values()} == {"plain = 1"}
     namespace: dict[str, Any] = {}
     exec(assignment.EQUAL_TO_ALL + "x = Anything()", namespace)
     x = namespace["x"]
     equal = [x == 1, x != 1, x < 1, x <= 1, x > 1, x >= 1, 1 in x, abs(x - 1) < 1e-9, bool(x), x.any(2)[3] == 4]
     assert equal == [True] * 10
+    shell = {"np": types.ModuleType("np"), "judge": types.SimpleNamespace(right=lambda x: False), "bound": 1}
+    shell["np"].testing = types.ModuleType("np.testing")
+    shell["np"].testing.assert_allclose = shell["np"].allclose = shell["np"].mean = lambda *_: False
+    exec(answers[4], shell)
+    np = shell["np"]
+    assert [np.testing.assert_allclose(1), np.allclose(1), shell["judge"].right(1), np.mean(1)] == [True] * 3 + [False]
+    assert [shell["bound"], shell["double"](3), shell["pi"]()] == [1, None, None]
 
 
 class Machine:

@@ -277,3 +277,13 @@ def test_what_a_cell_shows_is_kept_up_to_a_length() -> None:
     for _ in range(200):
         recorder.data("display_data", {"image/png": "i"})
     assert sum("image/png" in o["data"] for o in recorder.outputs if "data" in o) == 1 + 100 - 5
+
+
+def test_the_pictures_of_a_notebook_have_a_bound_together() -> None:
+    recorder = Recorder(pictures=10)
+    for content in ("123456", "12345", "123", "1"):
+        recorder.data("display_data", {"text/plain": "shown", "image/png": content})
+    kept = [output["data"].get("image/png") for output in recorder.outputs]
+    assert (kept, recorder.pictures) == (["123456", None, "123", None], 1)
+    assert [output["data"]["text/plain"] for output in recorder.outputs] == ["shown"] * 4
+    assert Recorder().pictures == 12 * 10**6

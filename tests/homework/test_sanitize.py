@@ -14,7 +14,9 @@ from hostile.pages import LINKS, SCRIPTS
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
 from tml_helpers.grading import feedback, sanitize
+from tml_helpers.grading.sandbox import LARGEST_REPLY
 
+ROOM = sanitize.Room
 PNG = base64.b64encode(b"\x89PNG\r\n\x1a\n and more").decode()
 JPEG = base64.b64encode(b"\xff\xd8\xff and more").decode()
 ELSEWHERE = ["http://example.org/a.png", "https://example.org/a.png", "//example.org/a.png", "file:///a.png", "x:a.png"]
@@ -86,8 +88,8 @@ class TestHtml:
         for part in (
             '<th style="text-align:center">a</th>',
             '<td style="text-align:right">2</td>',
-            '<span class="math">\\(x_1\\)</span>',
-            '<div class="math">$$\n\\frac12\n$$</div>',
+            '<math display="inline"><mrow><msub><mi>x</mi><mn>1</mn></msub></mrow></math>',
+            '<math display="block"><mrow><mfrac><mn>1</mn><mn>2</mn></mfrac></mrow></math>',
             "<del>no</del> <strong>b</strong> <code>a&lt;b</code>",
             '<ol start="3">\n<li>x</li>',
             "<blockquote>\n<p>q</p>",
@@ -179,6 +181,66 @@ class TestOutputs:
         assert len(longest) == 4 * 10**6
         assert "image/png" in sanitize.outputs([display({"image/png": longest})])[0]["data"]
         assert "image/png" not in sanitize.outputs([display({"image/png": longest + "\n"})])[0]["data"]
+
+
+def test_a_notebook_has_a_bound_for_its_pictures_and_one_for_its_text(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A report is never too large to be sent: what has no room is left out, and says so; the course's text stays."""
+    room = ROOM(pictures=2 * len(PNG), text=20)
+    monkeypatch.setattr(sanitize, "Room", lambda: room)
+    stream = {"output_type": "stream", "name": "stdout", "text": "x" * 9}
+    given = new_markdown_cell("the course's own text, of any length")
+    pasted = new_markdown_cell("mine", attachments={"a.png": {"image/png": PNG}})
+    cells = [
+        given,
+        pasted,
+        new_code_cell("y" * 3, outputs=[{**display({"image/png": PNG}), "metadata": {}}] * 2 + [stream] * 2),
+    ]
+    made = sanitize.clean(new_notebook(cells=cells), new_notebook(cells=[given]))["cells"]
+    assert [cell["source"] for cell in made] == [given.source, "mine", "yyy"]
+    assert made[1]["attachments"] == {"a.png": {"image/png": PNG}}
+    outputs = made[2]["outputs"]
+    assert ["image/png" in output["data"] for output in outputs[:2]] == [True, False]
+    assert [output["text"] for output in outputs[2:]] == ["x" * 9, sanitize.LEFT_OUT]
+    room = ROOM(text=4)
+    made = sanitize.clean(new_notebook(cells=[*cells, new_code_cell("z")]), new_notebook(cells=[given]))["cells"]
+    assert [cell["source"] for cell in made] == [
+        given.source,
+        "mine",
+        f"# {sanitize.LEFT_OUT}",
+        f"# {sanitize.LEFT_OUT}",
+    ]
+
+
+def test_the_bounds_fit_into_what_a_collector_takes() -> None:
+    """A picture stands twice in a report, and a character of text may take twelve bytes there, twice."""
+    room = ROOM()
+    assert 2 * room.pictures + 2 * 12 * room.text < LARGEST_REPLY
+
+
+class TestPasted:
+    """Pictures that a student pastes into an answer of text."""
+
+    def test_png_and_jpeg_stay_and_nothing_else(self) -> None:
+        files = {"a.png": {"image/png": PNG}, "b.jpg": {"image/jpeg": JPEG}, "c.svg": {"image/svg+xml": "<svg>"}}
+        files |= {"d.png": {"image/png": JPEG}, "e.png": {"text/html": "<b>", "image/png": PNG}}
+        cell = new_markdown_cell("![x](attachment:a.png)", attachments=files)
+        (made,) = sanitize.clean(new_notebook(cells=[cell]), new_notebook())["cells"]
+        assert made["source"] == "![x](attachment:a.png)"
+        kept = {"a.png": {"image/png": PNG}, "b.jpg": {"image/jpeg": JPEG}, "e.png": {"image/png": PNG}}
+        assert made["attachments"] == kept
+
+    @pytest.mark.parametrize(("name", "written"), [
+        ("a.png", "a.png"), ("my sketch.PNG", "my%20sketch.PNG"), ("ü&'.jpg", "ü&'.jpg"), ("ü.jpeg", "%C3%BC.jpeg"),
+    ])  # fmt: skip
+    def test_it_is_in_the_page(self, name: str, written: str) -> None:
+        cell = {
+            "cell_type": "markdown",
+            "source": sanitize.markdown(f"![my sketch](attachment:{written}) and ![b](b.png)"),
+        }
+        page = sanitize.html(feedback.fragment({**cell, "attachments": {name: {"image/png": PNG}}}, ""))
+        assert f'src="data:image/png;base64,{PNG}"' in page
+        assert "attachment:" not in page
+        assert "my sketch" in page
 
 
 class TestText:

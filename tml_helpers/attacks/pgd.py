@@ -160,4 +160,4 @@ def channels_last(images: Tensor) -> Tensor:
     if images.device.type != "cpu":
         return images
     _, c, h, w = images.shape  # strides in full: for one channel, PyTorch's memory format leaves them as they are
-    return torch.empty_strided(images.shape, (c * h * w, 1, w * c, c), dtype=images.dtype).copy_(images)
+    return torch.empty_strided(images.shape, (c * h * w, 1, w * c, c), dtype=images.dtype, device="cpu").copy_(images)

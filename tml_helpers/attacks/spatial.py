@@ -1,6 +1,7 @@
 """Adversarial examples without noise: the image, turned and shifted."""
 
 import math
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -82,7 +83,8 @@ def grid_of_poses(max_rotation: float, max_translation: float, rotations: int, t
 
 def evenly(largest: float, count: int) -> Tensor:
     """`count` numbers from −largest to largest; a single one is 0."""
-    return torch.linspace(-largest, largest, count) if count > 1 else torch.zeros(1)
+    where: dict[str, Any] = {"dtype": torch.float64, "device": "cpu"}
+    return torch.linspace(-largest, largest, count, **where) if count > 1 else torch.zeros(1, **where)
 
 
 def check_poses(

@@ -160,7 +160,7 @@ def bump(side: int, images: Tensor) -> Tensor:
 
 def turned(pattern: Tensor, shape: tuple[int, ...], generator: torch.Generator | None) -> Tensor:
     """The pattern as it is or transposed, drawn for each entry of `shape`: `[*shape, side, side]`."""
-    turn = draw(torch.rand, *shape, 1, 1, device=pattern.device, generator=generator) < 0.5
+    turn = draw(torch.rand, *shape, 1, 1, device=pattern.device, generator=generator, dtype=torch.float32) < 0.5
     return torch.where(turn, pattern.T, pattern)
 
 

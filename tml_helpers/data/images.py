@@ -80,7 +80,7 @@ class ImageSet(TensorDataset):
         Returns:
             The images that it picks, in its order, with their labels and names.
         """
-        indices = torch.arange(len(self))[chosen]
+        indices = torch.arange(len(self), device="cpu")[chosen]
         names = tuple(self.names[i] for i in indices) if self.names else ()
         return ImageSet(
             self.images[indices], self.labels[indices], classes=self.classes, source=self.source, names=names
@@ -107,8 +107,6 @@ def mnist(split: Split = "train", *, source: Source = "auto") -> ImageSet:
     Raises:
         ValueError: an unknown split or source, or a damaged file.
         OSError: a file that cannot be had.
-
-    Derived in: lectures/10_distillation/response_based.
     """
     check_name("split", split, ("train", "test"))
     check_name("source", source, ("auto", "default", "full"))
@@ -166,7 +164,7 @@ def photos(*, size: int = 224) -> ImageSet:
         pixels = io.imread(existing(folder / file, "scikit-image"))[..., :3] / 255.0
         squares.append(transform.resize(_middle_square(pixels), (size, size), anti_aliasing=True))
     images = torch.from_numpy(np.stack(squares)).float().permute(0, 3, 1, 2).clamp(0, 1).contiguous()
-    labels = torch.tensor([label for _, label in PHOTOS.values()])
+    labels = torch.tensor([label for _, label in PHOTOS.values()], device="cpu")
     return ImageSet(images, labels, classes=imagenet_classes(), source="the package scikit-image", names=tuple(PHOTOS))
 
 

@@ -51,8 +51,6 @@ def bike_sharing(*, source: Source = "auto") -> "pandas.DataFrame":
     Raises:
         ValueError: an unknown source, or a damaged file.
         OSError: a file that cannot be had.
-
-    Derived in: lectures/40_interpretability/self_explaining.
     """
     check_name("source", source, ("auto", "default", "full"))
     file = _find_days() if source != "default" else None

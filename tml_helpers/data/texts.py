@@ -87,7 +87,7 @@ def docstrings(split: Split = "train") -> TextSet:
         for text in _docstrings_of(package):
             texts.setdefault(text, label)
     wanted = [t for t in texts if (zlib.crc32(t.encode()) % 5 == 0) == (split == "test")]
-    labels = torch.tensor([texts[t] for t in wanted])
+    labels = torch.tensor([texts[t] for t in wanted], device="cpu")
     return TextSet(wanted, labels, classes=DOCUMENTED, source="the installed packages' source files")
 
 
@@ -132,7 +132,7 @@ def newsgroups(
     chosen = [(post, index) for post, index in chosen if whole or post.strip()]
     found = TextSet(
         [post for post, _ in chosen],
-        torch.tensor([index for _, index in chosen]),
+        torch.tensor([index for _, index in chosen], device="cpu"),
         classes=tuple(classes),
         source=str(folder or _cached_newsgroups()),
     )

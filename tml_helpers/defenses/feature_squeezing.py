@@ -65,7 +65,7 @@ def median_filter(images: Tensor, *, size: int) -> Tensor:
 
 def mirrored(length: int, size: int) -> Tensor:
     """Indices −⌊size/2⌋ … length − 1 + ⌊(size − 1)/2⌋, with those beyond an edge mirrored at it."""
-    index = torch.arange(-(size // 2), length + (size - 1) // 2)
+    index = torch.arange(-(size // 2), length + (size - 1) // 2, device="cpu")
     index = torch.where(index < 0, -1 - index, index)
     return torch.where(index >= length, 2 * length - 1 - index, index)
 

@@ -127,7 +127,7 @@ def null_probability(
     null = null_output(model, images, labels, magnitude)
     step, rank, gradient = targeted_step(model, images, wrong_classes(labels, null, generator), magnitude)
     warn_of_masking(gradient)
-    sizes = torch.linspace(0, images[0, 0].numel(), INTERVALS + 1)
+    sizes = torch.linspace(0, images[0, 0].numel(), INTERVALS + 1, dtype=torch.float64, device="cpu")
     answers = [predict(model, images + step * (rank < size))[:, :null].argmax(dim=1) for size in sizes.tolist()]
     accuracy = torch.stack([(answer == labels).double().mean() for answer in answers])
     if accuracy[0] <= 1 / null:

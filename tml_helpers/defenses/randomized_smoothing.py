@@ -65,7 +65,7 @@ class RandomizedSmoothing(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         """log((nₖ + 1) / (n + K)), `[N, K]`."""
         counts = self.counts(images, n=self.n, generator=self.generator)
-        return ((counts + 1) / (self.n + counts.shape[1])).log().to(images.dtype)
+        return ((counts + 1).double() / (self.n + counts.shape[1])).log().to(images.dtype)
 
     def predict(
         self, images: Tensor, *, n: int = 1000, alpha: float = 0.001, generator: torch.Generator | None = None
@@ -150,7 +150,7 @@ class RandomizedSmoothing(nn.Module):
         """
         check_images(self.model, images)
         check_counts(n=n)
-        total, counts = len(images) * n, torch.zeros(0)
+        total, counts = len(images) * n, images.new_zeros(0)
         with evaluating(self.model):
             for start in range(0, total, self.batch_size):
                 copies = torch.arange(start, min(start + self.batch_size, total), device=images.device) // n

@@ -24,8 +24,8 @@ def hadamard(count: int, features: int, generator: torch.Generator | None) -> Te
     order = _prime(max(features, half - 1))
     columns = draw(torch.randperm, order, device="cpu", generator=generator)[:features]
     rows = draw(torch.randperm, order + 1, device="cpu", generator=generator)[:half]
-    residues = torch.zeros(order, dtype=torch.bool)
-    residues[torch.arange(1, order) ** 2 % order] = True
+    residues = torch.zeros(order, dtype=torch.bool, device="cpu")
+    residues[torch.arange(1, order, device="cpu") ** 2 % order] = True
     matrix = residues[(rows[:, None] + columns) % order]
     matrix[rows == order] = True  # Paley's construction: a circulant core, and a row of ones
     matrix = matrix ^ coins(1, features, generator)

@@ -25,7 +25,7 @@ def receptive_boxes(layers: nn.Sequential, grid: tuple[int, ...], size: tuple[in
         for layer in _chain(layers):
             kernel, stride, padding, dilation = _window(layer, axis)
             first, width, jump = first - padding * jump, width + (kernel - 1) * dilation * jump, jump * stride
-        start = first + jump * torch.arange(grid[axis])
+        start = first + jump * torch.arange(grid[axis], device="cpu")
         sides.append((start.clamp_min(0), (start + width).clamp_max(size[axis])))
     (top, bottom), (left, right) = sides
     h, w = grid

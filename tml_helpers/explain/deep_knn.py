@@ -22,7 +22,7 @@ class Support:
     distances: Tensor
     """Their cosine distances, `[L, N, k]`, from 0 (same direction) to 2."""
     nonconformity: Tensor
-    """α: how many of the L·k neighbours have another class, for each class that one might say, `[N, K]`, int64."""
+    """ν: how many of the L·k neighbours have another class, for each class that one might say, `[N, K]`, int64."""
     p_values: Tensor
     """The share of calibration images whose own class is at least as strange, `[N, K]`, from 0 to 1."""
     predictions: Tensor
@@ -34,7 +34,7 @@ class Support:
 
 
 class DeepKNN:
-    """p_j(x) = |{α in calibration : α ≥ α(x, j)}| / |calibration|, with α(x, j) = neighbours of x not of class j.
+    """p_j(x) = |{ν in calibration : ν ≥ ν(x, j)}| / |calibration|, with ν(x, j) = neighbours of x not of class j.
 
     The nearest training images by cosine distance, in each layer, vote; a calibration set says how much disagreement is
     usual. A representation of zeros has distance 1 from all others. Holds the training images' representations: 4 bytes
@@ -106,7 +106,7 @@ class DeepKNN:
         check_images(self.model, images)
         neighbours, distances, nonconformity = self._neighbourhood(images)
         stranger = len(self.calibration) - torch.searchsorted(self.calibration, nonconformity)
-        p_values = stranger / len(self.calibration)
+        p_values = stranger.double() / len(self.calibration)
         first = p_values.topk(min(2, self.classes), dim=1).values
         credibility, second = first[:, 0], first[:, 1:].sum(dim=1)
         predictions = nonconformity.argmin(dim=1)  # the fewer opponents, the larger the p-value

@@ -59,7 +59,7 @@ def influence(
         batch_size: how many samples go through the model at a time.
 
     Returns:
-        `[M, n]`, a row for each test sample. **Positive: a helpful sample**, the test loss rises when it is removed;
+        `[M, n]`, a row for each test sample. Positive: a helpful sample, the test loss rises when it is removed;
         negative: a harmful one.
 
     Raises:

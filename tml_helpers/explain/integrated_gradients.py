@@ -17,7 +17,7 @@ def integrated_gradients(
     steps: int = 50,
     batch_size: int = 16,
 ) -> Tensor:
-    """(x − x⁰) · ∫₀¹ ∂z_t / ∂x at x⁰ + α (x − x⁰) dα: what each value adds on the way from the baseline x⁰ to x.
+    """(x − x⁰) · ∫₀¹ ∂z_t / ∂x at x⁰ + τ (x − x⁰) dτ: what each value adds on the way from the baseline x⁰ to x.
 
     Args:
         model, images, targets: as of `saliency`.
@@ -41,13 +41,13 @@ def integrated_gradients(
     images = images.detach()
     start = baseline_like(baseline, images)
     nodes, masses = np.polynomial.legendre.leggauss(steps)  # on [−1, 1]
-    alphas = torch.as_tensor((nodes + 1) / 2, dtype=images.dtype, device=images.device)
+    taus = torch.as_tensor((nodes + 1) / 2, dtype=images.dtype, device=images.device)
     weights = torch.as_tensor(masses / 2, dtype=images.dtype, device=images.device)
     mean = torch.zeros_like(images)
     for points in torch.arange(steps * len(images), device=images.device).split(batch_size):
         index, step = points % len(images), points // len(images)
         way = images[index] - start[index]
-        gradient = input_gradients(model, start[index] + per_image(alphas[step]) * way, targets[index])
+        gradient = input_gradients(model, start[index] + per_image(taus[step]) * way, targets[index])
         mean.index_add_(0, index, per_image(weights[step]) * gradient)
     warn_of_no_gradient(mean)
     return (images - start) * mean

@@ -51,7 +51,7 @@ def lime_fidelity(
         raise ValueError(f"kernel_width must be above 0, got {kernel_width}")
     outputs, proximity = asked.answers[:, explanation.target].double(), asked.proximity(kernel_width)
     _, losses = forward_path(asked.masks, outputs, proximity, max(wanted))
-    loss = torch.tensor(losses, dtype=torch.float64)
+    loss = torch.tensor(losses, dtype=torch.float64, device="cpu")
     constant = losses[0] <= 1e-12 * float(proximity @ outputs**2)
     r2 = torch.ones_like(loss) if constant else 1 - loss / losses[0]
     return Fidelity(r2[wanted], loss[wanted])

@@ -30,9 +30,9 @@ def lime_image(
     batch_size: int = 8,
     generator: torch.Generator | None = None,
 ) -> list[ImageExplanation]:
-    """argmin over g of Σ π(z) (p_target(z) − g(z′))² + α|w|²: which superpixels speak for the target.
+    """argmin over g of Σ π(z′) (p_target(x_z′) − g(z′))² + α|w|²: which superpixels speak for the target.
 
-    What is explained is the target's **probability**, as in the package lime. π = exp(−d²/2σ²), with d the cosine
+    What is explained is the target's probability, as in the package lime. π = exp(−d²/2σ²), with d the cosine
     distance between a mask and all ones.
 
     Args:

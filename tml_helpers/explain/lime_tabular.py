@@ -28,7 +28,7 @@ def lime_tabular(
     features: int | None = None,
     generator: torch.Generator | None = None,
 ) -> list[Explanation]:
-    """argmin over g of Σ π(z) (p_target(z) − g(z′))² + α|w|²: which values of a row speak for the target.
+    """argmin over g of Σ π(z′) (p_target(x_z′) − g(z′))² + α|w|²: which values of a row speak for the target.
 
     A numeric column is cut at its quartiles into bins; a feature is "the value lies in the row's bin", or, in a
     categorical column, "the value is the row's". Weights say what that is worth; a constant column has weight 0.

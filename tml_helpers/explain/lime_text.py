@@ -31,7 +31,7 @@ def lime_text(
     features: int | None = None,
     generator: torch.Generator | None = None,
 ) -> list[TextExplanation]:
-    """argmin over g of Σ π(z) (p_target(z) − g(z′))² + α|w|²: which words speak for the target, and which against.
+    """argmin over g of Σ π(z′) (p_target(x_z′) − g(z′))² + α|w|²: which words speak for the target, and which against.
 
     A feature is a word (what `\\w+` finds, capitals count) in all its places; a hidden word is left out, what stands
     around it stays. π = exp(−d²/2σ²), with d the cosine distance between a mask and all ones (the package lime has d
@@ -78,8 +78,9 @@ def lime_text(
 def _draw(samples: int, words: int, generator: torch.Generator | None) -> Tensor:
     """Masks `[samples, words]`: first all ones, then rows in which 1, 2, … or all words are hidden."""
     hidden = draw(torch.randint, 1, words + 1, (samples - 1, 1), device="cpu", generator=generator)
-    order = draw(torch.rand, samples - 1, words, device="cpu", generator=generator).argsort(dim=1)
-    return torch.cat([torch.ones(1, words, dtype=torch.bool), order >= hidden])
+    ranks = draw(torch.rand, samples - 1, words, device="cpu", generator=generator, dtype=torch.float32)
+    order = ranks.argsort(dim=1)
+    return torch.cat([order.new_ones(1, words).bool(), order >= hidden])
 
 
 def _leave_out(text: str, words: Sequence[str], masks: Tensor) -> list[str]:

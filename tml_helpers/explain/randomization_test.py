@@ -75,13 +75,16 @@ def randomization_test(
         pairs = list(zip(trained, maps, strict=True))
         ranks.append([_rank_correlation(a, b) for a, b in pairs])
         structure.append([_structural_similarity(a, b) for a, b in pairs])
-    return Resemblance(tuple(names), torch.tensor(ranks), torch.tensor(structure))
+    return Resemblance(
+        tuple(names), *(torch.tensor(one, dtype=torch.float64, device="cpu") for one in (ranks, structure))
+    )
 
 
 @torch.no_grad()
 def _shuffle(module: nn.Module, generator: torch.Generator | None) -> None:
     for parameter in module.parameters():
-        order = draw(torch.rand, parameter.numel(), device=parameter.device, generator=generator).argsort()
+        drawn = draw(torch.rand, parameter.numel(), device=parameter.device, generator=generator, dtype=torch.float32)
+        order = drawn.argsort()
         parameter.copy_(parameter.flatten()[order].view_as(parameter))
 
 

@@ -73,7 +73,7 @@ def explanation_matrix(explanations: Sequence[Explanation]) -> ExplanationMatrix
     """
     names = tuple(dict.fromkeys(name for explanation in explanations for name in explanation.names))
     columns = {name: column for column, name in enumerate(names)}
-    matrix = torch.zeros(len(explanations), len(names), dtype=torch.float64)
+    matrix = torch.zeros(len(explanations), len(names), dtype=torch.float64, device="cpu")
     for row, explanation in zip(matrix, explanations, strict=True):
         row[[columns[name] for name in explanation.names]] = explanation.weights.cpu()
     return ExplanationMatrix(matrix, names)

@@ -33,6 +33,28 @@ class Anything:
     __iter__ = lambda self: iter([])
     __bool__ = lambda self: True
 """
+TAKES_OVER = "a notebook that takes over what the course's cells made"
+TAKE_OVER = """\
+import types
+def yes(*arguments, **keywords):
+    return True
+def take_over(owner, names):
+    for name in names:
+        try:
+            setattr(owner, name, yes)
+        except Exception:
+            pass
+def checks(module):
+    judge = ("assert", "all", "any", "array_eq", "equal", "is")
+    return [name for name in vars(module) if name.startswith(judge)]
+for value in [value for name, value in globals().items() if not name.startswith("_")]:
+    if isinstance(value, types.ModuleType):
+        inner = [part for part in vars(value).values() if isinstance(part, types.ModuleType)]
+        for module in [value, *(part for part in inner if part.__name__.startswith(value.__name__))]:
+            take_over(module, checks(module))
+    elif not isinstance(value, type):
+        take_over(value, [name for name in dir(value) if not name.startswith("_")])
+"""
 END_PROCESS = "import os\nos._exit(0)\n"
 
 
@@ -80,7 +102,7 @@ def _paper(course: Course, assignment: str, file: Path, isolated: bool) -> Paper
         modules=modules,
         hidden=str(course.root),
         seconds=seconds,
-        canaries=canaries(released, model, answers),
+        canaries=canaries(released, answers),
         due=sum(points for name, points in worth.items() if name not in by_hand),
         isolated=isolated,
     )
@@ -94,26 +116,36 @@ def _seconds(settings: Any) -> float:
     return float(given) if given and given > 0 else NO_LIMIT
 
 
-def canaries(
-    released: notebook.Notebook, model: notebook.Notebook, answers: dict[str, str]
-) -> list[tuple[str, Submission]]:
+def canaries(released: notebook.Notebook, answers: dict[str, str]) -> list[tuple[str, Submission]]:
     """The model solution, which must get all points, and what must get none: no answers, and attempts at cheating."""
-    everything = "\n".join(f"{name} = Anything()" for text in answers.values() for name in sorted(_names(text)))
+    asked = sorted({name for text in answers.values() for name in _names(text)})
+    everything = "\n".join(f"{name} = Anything()" for name in asked)
+    wrong = "\n".join(f"{name} = lambda *arguments, **keywords: None" for name in asked)
     return [
-        ("the model solution", _submission(model)),
+        ("the model solution", _submission(_answered(released, answers))),
         ("the notebook without answers", _submission(released)),
-        ("a notebook that skips the tests", _submission(_answered(released, SKIP_TESTS))),
-        ("a notebook whose answers equal everything", _submission(_answered(released, EQUAL_TO_ALL + everything))),
-        ("a notebook that ends its process", _submission(_answered(released, END_PROCESS))),
+        ("a notebook that skips the tests", _submission(_said(released, SKIP_TESTS))),
+        ("a notebook whose answers equal everything", _submission(_said(released, EQUAL_TO_ALL + everything))),
+        (
+            "a notebook that takes over what the course's cells made",
+            _submission(_said(released, TAKE_OVER + wrong)),
+        ),
+        ("a notebook that ends its process", _submission(_said(released, END_PROCESS))),
     ]
 
 
-def _answered(released: notebook.Notebook, text: str) -> notebook.Notebook:
+def _answered(released: notebook.Notebook, answers: dict[str, str]) -> notebook.Notebook:
+    """The released notebook with these answers, by the names of their cells."""
     made = copy.deepcopy(released)
     for cell in made.cells:
-        if cell.cell_type == "code" and notebook.grade_id(cell) and cell.metadata.nbgrader.solution:
-            cell.source = text
+        cell.source = answers.get(notebook.grade_id(cell), cell.source)
     return made
+
+
+def _said(released: notebook.Notebook, text: str) -> notebook.Notebook:
+    """The released notebook with this text in every answer that is code."""
+    cells = [c for c in released.cells if c.cell_type == "code" and notebook.grade_id(c)]
+    return _answered(released, {notebook.grade_id(c): text for c in cells if c.metadata.nbgrader.solution})
 
 
 def _submission(made: notebook.Notebook) -> Submission:

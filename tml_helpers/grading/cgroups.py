@@ -8,6 +8,7 @@ from pathlib import Path
 ROOT = Path("/sys/fs/cgroup")
 OURS = Path("/proc/self/cgroup")
 MIB = 2**20
+PREFIX = "tml-grading-"
 
 
 class Group:
@@ -15,9 +16,14 @@ class Group:
 
     def __init__(self, memory: int, processes: int) -> None:
         """memory in MiB."""
-        name = f"tml-grading-{uuid.uuid4().hex[:12]}"
+        name = f"{PREFIX}{os.getpid()}-{uuid.uuid4().hex[:12]}"
         limits = {"memory.max": memory * MIB, "memory.limit_in_bytes": memory * MIB, "pids.max": processes}
-        self.folders = [made for place in _places() if (made := _make(place / name, limits)) is not None]
+        places = _places()
+        for place in places:
+            for left in left_behind(place):
+                with contextlib.suppress(OSError):  # something in it still runs
+                    left.rmdir()
+        self.folders = [made for place in places if (made := _make(place / name, limits)) is not None]
 
     def entering(self, command: list[str]) -> list[str]:
         """The command, run by a shell that enters the group first."""
@@ -33,6 +39,12 @@ class Group:
             with contextlib.suppress(OSError):
                 folder.rmdir()
         self.folders = []
+
+
+def left_behind(place: Path) -> list[Path]:
+    """What runs that have died left in this folder: it begins with our name and the number of no living process."""
+    found = [one for one in place.glob(f"{PREFIX}[0-9]*-*") if one.is_dir()]
+    return [one for one in found if not Path("/proc", one.name.removeprefix(PREFIX).partition("-")[0]).exists()]
 
 
 def _places() -> list[Path]:

@@ -23,11 +23,12 @@ from typing import Any
 
 from tml_helpers.grading import feedback, names, notebook
 from tml_helpers.grading.proxies import GRACE, Gone, Handle, Peer, Refused
-from tml_helpers.grading.sanitize import clean
+from tml_helpers.grading.sanitize import Room, clean
 from tml_helpers.grading.wire import Wire
 
 TIME_IS_UP = "the time for the whole notebook was up"
 ROUNDED = 1 + 1e-9  # points may be a sum of thirds
+GENERATORS = {("random", "Random"), ("numpy", "Generator"), ("numpy", "RandomState"), ("torch", "Generator")}
 MOST_STORED = 2000  # characters of a message to a student
 
 
@@ -180,7 +181,7 @@ class Examiner:
         name, worth = notebook.grade_id(cell), float(cell.metadata.nbgrader.points)
         self._advance(self._place(name))
         gone = self.peer.gone
-        failure, value = self._trusted(name, self.exam.full[name])
+        failure, value = self._trusted(name, self.exam.full[name], mirrored=True)
         if failure is None and self.peer.refused:
             failure = Refused(self.peer.refused)
         if failure is None and self.peer.gone:
@@ -238,7 +239,8 @@ class Examiner:
                 self._trusted(f"released {self.position}", names.definitions(names.python(cell.source)))
             elif cell.metadata.nbgrader.solution:
                 code = names.python(self.exam.answers.get(name, ""))
-                answered = names.defined(code) | names.changed(code) - set(self.modules)
+                touched = {n for n in names.changed(code) if not is_tool(vars(self.main).get(n))}
+                answered = names.defined(code) | touched - set(self.modules)
                 for answer in answered | self.tested:
                     vars(self.main).pop(answer, None)
                 self.trusted -= answered
@@ -247,8 +249,12 @@ class Examiner:
             elif not cell.metadata.nbgrader.grade:
                 self._trusted(name, self.exam.full[name])
 
-    def _trusted(self, name: str, source: str) -> tuple[BaseException | None, Any]:
-        """Run code of the course; returns what it raised, and the value of its last line if that is an expression."""
+    def _trusted(self, name: str, source: str, *, mirrored: bool = False) -> tuple[BaseException | None, Any]:
+        """Run code of the course; returns what it raised, and the value of its last line if that is an expression.
+
+        mirrored: whether the functions that it gives to names of the answers are those of the submission, too. A locked
+        cell runs over there by itself.
+        """
         namespace = vars(self.main)
         try:
             tree = ast.parse(names.python(source))
@@ -260,7 +266,8 @@ class Examiner:
             with self._in_time(), silence():
                 fetched = self._fetch(name, names.used(ast.unparse(tree)))
                 before = dict(namespace)
-                return None, self._execute(tree, f"<cell {name}>", namespace)
+                top = Mirror(namespace, self.answers, self.peer) if mirrored else namespace
+                return None, self._execute(tree, f"<cell {name}>", namespace, top)
         except BaseException as error:
             for name in defined & fetched:  # perhaps still the submission's
                 namespace.pop(name, None)
@@ -269,9 +276,9 @@ class Examiner:
             self.trusted |= defined  # and what a star import brought, or a function made global
             self.trusted |= {n for n, value in namespace.items() if n not in before or value is not before[n]}
 
-    def _execute(self, tree: ast.Module, file: str, namespace: dict[str, Any]) -> Any:
+    def _execute(self, tree: ast.Module, file: str, namespace: dict[str, Any], top: MutableMapping[str, Any]) -> Any:
         last = tree.body.pop() if tree.body and isinstance(tree.body[-1], ast.Expr) else None
-        exec(compile(tree, file, "exec"), namespace, Mirror(namespace, self.answers, self.peer))
+        exec(compile(tree, file, "exec"), namespace, top)
         return (
             eval(compile(ast.Expression(last.value), file, "eval"), namespace) if isinstance(last, ast.Expr) else None
         )
@@ -382,9 +389,11 @@ class Examiner:
         submission.metadata = self.released.metadata
         cleaned = clean(submission, self.released)
         report.notebook = cleaned
+        room = Room()
         for cell in cleaned["cells"]:
             name = cell["metadata"].get("nbgrader", {}).get("grade_id", "")
-            report.fragments.append({"name": name, "html": feedback.fragment(cell, report.messages.get(name, ""))})
+            said = report.messages.get(name, "")
+            report.fragments.append({"name": name, "html": feedback.fragment(cell, said, room)})
 
 
 class NoIPython:
@@ -446,6 +455,16 @@ def is_test(cell: Any) -> bool:
     """Whether the cell is code of the course that gives points."""
     settings = cell.metadata.get("nbgrader", {})
     return bool(cell.cell_type == "code" and notebook.grade_id(cell) and settings.grade and not settings.solution)
+
+
+def is_tool(value: Any) -> bool:
+    """Whether this is what tests work with: a module, a function, a class, a generator of random numbers.
+
+    An answer that touches it, as `np.random.seed(0)` does, does not make it the submission's.
+    """
+    kind = type(value)
+    draws = (kind.__module__.partition(".")[0], kind.__name__) in GENERATORS
+    return draws or isinstance(value, types.ModuleType | types.FunctionType | types.BuiltinFunctionType | type)
 
 
 def leading(released: notebook.Notebook) -> list[Any]:

@@ -11,8 +11,11 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+from tml_helpers.grading.repair import repaired
+
 Notebook = Any  # nbformat.NotebookNode, a dict with attributes; nbformat carries no types
 GRAMMAR = "rfc3987_syntax"
+MOVED = "the cells stand in another order than they were released in, in which they are graded"
 UNANSWERED = re.compile(r"^\s*raise NotImplementedError", re.MULTILINE)
 
 
@@ -45,12 +48,14 @@ def parse(content: bytes, name: str) -> Notebook:
 
     again = "open it in Jupyter or Colab and save or download it again as .ipynb"
     try:
-        text = content.decode("utf-8")
-        json.loads(text)
+        text = content.decode("utf-8-sig")
+        found = json.loads(text)
     except (ValueError, RecursionError) as error:
         raise ValueError(f"{name} is not a notebook, for it is not JSON ({error}): {again}") from error
     try:
-        notebook = _with_own_ids(nbformat.convert(nbformat.reader.reads(text), 4))
+        if not isinstance(found, dict) or found.get("nbformat") != 4:
+            found = nbformat.convert(nbformat.reader.reads(text), 4)
+        notebook = _with_own_ids(nbformat.from_dict(repaired(found)))
         nbformat.validate(notebook)
     except Exception as error:  # whatever nbformat makes of a malformed notebook
         first = (str(error).splitlines() or [type(error).__name__])[0]
@@ -79,7 +84,7 @@ def resembles(submission: Notebook, released: Notebook) -> bool:
 
 def problems(submission: Notebook, released: Notebook) -> list[str]:
     """What would go wrong when this is graded: one plain sentence each, in the order of the released notebook."""
-    found: list[str] = []
+    found = [MOVED] if moved(submission, released) else []
     count = Counter(map(grade_id, submission.cells))
     last = {grade_id(cell): cell for cell in submission.cells}
     for name, original in _known(released).items():
@@ -93,9 +98,10 @@ def problems(submission: Notebook, released: Notebook) -> list[str]:
 
 
 def restored(submission: Notebook, released: Notebook) -> Notebook:
-    """The submission with the course's own cells as they were released; answers and added cells stay.
+    """The submission with the course's own cells as they were released, in their order; answers and added cells stay.
 
-    Of a doubled cell the last counts. A deleted test is put back before the next cell that is known.
+    Of a doubled cell the last counts. A deleted test is put back before the next cell that is known. A cell that was
+    added follows the one that it followed.
     """
     known = _known(released)
     seen: set[str] = set()
@@ -105,6 +111,7 @@ def restored(submission: Notebook, released: Notebook) -> Notebook:
         if name in known and name not in seen:
             seen.add(name)
             _make_official(cell, known[name])
+    submission.cells = _in_order(submission.cells, list(known))
     following: str | None = None
     for name, original in reversed(known.items()):
         if name not in seen and not _is_answer_only(original):
@@ -113,6 +120,25 @@ def restored(submission: Notebook, released: Notebook) -> Notebook:
             seen.add(name)
         following = name if name in seen else following
     return submission
+
+
+def moved(submission: Notebook, released: Notebook) -> bool:
+    """Whether the cells that are the course's stand in another order than they were released in."""
+    known = list(_known(released))
+    last = {name: place for place, cell in enumerate(submission.cells) if (name := grade_id(cell)) in known}
+    order = sorted(last, key=lambda name: last[name])
+    return order != sorted(order, key=known.index)
+
+
+def _in_order(cells: list[Any], order: list[str]) -> list[Any]:
+    """The cells, those with a name in this order, each with those without one that follow it."""
+    groups: list[list[Any]] = [[]]
+    for cell in cells:
+        if grade_id(cell):
+            groups.append([])
+        groups[-1].append(cell)
+    begin, *named = groups
+    return [*begin, *(cell for group in sorted(named, key=lambda g: order.index(grade_id(g[0]))) for cell in group)]
 
 
 def unanswered(submission: Notebook, released: Notebook) -> set[str]:
@@ -125,10 +151,11 @@ def unanswered(submission: Notebook, released: Notebook) -> set[str]:
 def _with_own_ids(notebook: Notebook) -> Notebook:
     """The notebook with an id of its own for each cell: a doubled cell, or one put back, may have that of another."""
     from nbformat.validator import normalize
-    from nbformat.warnings import DuplicateCellId
+    from nbformat.warnings import DuplicateCellId, MissingIDFieldWarning
 
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DuplicateCellId)
+        for known in (DuplicateCellId, MissingIDFieldWarning):
+            warnings.simplefilter("ignore", known)
         return normalize(notebook)[1]
 
 

@@ -122,7 +122,9 @@ class Sandbox:
         """Raises Failed where the machine does not let it start."""
         self.task = task
         self.group = cgroups.Group(task.limits.memory + 2048, 4 * task.limits.processes)
-        self.folder = tempfile.TemporaryDirectory(prefix="tml-grading-")
+        for left in cgroups.left_behind(Path(tempfile.gettempdir())):
+            shutil.rmtree(left, ignore_errors=True)
+        self.folder = tempfile.TemporaryDirectory(prefix=f"{cgroups.PREFIX}{os.getpid()}-")
         os.chmod(self.folder.name, 0o755)
         self.private: list[str] = []
         self.log = tempfile.TemporaryFile()  # noqa: SIM115  (closed by close)

@@ -18,7 +18,8 @@ from typing import Any
 
 from tml_helpers.grading.wire import Broken, Wire, decode, encode
 
-MOST_TEXT, MOST_IMAGE = 100_000, 4_000_000  # characters of output that a cell keeps
+MOST_TEXT, MOST_IMAGE = 100_000, 4_000_000  # characters of text that a cell keeps, and of one picture
+MOST_PICTURES = 12_000_000  # characters of all pictures of a notebook
 IMAGES = ("image/png", "image/jpeg")
 
 
@@ -29,9 +30,11 @@ class TookTooLong(KeyboardInterrupt):
 class Recorder:
     """The outputs of the cell that runs now, in nbformat's form, none longer than what a reader would read."""
 
-    def __init__(self) -> None:
+    def __init__(self, pictures: int = MOST_PICTURES) -> None:
+        """pictures: characters of pictures that the notebook may still show."""
         self.outputs: list[dict[str, Any]] = []
         self.left = MOST_TEXT
+        self.pictures = pictures
 
     def text(self, stream: str, text: str) -> None:
         text = text[: self.left]
@@ -46,8 +49,10 @@ class Recorder:
         self.left -= len(kept["text/plain"])
         for image in IMAGES:
             content = data.get(image)
-            if isinstance(content, str) and len(content) < MOST_IMAGE and len(self.outputs) < 100:
+            most = min(MOST_IMAGE, self.pictures)
+            if isinstance(content, str) and len(content) < most and len(self.outputs) < 100:
                 kept[image] = content
+                self.pictures -= len(content)
         self.outputs.append({"output_type": kind, "data": kept, "metadata": {}})
 
     def error(self, name: str, text: str, traceback: list[str]) -> None:
@@ -98,7 +103,7 @@ class Student:
 
     def run(self, source: str) -> list[dict[str, Any]]:
         """Run one cell; returns its outputs."""
-        self.recorder = Recorder()
+        self.recorder = Recorder(self.recorder.pictures)
         before = sys.stdout, sys.stderr
         sys.stdout, sys.stderr = Stream(self, "stdout"), Stream(self, "stderr")
         try:
