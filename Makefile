@@ -4,6 +4,7 @@ JOBS ?= 2
 # make LOCK= installs the newest releases that pyproject.toml allows.
 LOCK ?= -c constraints.txt
 SITE := _build/html/index.html
+BUILD := build . --toc book/_toc.yml --all
 SHELL := /bin/bash
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 # One thread each, so that several processes run side by side and sums come out equal.
@@ -11,7 +12,7 @@ ONE_THREAD := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1
 # Notebooks are checked on the default data: their stored outputs come from it.
 NBVAL := env -u TML_DATA_DIR pytest --nbval --nbval-cell-timeout 300 --nbval-kernel-startup-timeout 180 -p no:cacheprovider
 
-.PHONY: help setup book serve test test-all luck mutants test-gpu full-data lab notebooks register exercises grade bench claims lint clean
+.PHONY: help setup book pdf serve test test-all luck mutants test-gpu full-data newest lab notebooks address register exercises grade bench claims lint clean
 
 help:
 	@echo "make book       build the book               make test       run every check that needs no GPU"
@@ -21,6 +22,10 @@ help:
 	@echo "make exercises  write the students' files    make lint       ruff, mypy, twins"
 	@echo "make register   write the lists that are     make full-data  fetch what the weekly"
 	@echo "                made from the sources                        run tests in full"
+	@echo "make pdf        print it to one PDF"
+	@echo "make newest     the lectures with the newest releases, from the package alone"
+	@echo "make book STRICT=1           a warning is an error"
+	@echo "make address URL=https://host/me/course   where the course is on the web"
 	@echo "make grade ASSIGNMENT=h1_distillation        make test-all   the slow tests, too"
 	@echo "make luck       other keys, other seeds      make mutants   change the library, see who notices"
 	@echo "make clean      remove what was built"
@@ -30,25 +35,18 @@ setup: .venv/ready
 .venv/ready: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	  { echo "This needs Python 3.11 or later: run make PYTHON=python3.11, or install it."; exit 1; }
-	@$(PYTHON) -c 'import ensurepip, venv' || \
-	  { echo "This Python cannot make environments: install the Debian package python3-venv."; exit 1; }
-	@test -x .venv/bin/python || $(PYTHON) -m venv .venv
-	@echo "Setting up .venv: about 3 GB, some minutes the first time."
-	@# torch first and alone: another package's open range must not pick a build of its own
-	@python -m pip install --quiet $(LOCK) setuptools wheel torch || \
-	  { echo "Installing failed: is a package index reachable, and 4 GB of disk free? Then run make again."; exit 1; }
-	@python -m pip install --quiet $(LOCK) --no-build-isolation -e '.[all]' || \
-	  { echo "Installing failed: is a package index reachable, and 4 GB of disk free? Then run make again."; exit 1; }
-	@# alone, without what they ask for: two peers (one pins an old requests, the other a plotting server) and ISLP, a
-	@# course's package that ships the table of bike rentals and asks for many others
-	@python -m pip install --quiet $(LOCK) --no-deps torchattacks adv-lib ISLP || \
-	  { echo "Installing failed: is a package index reachable? Then run make again."; exit 1; }
+	@$(PYTHON) tools/environment.py $(LOCK)
 	@touch $@
 
+# A warning is an error where STRICT is set, as in the tests and for authors. A reader's book is built in spite of it.
 book: setup
-	jupyter-book build . --toc book/_toc.yml --all -W -n --keep-going || \
-	  { echo "The book was not built: every warning above is an error; mend it and run make book again."; exit 1; }
+	jupyter-book $(BUILD) $(if $(STRICT),-W -n --keep-going) || \
+	  { echo "The book was not built: what is wrong stands above; mend it and run make book again."; exit 1; }
 	@echo "The book is at $(CURDIR)/$(SITE): open it in a browser, or run make serve."
+
+pdf: setup
+	@test -f $(SITE) || $(MAKE) book
+	@python tools/pdf.py
 
 serve:
 	@test -f $(SITE) || $(MAKE) book
@@ -64,6 +62,9 @@ test-all: setup
 full-data: setup
 	python tools/full_data.py
 
+newest: setup
+	python tools/newest.py
+
 test-gpu: setup
 	pytest --noconftest -m gpu tests/test_kernels_gpu*.py
 	$(NBVAL) lectures/09_kernels
@@ -73,6 +74,11 @@ lab: setup
 
 notebooks: setup
 	python tools/notebooks.py
+
+address: setup
+	python tools/address.py $(or $(URL),$(error name the address, as make address URL=https://github.com/me/course))
+	python tools/notebooks.py --words
+	$(MAKE) exercises
 
 register: setup
 	python tools/register.py

@@ -24,6 +24,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from tml_helpers._console import on_any_console
 from tml_helpers.attacks import fgsm, margin, pgd
 from tml_helpers.data import ImageSet, data_folder, mnist
 from tml_helpers.defenses import adversarial_training
@@ -139,4 +140,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    on_any_console()
     main()

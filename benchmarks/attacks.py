@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from tml_helpers import _torchvision
+from tml_helpers._console import on_any_console
 from tml_helpers.attacks.carlini_wagner import carlini_wagner
 from tml_helpers.attacks.deepfool import deepfool
 from tml_helpers.attacks.fgsm import fgsm
@@ -187,4 +188,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    on_any_console()
     main()

@@ -8,6 +8,7 @@ from functools import partial
 import torch
 from _measure import medians, speedups, wall_times, write
 
+from tml_helpers._console import on_any_console
 from tml_helpers.kernels import ball_step
 from tml_helpers.kernels.ball_step import reference
 
@@ -38,4 +39,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    on_any_console()
     main()

@@ -10,6 +10,7 @@ from _measure import medians, speedups, wall_times, write
 from torch import Tensor
 
 from tml_helpers import _torchvision
+from tml_helpers._console import on_any_console
 from tml_helpers.distillation import distillation_loss
 from tml_helpers.kernels.distillation_loss import reference
 
@@ -76,4 +77,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    on_any_console()
     main()

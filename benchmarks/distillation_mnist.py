@@ -11,6 +11,7 @@ from pathlib import Path
 
 from torch.utils.data import TensorDataset
 
+from tml_helpers._console import on_any_console
 from tml_helpers.data import ImageSet, mnist
 from tml_helpers.distillation import distill
 from tml_helpers.machine import describe
@@ -53,4 +54,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    on_any_console()
     main()

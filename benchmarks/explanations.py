@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from tml_helpers import _torchvision, explain
+from tml_helpers._console import on_any_console
 from tml_helpers.data import photos
 from tml_helpers.models import imagenet_classifier
 from tml_helpers.training import predict
@@ -208,4 +209,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    on_any_console()
     main()

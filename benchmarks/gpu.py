@@ -12,6 +12,7 @@ import torch
 from _measure import Runs, copy_bandwidth, device_times, medians, speedups, write, write_bandwidth
 from torch import Tensor
 
+from tml_helpers._console import on_any_console
 from tml_helpers.kernels import ball_step, distillation_loss, superpixels
 from tml_helpers.kernels.ball_step import reference as ball_step_reference
 from tml_helpers.kernels.distillation_loss import reference as distillation_loss_reference
@@ -148,4 +149,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    on_any_console()
     main()

@@ -22,6 +22,8 @@ import psutil
 from _measure import write
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
+from tml_helpers._console import on_any_console
+
 FEW, MANY, ROUNDS, CLASS = 2, 22, 3, 300
 PLAIN = """\
 def double(x):
@@ -141,4 +143,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    on_any_console()
     main()

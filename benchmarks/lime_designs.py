@@ -15,6 +15,7 @@ from _measure import write
 from torch import Tensor
 from torch.nn import functional as F
 
+from tml_helpers._console import on_any_console
 from tml_helpers.data import photos
 from tml_helpers.explain import lime_image, quickshift_segments
 from tml_helpers.models import imagenet_classifier
@@ -89,4 +90,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    on_any_console()
     main()

@@ -10,6 +10,7 @@ import torch
 from _measure import medians, speedups, wall_times, write
 from torch import Tensor
 
+from tml_helpers._console import on_any_console
 from tml_helpers.kernels import superpixels
 from tml_helpers.kernels.superpixels import reference
 
@@ -48,4 +49,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    on_any_console()
     main()

@@ -20,6 +20,7 @@ from torch.optim import swa_utils
 from torch.utils.data import TensorDataset
 from tqdm.auto import trange
 
+from tml_helpers._console import on_any_console
 from tml_helpers.data import mnist
 from tml_helpers.models import GAN, GAN_WEIGHTS, Generator, Inverter, SmallCNN, parameter_count
 from tml_helpers.training import accuracy, fit, predict, seed_everything
@@ -172,4 +173,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    on_any_console()
     main()

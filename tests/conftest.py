@@ -10,10 +10,10 @@ os.environ.update(OMP_NUM_THREADS="1", MKL_NUM_THREADS="1", MPLBACKEND="Agg")
 if folder := os.environ.pop("TML_DATA_DIR", None):
     os.environ["TML_FULL_DATA"] = folder
 
-from made_once import docstrings, mlp, small_cnn
+from made_once import docstrings, library, mlp, small_cnn
 from skips import pytest_make_collect_report, pytest_runtest_makereport
 
-__all__ = ["docstrings", "mlp", "pytest_make_collect_report", "pytest_runtest_makereport", "small_cnn"]
+__all__ = ["docstrings", "library", "mlp", "pytest_make_collect_report", "pytest_runtest_makereport", "small_cnn"]
 
 # No test is timed: a busy machine must not fail what a quiet one passes. Examples are the same in every run, so that a
 # failure returns; `pytest --hypothesis-profile explore` draws others, and prints how to see a failure again.

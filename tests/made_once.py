@@ -2,7 +2,10 @@
 
 import os
 import pickle
+import subprocess
+import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -32,6 +35,20 @@ def trained(network: Callable[[], nn.Module], **how: Any) -> nn.Module:
     model = network()
     fit(model, data.mnist("train", source="default"), batch_size=64, generator=generator, progress=False, **how)
     return model.eval()
+
+
+@pytest.fixture(scope="module")
+def library(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder in which the wheel is installed."""
+    tool = Path(__file__).parents[1] / "tools/wheel.py"
+
+    def install() -> Path:
+        target = tmp_path_factory.mktemp("library")
+        subprocess.run([sys.executable, str(tool), str(target)], check=True)
+        return target
+
+    folder: Path = made_once(tmp_path_factory, "library", install)
+    return folder
 
 
 @pytest.fixture(scope="module")

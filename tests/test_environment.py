@@ -1,13 +1,17 @@
-"""One lock, wide ranges, and one place for the repository's address."""
+"""One lock, wide ranges, a set-up that changes nothing but its own copy, and one place for the repository's address."""
 
 import fnmatch
 import importlib.metadata
+import json
 import os
 import re
+import shutil
+import subprocess
 import sys
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import yaml
@@ -15,7 +19,13 @@ from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 
+from tml_helpers import machine
+
 ROOT = Path(__file__).parents[1]
+sys.path.insert(0, str(ROOT / "tools"))
+
+import environment  # noqa: E402
+
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 LOCK = {
     canonicalize_name(pin.name): pin
@@ -125,7 +135,8 @@ def test_the_theme_is_pinned_where_it_has_one_search_box() -> None:
 def test_every_installer_reads_the_one_lock() -> None:
     lines = (ROOT / "Makefile").read_text(encoding="utf-8").splitlines()
     assert "LOCK ?= -c constraints.txt" in lines
-    assert all("$(LOCK)" in line for line in lines if "pip install" in line)
+    assert "\t@$(PYTHON) tools/environment.py $(LOCK)" in lines
+    assert [line for line in lines if "pip install" in line] == []
 
 
 def test_ci_runs_the_make_targets_that_people_run() -> None:
@@ -136,8 +147,147 @@ def test_ci_runs_the_make_targets_that_people_run() -> None:
         for job in yaml.safe_load(file.read_text(encoding="utf-8"))["jobs"].values()
         for command in (step["run"] for step in job["steps"] if "run" in step)
     }
-    targets = {f"make {name}" for name in ("book", "claims", "full-data", "luck", "mutants", "test", "test-all")}
+    targets = {
+        f"make {name}"
+        for name in ("book STRICT=1", "claims", "full-data", "luck", "mutants", "newest", "test", "test-all")
+    }
     assert {command for command in commands if not command.startswith("sudo")} == targets
+
+
+# --- setting up ---
+
+LOCKED = ["-c", "constraints.txt"]
+
+
+@pytest.fixture
+def course(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of the course that has its Python, from which nothing is installed and no GPU is seen."""
+    (tmp_path / "course/.venv/bin").mkdir(parents=True)
+    (tmp_path / "course/.venv/bin/python").touch()
+    (tmp_path / "course/pyproject.toml").touch()
+    (tmp_path / "course/constraints.txt").write_text("torch==9.8\ntorchvision==7.6\n", encoding="utf-8")
+    monkeypatch.setattr(environment, "ROOT", tmp_path / "course")
+    monkeypatch.setattr(environment, "VENV", tmp_path / "course/.venv")
+    monkeypatch.setattr(environment, "has_nvidia_gpu", lambda: False)
+    monkeypatch.setattr(sys, "platform", "linux")
+    return tmp_path / "course"
+
+
+def installed(
+    monkeypatch: pytest.MonkeyPatch, offered: tuple[str, ...] = (), broken: str = "nothing"
+) -> list[list[str]]:
+    """What pip is asked to install from now on. It has these builds for processors, and fails on what is broken."""
+    asked: list[list[str]] = []
+
+    def run(command: list[str], **_: object) -> SimpleNamespace:
+        _, dash, module, install, *arguments = command
+        assert [dash, module, install] == ["-m", "pip", "install"]
+        if "--dry-run" in arguments:
+            return SimpleNamespace(returncode=int(arguments[-1] not in offered))
+        asked.append([argument for argument in arguments if argument != "--disable-pip-version-check"])
+        return SimpleNamespace(returncode=int(broken in arguments))
+
+    monkeypatch.setattr(subprocess, "run", run)
+    return asked
+
+
+def test_set_up_installs_torch_first_then_the_rest_and_says_so(
+    course: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked = installed(monkeypatch)
+    environment.main(LOCKED)
+    assert asked == [
+        [*LOCKED, "setuptools", "wheel", "torch", "torchvision"],
+        [*LOCKED, "--no-build-isolation", "-e", ".[all]"],
+        [*LOCKED, "--no-deps", *environment.ALONE],
+    ]
+    said = capsys.readouterr().out
+    assert [line for line in said.splitlines() if line] == re.findall(
+        r"Setting up .venv takes about 7 GB .*|Installation [123] of 3: .*", said
+    )
+    settings = json.loads((course / ".venv/share/jupyter/lab/settings/overrides.json").read_text(encoding="utf-8"))
+    assert settings == {"@jupyterlab/apputils-extension:notification": {"fetchNews": "false"}}
+
+
+@pytest.mark.parametrize(
+    ("system", "gpu", "lock", "offered", "expected", "size"),
+    [
+        ("linux", False, LOCKED, ("torch==9.8+cpu", "torchvision==7.6+cpu"), None, "3.1 GB"),
+        ("linux", False, LOCKED, ("torch==9.8+cpu",), ["torch==9.8+cpu", "torchvision"], "3.1 GB"),
+        ("linux", False, [], ("torch==9.8+cpu",), ["torch", "torchvision"], "7 GB"),
+        ("linux", True, LOCKED, ("torch==9.8+cpu",), ["torch", "torchvision"], "7 GB"),
+        ("darwin", False, LOCKED, ("torch==9.8+cpu",), ["torch", "torchvision"], "3.1 GB"),
+    ],
+)
+def test_the_build_for_processors_is_taken_where_there_is_no_gpu_and_the_index_has_it(
+    course: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    system: str,
+    gpu: bool,
+    lock: list[str],
+    offered: tuple[str, ...],
+    expected: list[str] | None,
+    size: str,
+) -> None:
+    monkeypatch.setattr(sys, "platform", system)
+    monkeypatch.setattr(environment, "has_nvidia_gpu", lambda: gpu)
+    asked = installed(monkeypatch, offered)
+    environment.main(lock)
+    assert asked[0][-2:] == (expected or list(offered))
+    assert f"about {size} of disk" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("broken", ["torch", ".[all]", "ISLP"])
+def test_a_set_up_that_fails_stops_there_and_says_what_to_do(
+    course: Path, monkeypatch: pytest.MonkeyPatch, broken: str
+) -> None:
+    asked = installed(monkeypatch, broken=broken)
+    with pytest.raises(SystemExit, match=r"^Installing failed: .* Then run make again\.$"):
+        environment.main(LOCKED)
+    assert broken in asked[-1]
+
+
+@pytest.mark.parametrize("original", ["there", "gone"])
+def test_make_setup_changes_nothing_through_a_link_into_another_copy(tmp_path: Path, original: str) -> None:
+    python = tmp_path / "original/.venv/bin/python"
+    python.parent.mkdir(parents=True)
+    python.write_text(f"#!/bin/sh\ntouch {tmp_path}/changed\n", encoding="utf-8")
+    python.chmod(0o755)
+    (tmp_path / "original/pyproject.toml").touch()
+    copy = tmp_path / "copy"
+    (copy / "tools").mkdir(parents=True)
+    for name in ("Makefile", "pyproject.toml", "constraints.txt", "tools/environment.py"):
+        shutil.copy(ROOT / name, copy / name)
+    (copy / ".venv").symlink_to("../original/.venv")
+    if original == "gone":
+        shutil.rmtree(tmp_path / "original")
+    command = ["make", "setup", f"PYTHON={sys.executable}"]
+    run = subprocess.run(command, cwd=copy, capture_output=True, encoding="utf-8", check=False)
+    assert run.returncode != 0
+    said = f".venv is a link into {tmp_path}/original, no environment of this copy: run rm .venv, then make again."
+    assert run.stderr.splitlines()[0] == said
+    assert not (tmp_path / "changed").exists()
+    assert not (tmp_path / "original/.venv/ready").exists()
+
+
+def test_a_link_to_an_environment_of_ones_own_elsewhere_is_taken(course: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (course / ".venv").rename(course.parent / "scratch")
+    (course / ".venv").symlink_to(course.parent / "scratch")
+    asked = installed(monkeypatch)
+    environment.main(LOCKED)
+    assert len(asked) == 3
+
+
+def test_git_sees_neither_a_linked_environment_nor_what_is_built(tmp_path: Path) -> None:
+    shutil.copy(ROOT / ".gitignore", tmp_path)
+    (tmp_path / ".venv").symlink_to(tmp_path.parent)
+    for folder in ("build", "_build"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "file").touch()
+    subprocess.run(["git", "init", "--quiet"], cwd=tmp_path, check=True)
+    command = ["git", "status", "--porcelain", "--untracked-files=all"]
+    assert subprocess.run(command, cwd=tmp_path, capture_output=True, check=True).stdout == b"?? .gitignore\n"
 
 
 # --- the address ---
@@ -157,10 +307,38 @@ def sources() -> Iterator[Path]:
         yield from (Path(folder, file) for file in files)
 
 
-def test_the_address_of_the_repository_stands_in_one_place() -> None:
-    address = PROJECT["urls"]["Repository"].removeprefix("https://")
-    places = {str(p.relative_to(ROOT)) for p in sources() if address.encode() in p.read_bytes()}
-    assert places == {"pyproject.toml"}
+def test_an_address_of_the_course_stands_in_two_files_alone() -> None:
+    address = machine.repository(committed=True)
+    places = {str(p.relative_to(ROOT)) for p in sources() if address and address.encode() in p.read_bytes()}
+    assert places == ({"pyproject.toml", "CITATION.cff"} if address else set())
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
+    assert citation.get("repository-code") == address
+
+
+def test_make_address_writes_it_where_it_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "tools").mkdir()
+    for name in ("pyproject.toml", "CITATION.cff", "tools/address.py"):
+        shutil.copy(ROOT / name, tmp_path / name)
+
+    def write(address: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, str(tmp_path / "tools/address.py"), address]
+        return subprocess.run(command, capture_output=True, encoding="utf-8", check=False)
+
+    monkeypatch.setattr(machine, "ROOT", tmp_path)
+    for given, address in (
+        ("git@github.com:ada/first.git", "https://github.com/ada/first"),
+        ("https://ada:secret@gitlab.com/ada/second", "https://gitlab.com/ada/second"),
+    ):
+        assert write(given).stdout == f"The course is at {address}.\n"
+        assert machine.repository(committed=True) == address
+        assert yaml.safe_load((tmp_path / "CITATION.cff").read_text(encoding="utf-8"))["repository-code"] == address
+    for name, lines in (("pyproject.toml", 1), ("CITATION.cff", 1)):
+        before, after = ((folder / name).read_text(encoding="utf-8").splitlines() for folder in (ROOT, tmp_path))
+        assert len(set(after) - set(before)) == lines, name
+    refused = write("../course")
+    assert refused.returncode == 1
+    assert refused.stderr == "Expected the course's address on the web, as https://github.com/me/course.\n"
+    assert machine.repository(committed=True) == address
 
 
 def test_the_version_is_the_same_wherever_it_stands() -> None:

@@ -4,6 +4,7 @@ import ast
 import io
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -16,6 +17,7 @@ import torch
 
 import tml_helpers
 from tml_helpers import cli, data
+from tml_helpers._console import on_any_console
 from tml_helpers.claims import claim
 from tml_helpers.explain import Condition, Rule
 from tml_helpers.grading.run import Grade
@@ -259,6 +261,24 @@ def test_tml_prints_the_names_of_students_on_every_console(
     assert said().splitlines()[0].startswith("Zo\\xeb  ")
     assert said().splitlines()[1].startswith("\\u674e  ")
     assert said().endswith("1 of 10  ok  OK\n")
+
+
+def test_a_program_prints_what_comes_on_every_console(console: Callable[[str], Callable[[], str]]) -> None:
+    said = console("ascii")
+    on_any_console()
+    print("✓ 28×28 李")
+    assert said() == "OK 28x28 \\u674e\n"
+
+
+@pytest.mark.parametrize("folder", ["tools", "benchmarks"])
+def test_every_program_asks_for_that_first_or_has_plain_letters_alone(folder: str) -> None:
+    programs = [(file, file.read_text(encoding="utf-8")) for file in sorted((ROOT / folder).glob("*.py"))]
+    programs = [(file, text) for file, text in programs if "__main__" in text]
+    assert len(programs) > 8
+    first = re.compile(r'^if __name__ == "__main__":\n    on_any_console\(\)$', re.MULTILINE)
+    assert [file for file, text in programs if not text.isascii() and not first.search(text)] == []
+    plain = {"environment.py", "newest.py", "wheel.py"}  # the names of steps and pages are all that they print
+    assert {file.name for file, text in programs if not first.search(text)} <= plain
 
 
 EVERYTHING = """

@@ -14,9 +14,9 @@ SHARED = [
     {"training", "plotting", "data"},
     {"models"},
 ]
-ABOVE_TOPICS = {"grading", "cli"}
+ABOVE_TOPICS = {"grading", "doctor", "cli"}
 # What a topic needs of another.
-NEEDS = {"defenses": {"attacks", "distillation"}, "cli": {"grading"}}
+NEEDS = {"defenses": {"attacks", "distillation"}, "doctor": {"grading"}, "cli": {"grading", "doctor"}}
 
 
 def rooms() -> set[str]:

@@ -2,6 +2,7 @@
 
 import pytest
 from bad_input import refuses
+from bs4 import BeautifulSoup
 
 from tml_helpers.threat_models import ThreatModel
 
@@ -15,6 +16,15 @@ def test_the_card_says_what_it_was_told_in_its_order() -> None:
     for name, answer in lines.items():
         assert f"| **{name}** | {answer} |\n" in card._repr_markdown_()
         assert any(line.split() == [*name.split(), *answer.split()] for line in str(card).splitlines())
+
+
+def test_the_card_in_html_is_a_table_with_row_headers_and_a_caption() -> None:
+    card = ThreatModel(**CARD | {"goal": "any class <b> & not 'a'"}, queries=12_000)
+    table = BeautifulSoup(card._repr_html_(), "html.parser").table
+    assert table is not None
+    assert table.caption is not None
+    assert table.caption.get_text() == "Threat model"
+    assert {th.get_text(): th.find_next("td").get_text() for th in table.select('tr > th[scope="row"]')} == card.rows()
 
 
 def test_what_is_not_said_is_left_out_and_no_limit_is_said() -> None:

@@ -1,17 +1,25 @@
 """What a reader has who installed the package and has no checkout: all that a lecture shows, from an empty folder."""
 
 import ast
-import importlib.util
+import importlib.metadata
 import json
 import os
 import subprocess
 import sys
+import tomllib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).parents[1]
+# Not in a lecture's way: what grades and what checks the machine, and a kernel that runs where Triton is.
+APART = ("grading/", "cli.py", "doctor.py", "kernels/_triton.py")
+# What a dependency brings with it (matplotlib), and what every notebook runs on.
+BROUGHT = {"cycler", "ipython", "matplotlib-inline"}
 PROGRAM = """
 import json, sys
 import tml_helpers
@@ -25,19 +33,6 @@ print(json.dumps({
     "weights": sum(part.numel() for part in models.mnist_gan().generator.parameters()),
 }))
 """
-
-
-@pytest.fixture(scope="module")
-def library(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder in which the wheel is installed."""
-    spec = importlib.util.spec_from_file_location("wheel", ROOT / "tools/wheel.py")
-    assert spec is not None
-    assert spec.loader is not None
-    wheel = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(wheel)
-    target = tmp_path_factory.mktemp("library")
-    wheel.install_wheel(target)
-    return target
 
 
 @pytest.fixture(scope="module")
@@ -98,3 +93,25 @@ def test_the_wheel_holds_the_package_and_nothing_else(library: Path) -> None:
     here = {str(file.relative_to(ROOT)) for file in (ROOT / "tml_helpers").rglob("*.py")}
     there = {str(file.relative_to(library)) for file in library.rglob("*.py")}
     assert here == there
+
+
+def imported(file: Path) -> Iterator[str]:
+    """The packages that a file imports, anywhere in it."""
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name.partition(".")[0] for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and not node.level:
+            yield str(node.module).partition(".")[0]
+
+
+def test_a_lecture_needs_nothing_that_pip_does_not_install_with_the_library() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    installed = {canonicalize_name(Requirement(text).name) for text in project["dependencies"]} | BROUGHT
+    packages = importlib.metadata.packages_distributions()
+    library = ROOT / "tml_helpers"
+    ours = [file for file in library.rglob("*.py") if not file.relative_to(library).as_posix().startswith(APART)]
+    for file in [*(ROOT / "lectures").glob("*/*.py"), *(ROOT / "solutions").glob("*/h*.py"), *ours]:
+        for name in set(imported(file)) - {"tml_helpers", *sys.stdlib_module_names}:
+            assert installed & {*map(canonicalize_name, packages.get(name, [name]))}, (
+                f"{file.relative_to(ROOT)}: {name}"
+            )

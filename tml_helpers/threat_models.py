@@ -1,6 +1,7 @@
 """The card at the head of every attack and defence: who attacks, what they know, what they can do."""
 
 from dataclasses import dataclass
+from html import escape
 from typing import Literal
 
 from tml_helpers._console import legible
@@ -54,6 +55,13 @@ class ThreatModel:
 
     def __str__(self) -> str:
         return legible("\n".join(f"{name:<12}  {answer}" for name, answer in self.rows().items()))
+
+    def _repr_html_(self) -> str:
+        lines = "".join(
+            f'<tr><th scope="row">{escape(name)}</th><td>{escape(answer)}</td></tr>\n'
+            for name, answer in self.rows().items()
+        )
+        return f'<table class="threat-model">\n<caption>Threat model</caption>\n<tbody>\n{lines}</tbody>\n</table>'
 
     def _repr_markdown_(self) -> str:
         lines = "\n".join(f"| **{name}** | {answer} |" for name, answer in self.rows().items())

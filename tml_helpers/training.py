@@ -91,8 +91,6 @@ def fit(
         TypeError: a generator that is none, or numbers of epochs or of a batch that are not whole.
         ValueError: an empty data set, a loss that is not finite, a model without parameters and no optimiser, or a
             checkpoint of something else.
-
-    Derived in: lectures/10_distillation/response_based.
     """
     check_counts(0, epochs=epochs)
     check_counts(batch_size=batch_size)

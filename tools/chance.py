@@ -3,9 +3,10 @@
     python tools/chance.py [--runs N] [TEST ...]        default: 10 runs of what tests the library
 
 What the library's tests did goes to `benchmarks/results/chance.json`; runs that stand there are not repeated, so that a
-long series goes on where it was interrupted. Tests that are named are run anew, and nothing is written. In each run every seed that a test or the library sets is moved, and hypothesis draws other examples. A table says which
-tests failed, in how many runs, and under which shifts: `TML_SHIFT=3 pytest -p shifted TEST` repeats one (with `tools`
-on PYTHONPATH). What pins a seed, as a test of `seed_everything`, fails in every run. The exit status is 1 where a test
+long series goes on where it was interrupted. Tests that are named are run anew, and nothing is written. In each run
+every seed that a test or the library sets is moved, and hypothesis draws other examples. A table says which tests
+failed, in how many runs, and under which shifts: `TML_SHIFT=3 pytest -p shifted TEST` repeats one (with `tools` on
+PYTHONPATH). What pins a seed, as a test of `seed_everything`, fails in every run. The exit status is 1 where a test
 fails in some runs and not in all.
 """
 
@@ -18,6 +19,8 @@ import tempfile
 import xml.etree.ElementTree as xml
 from collections import defaultdict
 from pathlib import Path
+
+from tml_helpers._console import on_any_console
 
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "benchmarks/results/chance.json"
@@ -73,4 +76,5 @@ def main() -> int:
 
 
 if __name__ == "__main__":
+    on_any_console()
     sys.exit(main())

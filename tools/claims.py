@@ -21,6 +21,8 @@ from typing import Any
 
 from roundings import ROUNDINGS
 
+from tml_helpers._console import on_any_console
+
 ROOT = Path(__file__).parents[1]
 
 
@@ -96,4 +98,5 @@ def main() -> int:
 
 
 if __name__ == "__main__":
+    on_any_console()
     sys.exit(main())

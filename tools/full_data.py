@@ -2,6 +2,7 @@
 
 import inspect
 
+from tml_helpers._console import on_any_console
 from tml_helpers.data import LOADERS, cache_folder
 
 
@@ -15,4 +16,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    on_any_console()
     main()

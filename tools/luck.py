@@ -30,7 +30,8 @@ import jupytext
 import numpy as np
 import torch
 
-from tml_helpers.grading.examiner import seed
+from tml_helpers._console import on_any_console
+from tml_helpers.grading.draws import seed
 
 ROOT = Path(__file__).parents[1]
 sys.path.append(str(ROOT / "tests/homework"))
@@ -250,4 +251,5 @@ def main() -> int:
 
 
 if __name__ == "__main__":
+    on_any_console()
     sys.exit(main())

@@ -20,6 +20,8 @@ from typing import Any
 import numpy as np
 import torch
 
+from tml_helpers._console import on_any_console
+
 SIGN = {"Lt": 1, "LtE": 1, "Gt": -1, "GtE": -1}
 TRUTH: dict[str, Callable[[Any, Any], Any]] = {
     "Lt": operator.lt,
@@ -118,4 +120,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    on_any_console()
     main()

@@ -20,6 +20,9 @@ sys.path += [str(ROOT / "book/_ext"), str(ROOT / "tests")]
 from catalogue import Catalogue, Chapter, Page  # noqa: E402
 from test_public_api import SNAPSHOT, public_api  # noqa: E402
 
+from tml_helpers import doctor  # noqa: E402
+from tml_helpers._console import on_any_console  # noqa: E402
+
 API_PAGE = """\
 # `tml_helpers.{name}`
 
@@ -63,7 +66,7 @@ def state(chapter: Chapter) -> str:
 
 
 def readme(catalogue: Catalogue) -> list[str]:
-    rows = [f"| {one.number} {one.title} | {state(one)} |" for one in catalogue.chapters]
+    rows = [f"| {one.heading} | {state(one)} |" for one in catalogue.chapters]
     return ["| chapter | here |", "|---|---|", *rows]
 
 
@@ -72,7 +75,7 @@ def toc(catalogue: Catalogue) -> dict[str, list[str]]:
     lectures = []
     for chapter in catalogue.chapters:
         if chapter.lectures:
-            lectures += [f"  - caption: {chapter.title}", "    chapters:"]
+            lectures += [f"  - caption: {chapter.heading}", "    chapters:"]
             lectures += [f"      - file: {page.path}" for page in chapter.lectures]
     return {
         "lectures": lectures,
@@ -102,7 +105,8 @@ def made(root: Path) -> Iterator[tuple[Path, str | None]]:
     """Each file that is made from the folders, with the text that it should have; None where its module is gone."""
     catalogue = Catalogue(root)
     front, contents = root / "README.md", root / "book/_toc.yml"
-    yield front, with_list(front.read_text(encoding="utf-8"), "chapters", readme(catalogue))
+    text = with_list(front.read_text(encoding="utf-8"), "needs", doctor.table())
+    yield front, with_list(text, "chapters", readme(catalogue))
     text = contents.read_text(encoding="utf-8")
     for name, lines in toc(catalogue).items():
         text = with_list(text, name, lines)
@@ -139,4 +143,5 @@ def main() -> int:
 
 
 if __name__ == "__main__":
+    on_any_console()
     sys.exit(main())

@@ -21,6 +21,8 @@ from pathlib import Path
 
 from roundings import ROUNDINGS
 
+from tml_helpers._console import on_any_console
+
 ROOT = Path(__file__).parents[1]
 ROUNDING = "compatible"  # notebooks are written as this machine rounds; "oldest" takes twice the time
 NBVAL = ["--nbval", "--nbval-cell-timeout", "300", "--nbval-kernel-startup-timeout", "180"]
@@ -141,4 +143,5 @@ def main() -> int:
 
 
 if __name__ == "__main__":
+    on_any_console()
     sys.exit(main())

@@ -7,14 +7,17 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-PARTS = ("LICENSE", "README.md", "pyproject.toml", "setup.py", "tml_helpers", "benchmarks/results")
+PARTS = ("LICENSE", "README.md", "pyproject.toml", "setup.py", "tml_helpers", "benchmarks/results", "exercises")
 
 
-def install_wheel(target: Path) -> None:
-    """Build the package's wheel from a copy, so that nothing is left here, and install it in `target`. No network."""
+@contextmanager
+def copied() -> Iterator[str]:
+    """A folder with all that the package is built from, so that nothing is left here."""
     with tempfile.TemporaryDirectory() as folder:
         for part in PARTS:
             copy = Path(folder, part)
@@ -23,7 +26,13 @@ def install_wheel(target: Path) -> None:
                 shutil.copytree(ROOT / part, copy, ignore=shutil.ignore_patterns("__pycache__"))
             else:
                 shutil.copy(ROOT / part, copy)
-        pip = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-index"]
+        yield folder
+
+
+def install_wheel(target: Path) -> None:
+    """Build the package's wheel and install it in `target`. No network."""
+    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-index"]
+    with copied() as folder:
         subprocess.run([*pip, "--no-deps", "--no-build-isolation", "--target", str(target), folder], check=True)
 
 

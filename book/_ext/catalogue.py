@@ -50,6 +50,11 @@ class Chapter:
     lectures: tuple[Page, ...]
     homework: tuple[Page, ...]
 
+    @property
+    def heading(self) -> str:
+        """`2 Adversarial examples`."""
+        return f"{self.number} {self.title}"
+
 
 @dataclass(frozen=True)
 class Card:

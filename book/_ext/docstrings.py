@@ -1,7 +1,7 @@
 """Docstrings are plain text with `code` in it: an asterisk or a bar in a formula is no markup on the API pages.
 
 `Args:` and `Raises:` become lists, `Returns:` a paragraph; another indented block is shown as it stands.
-`Derived in: lectures/NN_topic/name` leads to that lecture, whose last line leads back.
+`Derived in: lectures/NN_topic/name`, or two of them with `and` between, leads there, and the lectures' last lines back.
 """
 
 import re
@@ -14,7 +14,8 @@ from sphinx.util.nodes import make_refnode
 CODE_OR_LECTURE = re.compile(r"(`+[^`]+`+|lectures/\w+/\w+(?:\.\w+)?)")
 LISTS, PARAGRAPHS = ("Args", "Raises"), ("Returns", "Yields")
 ENTRY = re.compile(r"(\w+(?:, \w+)*): (.*)")
-DERIVED = re.compile(r"Derived in: (lectures/\w+/\w+)")
+LECTURE = re.compile(r"lectures/\w+/\w+")
+DERIVED = re.compile(rf"Derived in: {LECTURE.pattern}(?: and {LECTURE.pattern})?")
 
 
 def mark_up(piece: str) -> str:
@@ -64,10 +65,11 @@ def to_rst(lines: list[str]) -> list[str]:
 
 
 def process(app: Sphinx, what: str, name: str, thing: object, options: Any, lines: list[str]) -> None:
-    """Rewrite one docstring, and note which lectures it names."""
-    for lecture in DERIVED.findall(" ".join(lines)):
-        anchor = f"module-{name}" if what == "module" else name
-        derived(app).setdefault(lecture, {})[name] = (app.env.docname, anchor)
+    """Rewrite one docstring, and note which lectures it names, once for what stands on two pages."""
+    if str(getattr(thing, "__module__", name)).startswith(name.rpartition(".")[0]):
+        for lecture in LECTURE.findall(" ".join(DERIVED.findall(" ".join(lines)))):
+            anchor = f"module-{name}" if what == "module" else name
+            derived(app).setdefault(lecture, {})[name] = (app.env.docname, anchor)
     lines[:] = to_rst(lines)
 
 

@@ -1,22 +1,49 @@
-"""The address of the book's sources, from the one place where it stands: `[project.urls]` in pyproject.toml.
+"""The address of the course's sources on the web, where `tml_helpers.machine.repository` knows one.
 
 Feeds the buttons at the top of each page, and `{{ repository }}`, `{{ issues }}` and `{{ clone }}` in Markdown.
 """
+
+import re
 
 from sphinx.application import Sphinx
 from sphinx.config import Config
 
 from tml_helpers.machine import repository
 
+KNOWN = re.compile(r"https?://[^/]*(github|gitlab)[^/]*/[^/]+/.+")
+"""Addresses for which the theme can make buttons."""
+CLONE = """\
+```bash
+git clone {address}
+cd {name}
+```"""
+
+
+def words(address: str | None) -> dict[str, str]:
+    """What stands for the three names on a page."""
+    if address is None:
+        return {
+            "repository": "the course's folder",
+            "issues": "an issue where you got the course",
+            "clone": "Open a terminal in the course's folder.",
+        }
+    return {
+        "repository": f"<{address}>",
+        "issues": f"[an issue]({address}/issues)",
+        "clone": CLONE.format(address=address, name=address.rpartition("/")[2]),
+    }
+
 
 def set_address(app: Sphinx, config: Config) -> None:
     address = repository()
-    config.html_theme_options["repository_url"] = address
-    config.myst_substitutions = config.myst_substitutions | {
-        "repository": address,
-        "issues": f"[an issue]({address}/issues)",
-        "clone": f"```bash\ngit clone {address}\ncd {address.rpartition('/')[2]}\n```",
-    }
+    config.myst_substitutions = config.myst_substitutions | words(address)
+    theme = config.html_theme_options
+    if address and KNOWN.fullmatch(address):
+        theme["repository_url"] = address
+    else:
+        theme["use_repository_button"] = theme["use_issues_button"] = False
+    if not (address or "").startswith("https://github.com/"):
+        theme["launch_buttons"] = {}  # Colab opens notebooks from nowhere else
 
 
 def setup(app: Sphinx) -> dict[str, bool]:

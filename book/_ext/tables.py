@@ -1,4 +1,4 @@
-"""`{catalogue} chapters`, `data_cards` or `modules`: a table of what there is, made while the book is built."""
+"""`{catalogue} NAME`, the name one of `TABLES`: a table of what there is, made while the book is built."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -10,6 +10,8 @@ from docutils.statemachine import StringList
 from sphinx.application import Sphinx
 from sphinx.util import logging
 from sphinx.util.docutils import SphinxDirective
+
+from tml_helpers import doctor
 
 logger = logging.getLogger(__name__)
 
@@ -48,6 +50,7 @@ TABLES: dict[str, Callable[[Catalogue], list[str]]] = {
     "chapters": chapters,
     "data_cards": data_cards,
     "modules": modules,
+    "needs": lambda _: doctor.table(),
 }
 
 

@@ -1,9 +1,11 @@
 """`{timings}`: what each notebook costs; `{timings} grading`: what grading costs. From files that measuring writes."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any, ClassVar
 
+from catalogue import Catalogue
 from docutils import nodes
 from docutils.statemachine import StringList
 from sphinx.application import Sphinx
@@ -14,11 +16,22 @@ logger = logging.getLogger(__name__)
 RESULTS = "benchmarks/results/{}.json"
 
 
-def link(notebook: str) -> str:
-    """A link to the notebook's page; the page of a homework is the students', what was run is the solution."""
-    if notebook.startswith("solutions/"):
-        return f"[](/{notebook.replace('solutions', 'exercises', 1)}), solved"
-    return f"[](/{notebook})"
+def pages(root: Path) -> list[str]:
+    """All pages that a notebook was made for, in the order of the book, without suffix."""
+    chapters = Catalogue(root).chapters
+    return [page.path for chapter in chapters for page in (*chapter.lectures, *chapter.homework)]
+
+
+def page(notebook: str) -> str:
+    """The page of a notebook; that of a homework is the students', what was run is the solution."""
+    return re.sub("^solutions/", "exercises/", notebook.removesuffix(".ipynb"))
+
+
+def row(notebook: str, cost: dict[str, Any]) -> str:
+    """What a notebook costs; seconds on the clock only where the machine was not busy."""
+    solved = ", solved" if notebook.startswith("solutions/") else ""
+    clock = f"{cost['wall_seconds']:.0f}" if "wall_seconds" in cost else "–"
+    return f"| [](/{page(notebook)}.ipynb){solved} | {cost['cpu_seconds']:.0f} | {clock} |"
 
 
 def measured_on(machine: dict[str, Any]) -> str:
@@ -28,23 +41,20 @@ def measured_on(machine: dict[str, Any]) -> str:
     )
 
 
-def table(results: dict[str, Any]) -> list[str]:
-    """Markdown: for each machine a sentence on it, then a row for each notebook, the slowest first."""
-    by_machine: dict[str, list[tuple[str, dict[str, Any]]]] = {}
-    for name, cost in results["notebooks"].items():
-        by_machine.setdefault(measured_on(cost["machine"]), []).append((name, cost))
-    if not by_machine:
+def table(results: dict[str, Any], root: Path) -> list[str]:
+    """Markdown: for each machine a sentence on it, then a row for each notebook, in the order of the book."""
+    if not results["notebooks"]:
         raise ValueError("it lists no notebook")
-    lines = []
-    for machine, notebooks in by_machine.items():
-        rows = sorted(notebooks, key=lambda item: -item[1]["cpu_seconds"])
-        lines += [machine, "", "| notebook | CPU seconds | seconds on the clock |", "|---|---:|---:|"]
-        lines += [f"| {link(name)} | {cost['cpu_seconds']:.0f} | {cost['wall_seconds']:.0f} |" for name, cost in rows]
-        lines += [""]
-    return lines
+    order = pages(root)
+    by_machine: dict[str, list[str]] = {}
+    for name in sorted(results["notebooks"], key=lambda name: order.index(page(name))):
+        cost = results["notebooks"][name]
+        by_machine.setdefault(measured_on(cost["machine"]), []).append(row(name, cost))
+    head = ["", "| notebook | CPU-seconds | seconds on the clock |", "|---|---:|---:|"]
+    return [line for machine, rows in by_machine.items() for line in (machine, *head, *rows, "")]
 
 
-def grading(results: dict[str, Any]) -> list[str]:
+def grading(results: dict[str, Any], _: Path) -> list[str]:
     """Markdown: what a submission costs in nbgrader and here, and how long a class takes."""
     machine, class_ = results["machine"], results["class"]
     rows = {(row["assignment"], row["grader"]): row for row in results["rows"]}
@@ -80,7 +90,7 @@ class Timings(SphinxDirective):
         file = Path(self.env.srcdir) / results
         self.env.note_dependency(str(file))
         try:
-            lines = made(json.loads(file.read_text(encoding="utf-8")))
+            lines = made(json.loads(file.read_text(encoding="utf-8")), Path(self.env.srcdir))
         except (OSError, ValueError, KeyError, TypeError) as error:
             reason = f"{type(error).__name__}: {error}"
             remedy = f"timings: cannot read {results} ({reason}): run `{command}`"

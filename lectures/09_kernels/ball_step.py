@@ -3,13 +3,13 @@
 #
 # An attack on an image is a walk: ask the network for a gradient, take a step, come back into the ball, and again.
 # The step itself is one line of mathematics. In plain PyTorch it carries a batch to or from memory nearly twenty times.
-# This page counts, finds out how few times suffice, and meets a question that one line of mathematics does not ask: how long
-# will a step be that has not been taken yet?
+# This page counts, finds out how few times suffice, and meets a question that the one line hides: how far from the clean
+# image will a step end that has not been taken yet?
 #
 # **What you will learn**
 #
 # - to count the bytes that a step of an attack moves, and those that it must move;
-# - why the maximum norm needs to know nothing but one entry, and the Euclidean norm the whole image;
+# - why a step in the maximum norm needs to know one entry at a time, and in the Euclidean norm the whole image;
 # - to get two lengths, of which one depends on the other, from one reading;
 # - to say when a formula that is right on paper loses its digits in a computer, and to prove when it does not;
 # - to judge where such a kernel gains something, and where it gains nothing.
@@ -18,11 +18,11 @@
 # ascent (PGD); [the distillation loss in one pass](distillation_loss.ipynb) explains what Triton is, and how bytes are
 # counted. The symbols are those of the [notation page](../../book/notation.md). No GPU is needed.
 #
-# **Time**: 25 minutes to read; at most 60 CPU-seconds to run.
+# **Time**: 25 minutes to read; {{ cpu_seconds }} to run.
 
 # %% [markdown]
-# Where there is a GPU, this page runs the kernels on it. Elsewhere Triton's interpreter runs the same code on the CPU,
-# and Triton must know that before the kernels' file is read.
+# Where there is a GPU, this page runs the kernels on it. Elsewhere Triton's interpreter runs the same code on the CPU.
+# Triton must know that before the kernels' file is read, so the first cell sets it before that import.
 
 # %%
 import os
@@ -35,6 +35,7 @@ import torch
 from tml_helpers.claims import claim, seed
 from tml_helpers.plotting import COLOURS, use_style
 
+torch.set_num_threads(1)  # tensors as small as these are fastest on one core
 if not torch.cuda.is_available():
     os.environ["TRITON_INTERPRET"] = "1"
 pages = import_module("tml_helpers.kernels.pages")  # what these pages share
@@ -45,12 +46,12 @@ use_style()
 # %% [markdown]
 # ## Why it exists
 #
-# Let $x_0$ be a clean image, $x$ the place where the attack stands, and $g = \nabla_x L(x, y)$ the gradient there. One
-# step of length $\alpha$ {cite}`madry2018towards` is
+# On this page, $x_0$ is the clean image, $x$ the place where the attack stands, and $g = \nabla_x L(x, y)$ the gradient
+# there. One step of length $\alpha$ {cite}`madry2018towards` is
 #
 # $$
 # x \;\leftarrow\; \mathrm{clamp}\Big(x_0 + \Pi_\varepsilon\big(x + \alpha\, u - x_0\big),\; 0,\; 1\Big).
-# $$
+# $$ (eq-ball-step)
 #
 # $u$ is the direction in which a linear loss grows fastest, and $\Pi_\varepsilon$ leads back into the ball of radius
 # $\varepsilon$. Both depend on the norm:
@@ -93,7 +94,7 @@ claim("and 19 in L2", sum(plain["l2"]) == 19)
 # tensors, $4\,n\,b$ bytes for $n$ numbers of $b$ bytes. In $L_\infty$ every entry can be computed by itself, so four is
 # enough. In $L_2$ we shall get four for images that fit into a processor, and seven for larger ones.
 
-# %% mystnb={"image": {"alt": "Five horizontal bars, stacked from the tensors that each operation moves: plain PyTorch has nineteen units in L2 and seventeen in L-infinity; the kernels have seven for large images in L2, four for small ones, and four in L-infinity."}}
+# %% tags=["hide-input", "fig-step-traffic"] mystnb={"image": {"alt": "Five horizontal bars, stacked from the tensors that each operation moves: plain PyTorch has nineteen units in L2 and seventeen in L-infinity; the kernels have seven for large images in L2, four for small ones, and four in L-infinity."}}
 bars = {
     "L∞, one pass": [1] * 4,
     "L∞, plain PyTorch": plain["linf"],
@@ -101,7 +102,7 @@ bars = {
     "L2, read twice": [1] * 7,
     "L2, plain PyTorch": plain["l2"],
 }
-figure, axis = plt.subplots(figsize=(7, 2.6))
+figure, axis = plt.subplots(figsize=(6.5, 2.6))
 for row, steps in enumerate(bars.values()):
     left = 0
     for index, step in enumerate(steps):
@@ -129,9 +130,9 @@ claim("Four of them take the memory 128 µs", round(microseconds[4]) == 128)
 claim("Seventeen take 546 µs", round(microseconds[17]) == 546)
 
 # %% [markdown]
-# Keep both numbers in mind, and a third: the network's forward and backward pass, which every step needs too. For such
-# a batch and a network of ordinary size that takes tens of milliseconds. So the kernel shortens a small part of an
-# attack; *Where it loses* comes back to that.
+# Keep these two times in mind, and a third: that of the network's forward and backward pass, which every step needs too.
+# For such a batch and a network of ordinary size that takes tens of milliseconds. So the kernel shortens a small part of
+# an attack; *Where it loses* comes back to that.
 #
 # ## The Euclidean norm, in one reading
 #
@@ -155,7 +156,7 @@ claim("A photograph cannot be held", kernel.HELD < 3 * 224**2)
 #
 # $$
 # \lVert \delta \rVert^2 = \lVert d \rVert^2 + 2a\,\langle d, g \rangle + a^2 \lVert g \rVert^2 .
-# $$
+# $$ (eq-three-sums)
 #
 # On the right there are three sums, and none of them waits for another. One reading finds all three, in pieces and in
 # any order; then two numbers an image, $a$ and $\min(1, \varepsilon / \lVert \delta \rVert)$, are all that the second
@@ -185,15 +186,15 @@ claim("By hand and by the library: equal, up to rounding", by_rounding < 1e-10)
 # %% [markdown]
 # ## When is that safe?
 #
-# On paper the identity is exact. In float32 each sum is rounded, by a few units of $u = 2^{-24}$ of its own size, and
-# if large terms cancel, what is left is mostly rounding. The error of $\lVert \delta \rVert^2$ is at most some
-# $c\,u\,(\lVert d \rVert + |\alpha|)^2$, where $c$ is a small number that grows with the logarithm of the image's
+# On paper, equation {eq}`eq-three-sums` is exact. In float32 each sum is rounded, by a few times $2^{-24}$ of its own
+# size, and if large terms cancel, what is left is mostly rounding. The error of $\lVert \delta \rVert^2$ is at most some
+# $c\,2^{-24}\,(\lVert d \rVert + |\alpha|)^2$, where $c$ is a small number that grows with the logarithm of the image's
 # size. What matters is how that compares with $\lVert \delta \rVert^2$ itself:
 #
 # $$
-# \text{relative error} \;\le\; c\,u\,
+# \text{relative error} \;\le\; c\,2^{-24}\,
 #   \Big(\frac{\lVert d \rVert + |\alpha|}{\lVert \delta \rVert}\Big)^{2} .
-# $$
+# $$ (eq-relative-error)
 #
 # Two facts help. The length is used only where it exceeds $\varepsilon$; below, the factor is 1. And an attack stands
 # inside the ball, $\lVert d \rVert \le \varepsilon$, so that $\lVert \delta \rVert \ge |\alpha| - \varepsilon$. Then the
@@ -204,8 +205,8 @@ claim("By hand and by the library: equal, up to rounding", by_rounding < 1e-10)
 # $$
 #
 # with equality at $|\alpha| = 2\varepsilon$: from the sphere straight through the centre to the other side. Rounding
-# is multiplied by nine at worst, about one digit of the seven. Without the second fact nothing holds: from far outside
-# the ball, a step may end near its surface with all digits gone. Let us look at both.
+# is multiplied by nine at worst, about one digit of the seven. Without the second fact there is no such bound: a step
+# that begins far outside the ball may end near its surface with all digits lost. We measure both.
 
 
 # %%
@@ -225,8 +226,8 @@ outside = [relative_error(100, 100 + far) for far in beyond]
 claim("From the sphere, seven digits hold but one", np.nanmax(on_it) < 2e-6)
 claim("From 100 radii away, two digits more are lost", np.nanmax(outside) > 1e-5)
 
-# %% mystnb={"image": {"alt": "Relative error of the factor against the distance from the centre at which a step ends, both logarithmic. Starting on the sphere the points stay below one millionth; starting a hundred radii away they reach some ten-thousandth near the sphere, and fall as the step ends further out."}}
-figure, axis = plt.subplots(figsize=(7, 3.2))
+# %% tags=["hide-input", "fig-digits"] mystnb={"image": {"alt": "Relative error of the factor against the distance from the centre at which a step ends, both logarithmic. Starting on the sphere the points stay below one millionth; starting a hundred radii away they reach some ten-thousandth near the sphere, and fall as the step ends further out."}}
+figure, axis = plt.subplots(figsize=(6.5, 3.2))
 axis.loglog(beyond, outside, "s", ms=4, color=COLOURS["orange"], label="from 100 ε")
 axis.loglog(beyond, on_it, "o", ms=4, color=COLOURS["blue"], label="from the sphere")
 axis.axhline(2**-24, color="grey", lw=1, ls="--", label="one rounding")
@@ -253,19 +254,19 @@ for helper in (kernel._read, kernel._clip, kernel._length):
 
 # %% [markdown]
 # - `_read` turns whatever comes in into float32, and what lies beyond the end into 0, which adds nothing to a sum.
-# - `_clip` asks twice instead of taking a minimum and a maximum, which on a GPU return the *other* number when one is
-#   not a number. A broken gradient must not look like an attack that failed.
+# - `_clip` compares twice instead of taking a minimum and a maximum. On a GPU these return the *other* number when one
+#   is NaN (not a number). A broken gradient must not look like an attack that failed.
 # - `_length` starts at $10^{-12}$, the root of $10^{-24}$. A sum of squares that rounding has made negative counts as
-#   0, and one that is not a number fails the comparison and stays what it is.
+#   0, and one that is NaN fails the comparison and stays NaN.
 #
-# **$L_\infty$** is one kernel. Whose image an entry belongs to does not matter, so the batch is one long row.
+# **$L_\infty$** is one kernel. Which image an entry belongs to does not matter, so the batch is one long row.
 
 # %%
 pages.listing(kernel._linf, first="here = ")
 
 # %% [markdown]
 # - `here` are the places of this program's 1,024 entries, as 64-bit numbers: a batch may have more than $2^{31}$.
-# - `direction` is the sign. Where $g$ is neither positive nor negative it is $g$ itself: 0, or not a number.
+# - `direction` is the sign. Where $g$ is neither positive nor negative it is $g$ itself: 0, or NaN.
 # - Three loads, one store, and between them nothing leaves the registers.
 #
 # **$L_2$, an image held.** One program owns one image.
@@ -306,8 +307,8 @@ pages.listing(kernel.fused)
 # `_in_one_order` makes copies only if it must: a sum does not care in which order the entries of an image lie, so
 # images with channels last stay as they are, if all three have them.
 #
-# On the CPU there is no kernel. There the library takes the same operations, in place: one tensor of work instead of
-# six that are asked for, filled once, and thrown away.
+# On the CPU there is no kernel. There the library takes the same operations, in place: it works in one tensor, where
+# plain PyTorch asks the system for six, fills each once, and throws it away.
 
 # %%
 pages.listing(kernel.in_place)
@@ -315,8 +316,8 @@ pages.listing(kernel.in_place)
 # %% [markdown]
 # ## The check
 #
-# The reference in float64 is the judge. The kernels run over sizes below and above a block, a held image and a chunk;
-# over three dtypes, both norms, small and large steps, forwards and backwards. Run this page on a machine with a GPU,
+# The kernels are compared with the reference in float64: for sizes below and above a block, a held image and a chunk;
+# for three dtypes, both norms, small and large steps, forwards and backwards. Run this page on a machine with a GPU,
 # and they run there; elsewhere they are interpreted.
 
 
@@ -348,8 +349,8 @@ for dtype, bound in bounds.items():
 
 # %% [markdown]
 # Laws need no reference. The best step into a ball around $x_0$ against a *linear* loss gains exactly
-# $\varepsilon \lVert g \rVert_1$ in $L_\infty$, and $\varepsilon \lVert g \rVert_2$ in $L_2$ (the dual norms); no
-# gradient's size matters; and whoever stands inside the ball and makes no step stays there.
+# $\varepsilon \lVert g \rVert_1$ in $L_\infty$, and $\varepsilon \lVert g \rVert_2$ in $L_2$ (the dual norms); the size
+# of the gradient does not matter; and a step of length 0 inside the ball moves nothing.
 
 # %%
 middle = torch.full_like(images, 0.5)  # the box [0, 1] is out of reach
@@ -368,7 +369,8 @@ for norm, dual in (("linf", 1), ("l2", 2)):
     claim("A step of 0 leaves it there", torch.allclose(rest, walk, atol=1e-6))
 
 # %% [markdown]
-# And the two gradients that break attacks. One of zeros must change nothing, and one that is not a number must show.
+# And the two gradients that break attacks. One of zeros must change nothing, and one with a NaN must be visible in the
+# result.
 
 # %%
 gradient[0], gradient[1, 0, 0, 0] = 0, torch.nan
@@ -398,10 +400,10 @@ for line in cpu["table"] if cpu else []:
 
 # %% [markdown]
 # A batch of digits stays in the processor's cache, and there is little to gain. For photographs, memory that is used
-# again costs less than memory that is asked for anew. The compiler gains more: on the CPU it does what our kernels do
-# on a GPU, and reads each number once. But it wants a C++ compiler on the reader's machine, and time to compile for each
-# new shape; and beside a network, which takes a processor tens of milliseconds for one photograph, a step is short
-# whoever takes it. So on the CPU the library stays plain.
+# again costs less than memory that the system must provide anew. The compiler gains more: on the CPU it does what our
+# kernels do on a GPU, and reads each number once. But it needs a C++ compiler on the reader's machine, and time to
+# compile for each new shape. And a network takes a processor tens of milliseconds for one photograph; beside that every
+# version of the step is short. So on the CPU the library stays plain.
 #
 # On a GPU the yardstick is a copy: it reads and writes memory as fast as anything can. The next cell shows the fewest
 # bytes ($4nb$) per second, as a share of what a copy reached on the same machine.
@@ -419,12 +421,12 @@ if gpu:
 # %% [markdown]
 # ## Where it loses
 #
-# Most of this list follows from counting; the measured table of your machine has the last word.
+# Most of this list follows from counting; in the end the measured table of your machine decides.
 #
 # - **Beside the network.** A step of 128 µs instead of 546 saves 0.4 ms. If the forward and backward pass on those 256
 #   photographs takes 40 ms, the whole attack becomes one per cent faster. The smaller the network, the more it matters.
-# - **Small batches.** For 256 digits the fewest bytes take a fifth of a microsecond, a launch several. There the kernel
-#   gains because it is one launch instead of seven or more, and a CUDA graph would gain as much.
+# - **Small batches.** For 256 digits the fewest bytes take a fifth of a microsecond, and a launch takes several. There
+#   the kernel gains because it is one launch instead of seven or more, and a CUDA graph would gain as much.
 # - **Large images in $L_2$.** 37 programs that hold their chunk and *wait for each other* would need four tensors
 #   instead of seven. But a program that waits for one that the device has not started, and cannot start because all its
 #   processors are taken by those who wait, waits for ever. Two launches wait for nobody.
@@ -433,12 +435,25 @@ if gpu:
 # - **Two bytes.** A bfloat16 pixel near 1 is a multiple of 1/256, and a ball of 8/255 is eight such steps. The sums are
 #   float32, but the result is rounded to the pixel's dtype, up to half such a step outside the ball. Attack in float32.
 # - **Other norms and other steps.** $L_1$, momentum, adaptive steps are other formulas. `reference` is where to begin.
-# - **Far outside the ball**, the three sums lose digits; see above.
+# - **Far outside the ball**, the three sums lose digits, as {fig}`digits` shows.
 #
 # ## Practice
 #
 # **Exercise 1** (5 minutes). FGSM is a single step that begins at $x = x_0$. What are its fewest bytes, in $L_\infty$?
 # And what does plain PyTorch move, if it is written for this case?
+#
+# <details><summary>Hint 1: what to read and write</summary>
+#
+# Of $x$, $x_0$ and $g$, how many different tensors are there, when the step begins at $x = x_0$?
+#
+# </details>
+#
+# <details><summary>Hint 2: what plain PyTorch needs for this case</summary>
+#
+# A step of length $\varepsilon$ from the centre cannot leave the ball. So which of the operations in equation
+# {eq}`eq-ball-step` are left? `pages.Traffic` counts what they move, as in *Why it exists*.
+#
+# </details>
 
 # %% tags=["hide-cell"]
 # Solution: x and x₀ are one tensor. Read it and g, write: three. With α = ε no
@@ -451,7 +466,21 @@ claim("Plain PyTorch moves 9 tensors for FGSM, three times the least", units == 
 # %% [markdown]
 # **Exercise 2** (15 minutes). A colleague leaves the middle term out, "because a perturbation and a gradient are nearly
 # orthogonal in so many dimensions": $\lVert \delta \rVert^2 \approx \lVert d \rVert^2 + \alpha^2$. Find a $d$ and a $g$
-# for which the result leaves the ball. How far can it leave? Which of the laws above would have told them?
+# for which the result leaves the ball. How far can it leave? Which of the laws in *The check* would have shown it?
+#
+# <details><summary>Hint 1: where to look</summary>
+#
+# The term $2a\,\langle d, g \rangle$ is 0 when $d$ and $g$ are orthogonal. For which directions is it as large as it
+# can be, and with which sign is $\lVert \delta \rVert$ estimated too short?
+#
+# </details>
+#
+# <details><summary>Hint 2: how to find how far</summary>
+#
+# Start on the sphere, $\lVert d \rVert = \varepsilon$. Divide the true length of the step's end by the estimated one, and
+# look for the $\alpha$ that makes this ratio largest.
+#
+# </details>
 
 # %% tags=["hide-cell"]
 # Solution: g along d, from the sphere. ‖δ‖ = ε + α, but the factor is computed from
@@ -475,7 +504,7 @@ claim("With the middle term it lies on the sphere", abs(2 * right.item() - 1) < 
 # - 17·n·b bytes :: That is what plain PyTorch moves, because each operation writes what the next one reads.
 # ? Why does an $L_2$ step on a photograph read the image twice?
 # - Because the second length cannot be known before the step is taken :: It can: three sums give it.
-# + Because nothing can be written before the sums are complete, and no program can hold the image meanwhile :: Yes.
+# + Because nothing can be written before the sums are complete, and no program can hold the image meanwhile :: One reading for the sums, one to move.
 # - Because a reading can compute only one sum :: One reading computes as many sums as one likes.
 # ? The identity for ‖δ‖² loses digits where …
 # - the image has many pixels :: The rounding of a sum grows with the logarithm of their number: hardly at all.
@@ -498,7 +527,7 @@ claim("With the middle term it lies on the sphere", abs(2 * right.item() - 1) < 
 #
 # ## What to take away
 #
-# Count before you write a kernel, and count what stands beside it. A sum that seems to wait for another may be one of
-# three that wait for nobody; but an identity that is exact on paper needs a proof that it survives rounding, and the
-# proof needs to know where it is used. And a step that meets what is not a number must say so: the quietest failure of
-# an attack is the one that looks like a good defence.
+# Count before you write a kernel, and count what else takes time beside it. A sum that seems to wait for another may
+# follow from three that do not wait; but an identity that is exact on paper needs a proof that it survives rounding, and
+# the proof needs to know where it is used. And a step that meets a NaN must show it: an attack that fails without a sign
+# looks like a good defence.

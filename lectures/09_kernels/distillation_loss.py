@@ -3,7 +3,7 @@
 #
 # The loss that trains a student on its teacher's answers is five lines of PyTorch. On a large vocabulary those five
 # lines spend nearly all of their time carrying numbers to and from memory. This page counts the bytes, finds the fewest
-# that must move, and derives a kernel that comes near them: the loss and its gradient, made while a row is at hand.
+# that must move, and derives a kernel that comes near them: the loss and its gradient, computed in one visit to each row.
 #
 # **What you will learn**
 #
@@ -16,11 +16,11 @@
 # **Before you start**: [what a teacher knows](../10_distillation/response_based.ipynb) derives the loss and its factor
 # $T^2$; the symbols are those of the [notation page](../../book/notation.md). No GPU is needed.
 #
-# **Time**: 30 minutes to read; at most 60 CPU-seconds to run.
+# **Time**: 30 minutes to read; {{ cpu_seconds }} to run.
 
 # %% [markdown]
 # Where there is a GPU, this page runs the kernel on it. Elsewhere Triton's interpreter runs the same code on the CPU,
-# slowly, and Triton must know that before the kernel's file is read. That is why the first lines decide.
+# slowly. Triton must know that before the kernel's file is read, so the first cell sets it before that import.
 
 # %%
 import os
@@ -34,6 +34,7 @@ from torch.nn import functional as F
 from tml_helpers.claims import claim, seed
 from tml_helpers.plotting import COLOURS, use_style
 
+torch.set_num_threads(1)  # tensors as small as these are fastest on one core
 if not torch.cuda.is_available():
     os.environ["TRITON_INTERPRET"] = "1"
 pages = import_module("tml_helpers.kernels.pages")  # what these pages share
@@ -44,21 +45,22 @@ use_style()
 # %% [markdown]
 # ## Why it exists
 #
-# For a batch of $N$ rows and $K$ classes, with student logits $z_s$, teacher logits $z_t$ and labels $y$, the loss is
+# For a batch of $N$ rows and $K$ classes, with student logits $z^s$, teacher logits $z^t$ and labels $y$, the loss is
 #
 # $$
-# L = \alpha T^2\, \mathrm{KL}\big(q \,\|\, p\big) + (1 - \alpha)\, \mathrm{CE}(z_s, y), \qquad
-# p = \mathrm{softmax}(z_s / T), \quad q = \mathrm{softmax}(z_t / T),
-# $$
+# L = \alpha\, T^2\, \mathrm{KL}\big(q(T) \,\|\, p(T)\big) + (1 - \alpha)\, \mathrm{CE}\big(y, p(1)\big), \qquad
+# p(T) = \mathrm{softmax}(z^s / T), \quad q(T) = \mathrm{softmax}(z^t / T),
+# $$ (eq-loss-of-rows)
 #
-# with means over the batch {cite}`hinton2015distilling`. This is how one writes it:
+# with means over the batch {cite}`hinton2015distilling`. On this page $p$ is short for $p(T)$, $q$ for $q(T)$, and
+# $h$ for $p(1)$, the student's answer in the hard term. This is how one writes the loss:
 
 # %%
 pages.listing(kernel.reference)
 
 # %% [markdown]
 # Every call in it reads whole tensors from memory and writes a whole tensor back, and so does the backward pass that
-# autograd derives from it. How many? PyTorch can tell: a dispatch mode sees every operation, with its inputs and its
+# autograd derives from it. How many? PyTorch can tell: a *dispatch mode* sees every operation, with its inputs and its
 # outputs. We count in units of one tensor of $N \times K$ logits.
 
 # %%
@@ -89,11 +91,11 @@ claim("Plain PyTorch moves 35 tensors of N × K through memory", plain == 35)
 
 # %% [markdown]
 # And what is the least? Whoever computes this loss must read the student's logits and the teacher's, and must write the
-# gradient. Everything else is one number a row. So three tensors, $3 N K b$ bytes for logits of $b$ bytes, and not one
-# of the thirty-two others has to exist.
+# gradient. Everything else is one number a row. So three tensors suffice, $3 N K b$ bytes for logits of $b$ bytes; none
+# of the other thirty-two has to exist.
 
-# %% mystnb={"image": {"alt": "Two horizontal bars, stacked from the tensors that each operation moves: plain PyTorch's has thirty-five units, the fused kernel's has three."}}
-figure, axis = plt.subplots(figsize=(7, 1.9))
+# %% tags=["hide-input", "fig-loss-traffic"] mystnb={"image": {"alt": "Two horizontal bars, stacked from the tensors that each operation moves: plain PyTorch's has thirty-five units, the fused kernel's has three."}}
+figure, axis = plt.subplots(figsize=(6.5, 1.9))
 for row, steps in enumerate([[1, 1, 1], filter(None, moved.values())]):
     left = 0
     for index, step in enumerate(steps):
@@ -109,7 +111,7 @@ plt.show()
 # %% [markdown]
 # *Plain PyTorch moves 35 tensors, operation by operation; the loss needs 3.* A loss like this does little arithmetic
 # per number, so a GPU spends its time waiting for memory, and the ratio of the bars bounds what can be gained. A
-# compiler that fuses operations (`torch.compile`) gets rid of most of the long bar by itself; a kernel by hand has to
+# compiler that fuses operations (`torch.compile`) removes most of the long bar by itself; a kernel by hand has to
 # beat the compiler, not the five lines. How long must it take at least? Take a language model's batch and the vendor's
 # figures for one large GPU, an H200.
 
@@ -126,24 +128,24 @@ claim("Six do not", 6 * logits / exponentials > floor)
 # %% [markdown]
 # Memory is not the only limit: exponentials come second, close behind. We shall need that.
 #
-# ## The gradient, while the row is at hand
+# ## The gradient, in the same visit
 #
 # Autograd keeps tensors from the forward pass so that the backward pass can use them. Here it need not. Write $\ell$
-# for the logarithm of a row's $\sum_k \exp(z_k / T)$. Then $\log p_k = z_{s,k}/T - \ell_s$ and
+# for the logarithm of a row's $\sum_k \exp(z_k / T)$. Then $\log p_k = z^s_k/T - \ell^s$ and
 #
 # $$
 # \mathrm{KL}(q \| p) = \sum_k q_k (\log q_k - \log p_k)
-#                     = \sum_k q_k \frac{z_{t,k} - z_{s,k}}{T} - \ell_t + \ell_s .
-# $$
+#                     = \sum_k q_k \frac{z^t_k - z^s_k}{T} - \ell^t + \ell^s .
+# $$ (eq-divergence)
 #
-# Only the first and the last term depend on the student, and $\partial \ell_s / \partial z_{s,k} = p_k / T$. So
-# the gradient of the soft term is $(p_k - q_k) / T$, the cross-entropy's is the familiar $h - \mathrm{onehot}(y)$
-# with $h = \mathrm{softmax}(z_s)$, and together, with $T^2$ and the mean over the batch,
+# Only the first and the last term depend on the student, and $\partial \ell^s / \partial z^s_k = p_k / T$. So
+# the gradient of the soft term is $(p_k - q_k) / T$, the cross-entropy's is the familiar $h - \mathrm{onehot}(y)$, and
+# together, with $T^2$ and the mean over the batch,
 #
 # $$
-# \frac{\partial L}{\partial z_s}
+# \frac{\partial L}{\partial z^s}
 #   = \frac{1}{N}\Big(\alpha T\,(p - q) + (1 - \alpha)\,\big(h - \mathrm{onehot}(y)\big)\Big).
-# $$
+# $$ (eq-loss-gradient)
 #
 # Three softmaxes, no logarithm of a tensor, and nothing to remember. In code:
 
@@ -156,9 +158,9 @@ off = ((by_hand - z_s.grad).norm() / z_s.grad.norm()).item()
 claim("By hand and by autograd: equal, up to rounding", off < 1e-4)
 
 # %% [markdown]
-# On the CPU, that formula is the method. The library's version takes a chunk of rows at a time, so that what one step
-# writes the next finds in the cache, and it has an economy of its own: the largest entry of a softmax is
-# $\exp(\max z - \ell)$, so $\ell$ comes from two maxima instead of another round of exponentials.
+# On the CPU, that formula is the method. The library's version takes a chunk of rows at a time, so that each step finds
+# in the cache what the step before it wrote. It also saves a round of exponentials: the largest entry of a softmax is
+# $\exp(\max z - \ell)$, so $\ell$ comes from two maxima.
 
 # %%
 pages.listing(kernel._softmax)
@@ -168,14 +170,14 @@ pages.listing(kernel.closed_form)
 # %% [markdown]
 # ## A softmax in one pass
 #
-# A GPU program that owns a row wants to read it once. But a softmax seems to need three looks: one for the maximum
+# A GPU program that owns a row should read it once. But a softmax seems to need three looks: one for the maximum
 # (without which $\exp$ overflows), one for the sum, one for the division. Milakov and Gimelshein's *online softmax*
 # {cite}`milakov2018online` merges the first two. Keep the maximum $m$ so far and the sum $d$ so far *relative to it*;
 # when a piece of the row brings a larger maximum $m'$, the old sum only needs a factor:
 #
 # $$
 # d \;\leftarrow\; d \cdot e^{\,m - m'} + \sum_{k\,\in\,\text{piece}} e^{\,z_k - m'}, \qquad m \leftarrow m'.
-# $$
+# $$ (eq-online-softmax)
 
 
 # %%
@@ -198,7 +200,7 @@ for piece in (1, 7, 300, K):
 # %% [markdown]
 # Two such pairs $(m, d)$, from different parts of the row, merge by the same rule. That is what lets many threads work
 # on one row without waiting for each other: each keeps a pair of its own, and they are merged once, at the end. Other
-# sums that are weighted by the same exponentials, such as $\sum_k q_k (z_{t,k} - z_{s,k})$, shrink by the same factor.
+# sums that are weighted by the same exponentials, such as $\sum_k q_k (z^t_k - z^s_k)$, shrink by the same factor.
 #
 # ## The kernel, line by line
 #
@@ -209,8 +211,8 @@ for piece in (1, 7, 300, K):
 pages.listing(kernel._row, first="row = ", last="# Each lane")
 
 # %% [markdown]
-# - `program_id(0)` is this program's row. It becomes a 64-bit number before it is multiplied by a stride, for a batch
-#   of 70,000 rows and 32,000 classes has more elements than 32 bits can count.
+# - `program_id(0)` is this program's row. It becomes a 64-bit number before it is multiplied by a stride, because a
+#   batch of 70,000 rows and 32,000 classes has more elements than 32 bits can count.
 # - `share` is the $1/N$ of the mean.
 # - The hardware computes $2^x$, not $e^x$. So $e^{z/T}$ is `exp2(z * warm)`, with $\log_2 e$ and $1/T$ in one constant.
 # - `tile` holds the column numbers of a block of `LANES` × `WIDTH`. Its *lanes* are lines of eight neighbours: sixteen
@@ -239,9 +241,9 @@ pages.listing(kernel._row, first="# The lanes' sums", last="if GRADIENT")
 
 # %% [markdown]
 # The lanes are merged: `tl.max(…, 0)` and `tl.sum(…, 0)` run over all of them, and here, once a row, threads wait for
-# each other. `divergence` is the formula for KL above. A label outside $0 \dots K-1$ must not pass in silence, but
-# asking the device about labels before the launch would make the host wait; so it turns this row's loss and gradient
-# into NaN.
+# each other. `divergence` is equation {eq}`eq-divergence`. A label outside $0 \dots K-1$ must not go unnoticed, but
+# asking the device about labels before the launch would make the host wait; so such a label turns its row's loss and
+# gradient into NaN.
 
 # %%
 pages.listing(kernel._row, first="if GRADIENT")
@@ -249,8 +251,8 @@ pages.listing(kernel._row, first="if GRADIENT")
 # %% [markdown]
 # The second reading. The row was read a moment ago: for $K$ = 32,000 in bfloat16 both rows are 128 kB, and the
 # 264 programs that an H200 runs at a time hold 34 MB of them, within its cache of 50 MB. So these reads do not go to
-# memory, and each tile is told to leave (`evict_first`), as are the gradients, which nobody will read soon. A tile
-# becomes $\alpha T (p - q) + (1-\alpha) h$, less one at the label, in one go from registers to memory.
+# memory. Afterwards each tile may leave the cache first (`evict_first`), and so may the gradients, which are not read
+# soon. A tile becomes $\alpha T (p - q) + (1-\alpha) h$, less one at the label, in one go from registers to memory.
 #
 # What remains is to launch it: a program for each row, and a sum over the rows' losses.
 
@@ -258,9 +260,10 @@ pages.listing(kernel._row, first="if GRADIENT")
 pages.listing(kernel.fused)
 
 # %% [markdown]
-# Autograd meets the kernel in a function whose forward pass makes the gradient and whose backward pass hands it on,
-# scaled by what comes from above. Mostly that is 1. On the CPU we look, and then scale or don't. On a GPU looking
-# would make the host wait for the device, so a tiny kernel looks there, and returns at once if the factor is 1.
+# Autograd calls the kernel through a function whose forward pass makes the gradient and whose backward pass hands it on,
+# scaled by the gradient that arrives from the operations after the loss. Mostly that factor is 1. On the CPU we look at
+# it, and scale only if it is another. On a GPU looking would make the host wait for the device, so a tiny kernel looks
+# there, and returns at once if the factor is 1.
 
 # %%
 pages.listing(kernel._DistillationLoss, first="def forward")
@@ -268,9 +271,9 @@ pages.listing(kernel._DistillationLoss, first="def forward")
 # %% [markdown]
 # ## The check
 #
-# The reference in float64 is the judge. The kernel runs over rows shorter than a tile, longer than a tile, and of
-# lengths that are no multiple of anything; over three dtypes; over temperatures whole and not. Run this page on a
-# machine with a GPU, and the kernel runs there; elsewhere it is interpreted. The sentences are the same.
+# The kernel is compared with the reference in float64: for rows shorter than a tile, longer than a tile, and of
+# lengths that are no multiple of anything; for three dtypes; for temperatures that are whole numbers and one that is not.
+# Run this page on a machine with a GPU, and the kernel runs there; elsewhere it is interpreted. The claims are the same.
 
 
 # %%
@@ -332,12 +335,12 @@ for line in cpu["table"] if cpu else []:
         f"[{line['rows']}, {line['classes']}]: median ms; ours is so many times as fast"
     )
     pages.show_milliseconds(line)
-
-# %% mystnb={"image": {"alt": "Two panels of horizontal bars, for 256 rows of 1,000 classes and 64 rows of 32,000: milliseconds of plain PyTorch, torch.compile, torchdistill and the library, whose bar is shorter than plain PyTorch's in both."}}
-table = cpu["table"] if cpu else []
-figure, axes = plt.subplots(1, 2, figsize=(8, 2.2), sharey=True)
-for axis, line in zip(axes, table, strict=False):
     assert line["times_as_fast"]["eager"] > 1
+
+# %% tags=["hide-input", "fig-loss-cpu"] mystnb={"image": {"alt": "Two panels of horizontal bars, for 256 rows of 1,000 classes and 64 rows of 32,000: milliseconds of plain PyTorch, torch.compile, torchdistill and the library, whose bar is shorter than plain PyTorch's in both."}}
+table = cpu["table"] if cpu else []
+figure, axes = plt.subplots(1, 2, figsize=(6.5, 2.2), sharey=True)
+for axis, line in zip(axes, table, strict=False):
     names = list(line["ms"])[::-1]
     colours = [COLOURS["orange" if name == "ours" else "sky"] for name in names]
     axis.barh(names, [line["ms"][name] for name in names], color=colours)
@@ -367,27 +370,39 @@ if gpu:
 # %% [markdown]
 # ## Where it loses
 #
-# Most of this list follows from counting; the measured table of your machine has the last word.
+# Most of this list follows from counting; in the end the measured table of your machine decides.
 #
 # - **Small batches.** For 256 rows of 1,000 classes the fewest bytes take less than a microsecond on a large GPU, and
-#   two launches take several. There the loss is bound by launches, whoever wrote it. Capture the training step in a
-#   CUDA graph, or don't care: the network takes longer.
+#   two launches take several. There launches take the time, whoever wrote the kernel. Capture the training step in a
+#   CUDA graph, or leave it: the network takes longer.
 # - **Few long rows.** One program owns one row. With 64 rows, half of an H200's 132 processors have nothing to do.
 # - **Rows beyond the cache.** The second reading is free while the rows in flight fit in the cache. In float32, or
 #   beyond some 50,000 classes, part of it comes from memory again: five tensors instead of three at worst.
 # - **A temperature that is not a small whole number** costs the third exponential, twice.
-# - **float16 with a loss scale.** The gradient is rounded to the student's dtype before the scale arrives from above.
+# - **float16 with a loss scale.** The gradient is rounded to the student's dtype before the scale is applied.
 #   float16 has nothing below $6 \cdot 10^{-8}$, and a large batch has many entries there. Use bfloat16, or pass
 #   `student_logits.float()`.
-# - **A scaled loss.** A factor other than 1 from above costs another pass over the gradient, two tensors more.
+# - **A scaled loss.** A factor other than 1 costs another pass over the gradient, two tensors more.
 # - **A gradient of the gradient** is refused; `reference` has one.
-# - **The logits themselves.** The best bytes are those that never exist: a kernel that also contains the last linear
+# - **The logits themselves.** It is better still not to store them at all: a kernel that also contains the last linear
 #   layer makes logits and gradient in chunks and never stores them. Liger has such kernels {cite}`hsu2024liger`.
 #
 # ## Practice
 #
-# **Exercise 1** (5 minutes). The teacher's logits are often stored on disk, its 64 largest of a row in bfloat16 with
-# their indices in int32, and the rest dropped. What are the fewest bytes now, for $N$ rows of $K$ = 32,000 classes?
+# **Exercise 1** (5 minutes). The teacher's logits are often stored on disk: the 64 largest of each row in bfloat16 with
+# their indices in int32. The rest is dropped. What are the fewest bytes now, for $N$ rows of $K$ = 32,000 classes?
+#
+# <details><summary>Hint 1: what to look at</summary>
+#
+# {fig}`loss-traffic` has three tensors in its short bar. Which of them is smaller now, and which are not?
+#
+# </details>
+#
+# <details><summary>Hint 2: how to count</summary>
+#
+# Count for one row. A number in bfloat16 has two bytes, one in int32 has four.
+#
+# </details>
 
 # %% tags=["hide-cell"]
 # Solution: read the student's logits and write their gradient, 2·K·b a row. The teacher
@@ -398,7 +413,20 @@ claim("The fewest bytes fall by a third", abs(sparse / dense - 2 / 3) < 0.01)
 
 # %% [markdown]
 # **Exercise 2** (15 minutes). Extend `online_log_sum_exp` so that the same single pass also returns the entropy of the
-# row's softmax. Hint: $H = \ell - \sum_k p_k z_k$, and the sum shrinks as the kernel's `cross` does.
+# row's softmax.
+#
+# <details><summary>Hint 1: what to compute</summary>
+#
+# The entropy is $-\sum_k p_k \log p_k$, and $\log p_k = z_k - \ell$. So it is $\ell - \sum_k p_k z_k$.
+#
+# </details>
+#
+# <details><summary>Hint 2: how to do it in one pass</summary>
+#
+# The new sum is weighted by the same exponentials as $d$ in equation {eq}`eq-online-softmax`. What must happen
+# to it when a larger maximum arrives? The kernel's `cross` does the same.
+#
+# </details>
 
 
 # %% tags=["hide-cell"]
@@ -443,7 +471,7 @@ claim(
 # - limited by arithmetic :: A kernel at 90 % of a copy is limited by memory.
 # ```
 #
-# **Strengths.** One pass, two launches, no stored intermediate: the memory of a training step falls too, by every
+# **Strengths.** One pass, two launches, no stored intermediate: a training step also needs less memory, by every
 # tensor that autograd no longer keeps. Exact: the same formula, summed in float32.
 #
 # **Limitations.** See *Where it loses*. And one that every fused kernel shares: the five lines are gone. Whoever wants
@@ -456,6 +484,6 @@ claim(
 # ## What to take away
 #
 # Count the bytes that must move before you write a kernel, and the bytes that do move before you believe that you need
-# one. A softmax can be computed in pieces and in any order, as long as each sum travels with its maximum. And a kernel
-# is worth what its checks are worth: a reference in higher precision, laws that need none, and a table that shows where
-# it loses.
+# one. A softmax can be computed in pieces and in any order, as long as each sum is kept with its maximum. And a kernel
+# can be trusted as far as its checks go: a reference in higher precision, laws that need no reference, and a table that
+# shows where it loses.

@@ -3,24 +3,24 @@
 #
 # LIME, occlusion and Shapley values all ask a network the same kind of question: what do you say if *these* parts of the
 # picture are hidden? They ask it a thousand times about one photograph. This page makes the thousand pictures, with as
-# few bytes as possible, and then looks honestly at how little that matters.
+# few bytes as possible, and then measures how little that matters.
 #
 # **What you will learn**
 #
-# - to tell a bound by *writing* from the bound by reading and writing of the other kernels;
+# - why this kernel is limited by *writing* alone, where the others are limited by reading and writing;
 # - to keep 32 yes-or-no answers in one integer, and to read them back as bits;
 # - to let one program do the common work of many images once;
-# - to measure against the right ceiling, and to find a kernel's weight in the whole before you praise it.
+# - to measure against the right limit, and to ask for a kernel's share of the whole time before you praise it.
 #
 # **Before you start**: [the distillation loss in one pass](distillation_loss.ipynb) explains what Triton is and how bytes
 # are counted; [LIME](../40_interpretability/lime.ipynb) is what the pictures are for. The symbols are those of the
 # [notation page](../../book/notation.md). No GPU is needed.
 #
-# **Time**: 20 minutes to read; at most 60 CPU-seconds to run.
+# **Time**: 20 minutes to read; {{ cpu_seconds }} to run.
 
 # %% [markdown]
-# Where there is a GPU, this page runs the kernel on it. Elsewhere Triton's interpreter runs the same code on the CPU,
-# and Triton must know that before the kernel's file is read.
+# Where there is a GPU, this page runs the kernel on it. Elsewhere Triton's interpreter runs the same code on the CPU.
+# Triton must know that before the kernel's file is read, so the first cell sets it before that import.
 
 # %%
 import os
@@ -34,6 +34,7 @@ from tml_helpers.claims import claim, seed
 from tml_helpers.data import photos
 from tml_helpers.plotting import COLOURS, show_image, use_style
 
+torch.set_num_threads(1)  # tensors as small as these are fastest on one core
 if not torch.cuda.is_available():
     os.environ["TRITON_INTERPRET"] = "1"
 pages = import_module("tml_helpers.kernels.pages")  # what these pages share
@@ -64,24 +65,26 @@ fill = colours[:, segments]  # (3, 224, 224)
 three = superpixels(cat, segments, masks[:3], fill=fill)
 claim("There are between 20 and 40 superpixels", 20 <= count <= 40)
 
-# %% mystnb={"image": {"alt": "Four pictures of a cat's face. The first is cut into about thirty regions by yellow lines. In the other three about half of the regions, different ones each time, are replaced by patches of even colour; eyes, ears or nose are missing."}}
-figure, axes = plt.subplots(1, 4, figsize=(9, 2.5))
+# %% tags=["hide-input", "fig-hidden-cat"] mystnb={"image": {"alt": "Four pictures of a cat's face, in two rows. The first is cut into about thirty regions by yellow lines. In the other three about half of the regions, different ones each time, are replaced by patches of even colour; eyes, ears or nose are missing."}}
+figure, axes = plt.subplots(2, 2, figsize=(5.5, 5.9))
 outlined = mark_boundaries(pixels, segments.numpy(), color=(1, 0.9, 0))
-show_image(axes[0], torch.from_numpy(outlined).permute(2, 0, 1), f"{count} superpixels")
-for axis, image, mask in zip(axes[1:], three, masks, strict=False):
+outlined = torch.from_numpy(outlined).permute(2, 0, 1)
+show_image(axes[0, 0], outlined, f"{count} superpixels")
+for axis, image, mask in zip(axes.flat[1:], three, masks, strict=False):
     show_image(axis, image, f"{int(mask.sum())} of them visible")
 plt.show()
 
 # %% [markdown]
-# *One cat, three of the thousand pictures that a network will be shown.* Each coin shows or hides one region. How many
-# bytes must move to make all thousand?
+# *One cat, and three of the thousand pictures that a network will be shown.* Top left: the superpixels. The others: each
+# coin shows or hides one region. How many bytes must move to make all thousand?
 #
 # ## Why it exists
 #
-# Write $x$ for the image, $h$ for what a hidden pixel shows, $s(p)$ for the superpixel of pixel $p$, and $v_{m}$ for the
-# $m$-th mask. The batch is
+# Write $x$ for the image, $x^0$ for the fill, which a hidden pixel shows, $s(i)$ for the superpixel of pixel $i$, and
+# $z'_m$ for the $m$-th mask. The batch is
 #
-# $$\text{out}_{m, c, p} = \begin{cases} x_{c,p} & \text{if } v_{m, s(p)} \\ h_{c,p} & \text{otherwise.} \end{cases}$$
+# $$\text{out}_{m, c, i} = \begin{cases} x_{c,i} & \text{if } z'_{m, s(i)} = 1 \\
+# x^0_{c,i} & \text{otherwise.} \end{cases}$$ (eq-hidden-batch)
 #
 # In words: copy the pixel if its region is visible, else copy the fill. There is no arithmetic at all. In plain PyTorch:
 
@@ -90,7 +93,7 @@ pages.listing(kernel.reference)
 
 # %% [markdown]
 # The first step looks up a mask for every image and pixel and writes the answers, one byte each; the second reads them
-# and writes the batch. $x$, $h$, $s$ and the masks are small and stay in the processor's cache. The fewest bytes are
+# and writes the batch. $x$, $x^0$, $s$ and the masks are small and stay in the processor's cache. The fewest bytes are
 # those that nobody can avoid: the batch must be **written**, $M \cdot C \cdot H \cdot W \cdot b$ bytes for $M$ masks
 # and numbers of $b$ bytes. Nothing large has to be read.
 
@@ -115,8 +118,8 @@ plain = {name: moved(*kind) for name, kind in kinds.items()}
 claim("A float32 photograph moves 7/6 of the batch", plain["colour, float32"] == 7 / 6)
 claim("A grey bfloat16 picture moves twice", plain["grey, bfloat16"] == 2)
 
-# %% mystnb={"image": {"alt": "Four pairs of bars. The kernel always moves one batch. Plain PyTorch moves 1.17 batches for colour float32, 1.33 for colour bfloat16, 1.5 for grey float32 and 2 for grey bfloat16."}}
-figure, axis = plt.subplots(figsize=(7, 2.4))
+# %% tags=["hide-input", "fig-batches"] mystnb={"image": {"alt": "Four pairs of bars. The kernel always moves one batch. Plain PyTorch moves 1.17 batches for colour float32, 1.33 for colour bfloat16, 1.5 for grey float32 and 2 for grey bfloat16."}}
+figure, axis = plt.subplots(figsize=(6.5, 2.4))
 rows = range(len(plain))
 axis.barh(rows, list(plain.values()), color=COLOURS["sky"], label="plain PyTorch")
 axis.barh(rows, [1] * len(plain), height=0.35, color=COLOURS["blue"], label="the least")
@@ -127,9 +130,9 @@ axis.grid(visible=False)
 plt.show()
 
 # %% [markdown]
-# *There is not much to save: between a seventh and a half.* The thinner the pixels, the heavier the mask that is written
-# and read beside them. (Whatever is written is counted once here; a processor that reads a line of memory before it
-# overwrites it moves more.) For a thousand photographs in float32:
+# *There is not much to save: between a seventh and a half.* The fewer bytes a pixel has, the more the mask counts that
+# is written and read beside it. (Whatever is written is counted once here; a processor that reads a line of memory before
+# it overwrites it moves more.) For a thousand photographs in float32:
 
 # %%
 batch_bytes = 1000 * 3 * 224**2 * 4
@@ -176,8 +179,8 @@ pages.listing(kernel._compose, first="entry = ")
 
 # %% [markdown]
 # - `entry` are places in one image, in the order of memory; `inside` guards the end, as on the pages before.
-# - `seen`, `hidden` and `segment` are loaded once, and `word` is the one gather: neighbours mostly share a region, so
-#   most of a warp asks for the same word.
+# - `seen`, `hidden` and `segment` are loaded once. `word` is the one load whose addresses depend on the picture; but
+#   neighbours mostly share a region, so most threads that load together ask for the same word.
 # - `first` is 64 bits wide: a batch of photographs may have more than $2^{31}$ entries.
 # - The loop is unrolled. Each turn takes one bit and stores one image's entries, side by side: nothing but writing.
 # - The last group may have fewer than 32 images; its surplus bits are stored nowhere.
@@ -203,8 +206,8 @@ for last in (False, True):
     claim(f"{order}: equal to the last bit", torch.equal(batch, expected))
 
 # %% [markdown]
-# And two laws that hold for every image. A mask and its complement share the picture out, and a mask that shows
-# everything gives the image back.
+# And two laws that hold for every image. What a mask shows its complement hides, and a mask that shows everything gives
+# the image back.
 
 # %%
 one, other = (superpixels(cat, segments, m, fill=fill) for m in (masks[:8], ~masks[:8]))
@@ -235,8 +238,8 @@ for line in cpu["table"] if cpu else []:
 
 # %% [markdown]
 # On the CPU there is little between them. What does matter there is the *order*: convolutions read a batch with channels
-# last faster, and making it so at once saves turning it round. Half a millisecond for a photograph, while the network
-# behind it takes some twenty.
+# last faster, and a batch that is made in this order need not be reordered. A photograph takes half a millisecond, while
+# the network that reads it takes some twenty.
 #
 # On a GPU the yardstick is not a copy, which reads as much as it writes, but a *fill*, which only writes. The next cell
 # shows the batch's bytes per second as a share of what filling memory reached on the same machine.
@@ -254,24 +257,37 @@ if gpu:
 # %% [markdown]
 # ## Where it loses
 #
-# Most of this list follows from counting; the measured table of your machine has the last word.
+# Most of this list follows from counting; in the end the measured table of your machine decides.
 #
 # - **Beside the network.** A thousand photographs cost the smallest ImageNet networks some $10^{12}$ operations: many
 #   milliseconds on the largest GPU, and twenty seconds on a laptop. Against that, 125 µs is nothing, and so is twice that.
 # - **Beside the compiler.** `torch.compile` fuses the two steps into one and needs no mask in memory either. It looks up
 #   one byte for each entry where the kernel looks up a word for 32. Expect a small gain for photographs, or none.
 # - **Few masks.** With four masks a program loads as much as it writes, and 28 of its 32 turns do nothing.
-# - **Many regions.** If every pixel is a region of its own, the words are as large as a picture, and the gather finds
-#   no neighbour's answer in the cache.
+# - **Many regions.** If every pixel is a region of its own, the words are as large as a picture, and no two threads ask
+#   for the same one.
 # - **Fills that depend on the image of the batch**, such as noise drawn anew each time, are another kernel.
 #
-# So why have it? Because what it writes never has to exist as a whole: batch after batch is made, shown to the network and
-# forgotten, on the device it is made for, and in the order of memory that the network likes best.
+# So why have it? Because all the pictures together never have to be stored: batch after batch is made, shown to the
+# network and forgotten, on the device where the network is, and in the order of memory that it reads fastest.
 #
 # ## Practice
 #
 # **Exercise 1** (5 minutes). A *window* of 32 × 32 pixels slides over the photograph in steps of 16. Windows overlap, so
-# they are no superpixels. Make them some: which regions, and which masks?
+# they are no superpixels. Describe them by superpixels all the same: which regions, and which masks?
+#
+# <details><summary>Hint 1: which regions</summary>
+#
+# Two pixels may share a region if every window hides both or neither. Draw the borders of all windows into one picture.
+#
+# </details>
+#
+# <details><summary>Hint 2: which masks</summary>
+#
+# There is one mask for each window, and it hides several regions. How many of your regions does one window cover, and
+# how many windows fit side by side?
+#
+# </details>
 
 # %% tags=["hide-cell"]
 # Solution: the regions are the cells of the finest grid, 16 × 16 pixels; a window
@@ -290,7 +306,19 @@ claim(
 
 # %% [markdown]
 # **Exercise 2** (10 minutes). The words could hold 64 coins each. What would a program then load, and what would it
-# write? What stands against it? (Think of the last group of a batch of 1,000, and of what the loop becomes.)
+# write? What speaks against it?
+#
+# <details><summary>Hint 1: what to count</summary>
+#
+# Count for a batch of 1,000 images: groups, loads and stores of a program, and turns of the last group without an image.
+#
+# </details>
+#
+# <details><summary>Hint 2: what else changes</summary>
+#
+# The loop is unrolled, and a GPU is fast because many programs run at a time. What becomes of both?
+#
+# </details>
 
 # %% tags=["hide-cell"]
 # Solution: half as many loads, but they come from the cache and were one in 32 stores
@@ -330,6 +358,6 @@ for bits in (32, 64):
 #
 # ## What to take away
 #
-# Ask what must move, and in which direction: this batch is only written. Work that many outputs share is done once by
-# whoever owns them all. And before you are proud of a kernel, divide its time by that of the whole: here the way to a
-# faster explanation is fewer samples, which is the business of [the lecture on LIME](../40_interpretability/lime.ipynb).
+# Ask what must move, and in which direction: this batch is only written. Work that many outputs share is done once, by
+# the program that owns them all. And before you are proud of a kernel, divide its time by that of the whole: here the way
+# to a faster explanation is fewer samples, as [the lecture on LIME](../40_interpretability/lime.ipynb) shows.

@@ -10,12 +10,12 @@
 # - to read a teacher's soft labels, and to open them with a temperature;
 # - to write the distillation loss in five lines, and to see why it carries a factor $T^2$;
 # - to measure honestly what distillation gains, over several seeds and against the same student without a teacher;
-# - where it gains nothing, where it gains much, and how the same loss turns into an attack.
+# - where it gains nothing, where it gains much, and how the same loss becomes an attack.
 #
 # **Before you start**: cross-entropy, softmax, and training a network in PyTorch. The symbols are those of the
 # [notation page](../../book/notation.md).
 #
-# **Time**: 40 minutes to read; at most 60 CPU-seconds to run.
+# **Time**: 40 minutes to read; {{ cpu_seconds }} to run.
 
 # %%
 import time
@@ -35,6 +35,7 @@ from tml_helpers.models import MLP, SmallCNN, multiply_adds, parameter_count
 from tml_helpers.plotting import COLOURS, show_image, use_style
 from tml_helpers.training import accuracy, fit, predict, seed_everything
 
+torch.set_num_threads(1)  # networks as small as these run fastest on one core
 use_style()
 
 # %% [markdown]
@@ -60,8 +61,8 @@ teacher_logits = predict(teacher, train.images)  # (n, classes), asked once for 
 print(f"teacher: {accuracy(teacher, test):.1%} of the test images right")
 
 # %% [markdown]
-# Now the picture that the whole chapter hangs on. Among the sevens that the teacher reads correctly, we take the one that
-# comes nearest to a 1.
+# Now the picture on which the whole chapter rests. Among the sevens that the teacher reads correctly, we take the one
+# that comes nearest to a 1.
 
 # %%
 test_logits = predict(teacher, test.images)
@@ -72,9 +73,9 @@ answer = F.softmax(test_logits[seven], dim=0)  # (classes,)
 zeros = (answer[1] / answer[6]).log10()
 claim("A 1 is over 100 times as likely as a 6", bool(zeros > 2))
 
-# %% mystnb={"image": {"alt": "A handwritten seven; its label, a single bar at 7; and the teacher's answer, ten bars on a logarithmic axis, highest at 7, then at 1, and lowest by far at 6."}}
+# %% tags=["hide-input", "fig-seven"] mystnb={"image": {"alt": "A handwritten seven; its label, a single bar at 7; and the teacher's answer, ten bars on a logarithmic axis, highest at 7, then at 1, and lowest by far at 6."}}
 figure, (left, middle, right) = plt.subplots(
-    1, 3, width_ratios=[1, 2, 2], figsize=(8, 2.6)
+    1, 3, width_ratios=[1, 2, 2], figsize=(6.5, 2.5)
 )
 show_image(left, test.images[seven])
 middle.bar(range(10), F.one_hot(test.labels[seven], 10), color=COLOURS["black"])
@@ -89,18 +90,19 @@ plt.show()
 # *The label is one bar. The teacher's answer is ten.* The tall bar repeats the label. The others say what the label
 # cannot: this seven has something of a 1, and nothing of a 6. A label says what an image *is*; an answer says what it
 # *resembles*. Hinton called this **dark knowledge**: it is there, but so faint at first that one does not see it
-# {cite}`hinton2015distilling`. Note the logarithmic axis. On a linear one, most of it would be invisible, and for a
-# loss that averages probabilities it would be invisible too.
+# {cite}`hinton2015distilling`. Note the logarithmic axis. On a linear one, most of it would be invisible, and a loss
+# that averages probabilities would hardly notice it.
 #
 # ## Temperature
 #
 # A softmax with **temperature** $T$ divides the logits $z$ by $T$ before it exponentiates:
 #
-# $$p_k(T) = \frac{\exp(z_k / T)}{\sum_j \exp(z_j / T)}.$$
+# $$\operatorname{softmax}(z / T)_k = \frac{\exp(z_k / T)}{\sum_j \exp(z_j / T)}.$$ (eq-temperature)
 #
 # In words: the larger $T$, the smaller the differences between the logits, and the flatter the answer. $T = 1$ is the
 # usual softmax. $T \to 0$ gives back a single bar, $T \to \infty$ ten equal ones. The order of the classes never
-# changes, because dividing by a positive number keeps order.
+# changes, because dividing by a positive number keeps order. From here on $z^t$ are the teacher's logits and $q(T)$ is
+# its answer at temperature $T$; $z^s$ and $p(T)$ are the student's.
 
 # %%
 temperatures = [1, 3, 8, 20]
@@ -112,18 +114,19 @@ claim(
     len({tuple(a.argsort().tolist()) for a in answers}) == 1,
 )
 
-# %% mystnb={"image": {"alt": "The teacher's ten probabilities for the same seven at temperatures 1, 3, 8 and 20: from one or two bars to ten that are nearly equal, the order of the bars unchanged."}}
-figure, axes = plt.subplots(1, 4, figsize=(8, 2.3), sharey=True)
-for axis, T, p, bits in zip(axes, temperatures, answers, entropies, strict=True):
-    axis.bar(range(10), p, color=COLOURS["blue"])
-    axis.set(title=f"T = {T}: {bits:.1f} bits", xlabel="class", xticks=range(0, 10, 2))
-axes[0].set_ylabel("probability")
+# %% tags=["hide-input", "fig-temperatures"] mystnb={"image": {"alt": "The teacher's ten probabilities for the same seven in four panels, at temperatures 1, 3, 8 and 20: from one or two bars to ten that are nearly equal, the order of the bars unchanged."}}
+figure, axes = plt.subplots(2, 2, figsize=(6.5, 3.6), sharex=True, sharey=True)
+for axis, T, q, bits in zip(axes.flat, temperatures, answers, entropies, strict=True):
+    axis.bar(range(10), q, color=COLOURS["blue"])
+    axis.set(title=f"T = {T}: {bits:.1f} bits", xticks=range(10))
+figure.supxlabel("class", fontsize=10)
+figure.supylabel("probability", fontsize=10)
 plt.show()
 
 # %% [markdown]
-# *The same answer at four temperatures, on a linear axis.* At $T = 1$ one sees the label and next to nothing else. In
-# the middle the fainter resemblances become large enough for a loss to feel them. At $T = 20$ nearly everything has: also
-# what means nothing. Temperature is a dial between a label and a blur; somewhere between lies what we want.
+# *The same answer at four temperatures, on a linear axis.* At $T = 1$ one sees the label and next to nothing else. At
+# 3 and 8 the fainter resemblances become large enough to matter in a loss. At $T = 20$ nearly all bars are large, also
+# those that mean nothing. Temperature is a dial between a label and a blur; what we want lies somewhere between.
 #
 # ## The loss, in five lines
 #
@@ -131,9 +134,9 @@ plt.show()
 # $p(1)$. Distance between answers is measured by the Kullback–Leibler divergence, and $\alpha$ weighs the two aims:
 #
 # $$L = \alpha\, T^2\, \mathrm{KL}\big(q(T) \,\|\, p(T)\big) + (1 - \alpha)\, \mathrm{CE}\big(y, p(1)\big),
-# \qquad \mathrm{KL}(q \| p) = \sum_k q_k \log \frac{q_k}{p_k},$$
+# \qquad \mathrm{KL}(q \| p) = \sum_k q_k \log \frac{q_k}{p_k},$$ (eq-distillation-loss)
 #
-# each averaged over the batch. In words: be surprised where the teacher is surprised, and do not forget the label.
+# each averaged over the batch. In words: find likely what the teacher finds likely, and do not forget the label.
 
 
 # %%
@@ -150,12 +153,12 @@ def loss_in_five_lines(student_logits, teacher_logits, labels, *, temperature, a
 #
 # Differentiate the soft term without its factor: for one image, the gradient with respect to the student's logits is
 #
-# $$\frac{\partial\, \mathrm{KL}}{\partial z^s_k} = \frac{1}{T}\big(p_k(T) - q_k(T)\big).$$
+# $$\frac{\partial\, \mathrm{KL}}{\partial z^s_k} = \frac{1}{T}\big(p_k(T) - q_k(T)\big).$$ (eq-soft-gradient)
 #
-# One $1/T$ stands in front. A second one hides in the bracket: for large $T$ each probability is close to
-# $\tfrac1K(1 + z_k/T)$ for logits with mean zero, so the difference of two of them shrinks like $1/T$ as well. The soft
-# term's pull therefore fades like $1/T^2$, while the hard term's pull does not know of $T$ at all. Without the factor,
-# turning the temperature up would silently turn the teacher off. See it rather than believe it:
+# One $1/T$ stands in front. A second one hides in the bracket. For large $T$, and logits with mean zero, each
+# probability is close to $\tfrac1K(1 + z_k/T)$, so the difference of two of them shrinks like $1/T$ as well. The soft
+# term's gradient, its *pull*, therefore shrinks like $1/T^2$, while the hard term's pull does not depend on $T$ at all.
+# Without the factor, turning the temperature up would silently turn the teacher off. We measure it:
 
 # %%
 seed_everything(seed())
@@ -180,8 +183,8 @@ claim(
 )
 claim("With T², it changes by less than a tenth", abs(whole[-1] / whole[-2] - 1) < 0.1)
 
-# %% mystnb={"image": {"alt": "Gradient norm of the soft term against temperature on two logarithmic axes: without the factor T squared it falls along a straight line of slope minus two, with the factor it levels off."}}
-figure, axis = plt.subplots(figsize=(5.5, 3))
+# %% tags=["hide-input", "fig-pull"] mystnb={"image": {"alt": "Gradient norm of the soft term against temperature on two logarithmic axes: without the factor T squared it falls along a straight line of slope minus two, with the factor it levels off."}}
+figure, axis = plt.subplots(figsize=(6.5, 3))
 axis.loglog(scale, bare, "o-", label="without T²", color=COLOURS["orange"], base=2)
 axis.loglog(scale, whole, "s-", label="with T²", color=COLOURS["blue"], base=2)
 axis.set(
@@ -194,8 +197,8 @@ axis.legend()
 plt.show()
 
 # %% [markdown]
-# *Without the factor the teacher's voice dies away as $T$ grows; with it the voice stays.* The two curves cross at
-# $T = 1$, where the factor is one. So $T$ and $\alpha$ can be chosen one at a time.
+# *Without the factor the teacher's pull fades as $T$ grows; with it the pull stays.* The two curves meet at $T = 1$,
+# where the factor is one. With the factor, $T$ and $\alpha$ can be chosen one at a time.
 #
 # The library's loss computes the same number. It makes the gradient in the same pass as the loss instead of asking
 # autograd for it; the [kernel's page](../09_kernels/distillation_loss.ipynb) derives and times it.
@@ -263,10 +266,10 @@ gain = mean(results["300 labels, taught"]) - mean(results["300 labels, alone"])
 claim("With 300 it is worth between 0 and 6 points", 0 < gain < 6)
 
 
-# %% mystnb={"image": {"alt": "Accuracy of five students per row as dots: with 4,000 labels the taught and the lone students overlap; with 300 labels the taught ones lie a few points to the right."}}
+# %% tags=["hide-input", "fig-honest"] mystnb={"image": {"alt": "Accuracy of five students per row as dots: with 4,000 labels the taught and the lone students overlap; with 300 labels the taught ones lie a few points to the right."}}
 def show_results(results):
     """One row per setting, one dot per seed, a bar at the mean."""
-    _, axis = plt.subplots(figsize=(7, 0.55 * len(results) + 0.8))
+    _, axis = plt.subplots(figsize=(6.5, 0.55 * len(results) + 0.8))
     for row, (name, values) in enumerate(results.items()):
         colour = COLOURS["orange"] if "alone" in name else COLOURS["blue"]
         axis.plot(values, [row] * len(values), "o", color=colour, alpha=0.6)
@@ -286,15 +289,15 @@ plt.show()
 
 # %% [markdown]
 # *Each dot is one student, each bar a mean.* With 4,000 labelled images the dots of the taught and of the lone students
-# overlap: on the data that the student already has, distillation is no magic. With 300 the same teacher, heard on
-# the same 300 images, adds a little. Papers that report one seed on one data set can find nearly anything in the first
+# overlap: on the data that the student already has, distillation is no magic. With 300 the same teacher, asked about
+# the same 300 images, adds a little. A paper that reports one seed on one data set can find nearly anything in the first
 # pair of rows. A taught student need not even agree much with its teacher
 # {cite}`stanton2021does`, and a better teacher does not always make a better student {cite}`cho2019efficacy`.
 #
 # ## Where it pays
 #
-# A teacher can do what a label cannot: **it can answer for images that nobody has labelled.** Keep the 300 labels out
-# of it, and let the teacher answer for more and more images.
+# A teacher can do what a label cannot: **it can answer for images that nobody has labelled.** Now we use no label at
+# all, not even the 300, and let the teacher answer for more and more images.
 
 # %% tags=["nbval-ignore-output"]
 pool_sizes = [300, 1000, 4000]
@@ -314,8 +317,8 @@ claim(
     min(taught_by_size[4000]) > max(lone),
 )
 
-# %% mystnb={"image": {"alt": "Test accuracy against the number of images that the teacher answered for, on a logarithmic axis: rising from the mid eighties at 300 to above ninety at 4,000, far above the dashed line of the student with 300 labels."}}
-figure, axis = plt.subplots(figsize=(6, 3.2))
+# %% tags=["hide-input", "fig-unlabelled"] mystnb={"image": {"alt": "Test accuracy against the number of images that the teacher answered for, on a logarithmic axis: rising from the mid eighties at 300 to above ninety at 4,000, far above the dashed line of the student with 300 labels."}}
+figure, axis = plt.subplots(figsize=(6.5, 3.2))
 middle = [mean(taught_by_size[n]) for n in pool_sizes]
 spread = [stdev(taught_by_size[n]) for n in pool_sizes]
 axis.errorbar(
@@ -336,14 +339,14 @@ plt.show()
 # *Accuracy against the number of images that the teacher answered for; the bars are one standard deviation over three
 # seeds.* This is the case for distillation: unlabelled images are cheap, and a teacher turns them into training data.
 #
-# It is also an attack. Whoever can query your model can play the student: the owner's answers are the labels, and the
-# copy costs a few thousand questions. Chapter 6 will call it *model stealing* {cite}`tramer2016stealing`, chapter 7 will
-# try to mark the answers so that a copy can be recognised. The loss is the same.
+# It is also an attack. Whoever can query your model can train a student on its answers, and the copy costs a few thousand
+# questions. Chapter 6 will call this *model stealing* {cite}`tramer2016stealing`; chapter 7 will try to mark the answers
+# so that a copy can be recognised. The loss is the same.
 #
 # ### The same curve on all of MNIST
 #
-# The page above uses 4,000 images so that it runs anywhere in a minute. `benchmarks/distillation_mnist.py` repeats the
-# experiment with a teacher that was trained on all 60,000 images, and with as many for it to answer.
+# This page uses 4,000 images so that it runs anywhere in a minute. `benchmarks/distillation_mnist.py` repeats the
+# experiment of {fig}`unlabelled` with a teacher that was trained on all 60,000 images, and with as many for it to answer.
 
 # %%
 full = result("distillation_mnist")
@@ -354,8 +357,8 @@ claim(
     full["teacher"] - largest["8"] > 4,
 )
 
-# %% mystnb={"image": {"alt": "Test accuracy on the full MNIST against the number of images that the teacher answered for, from 300 to 60,000, for students with 8, 32 and 128 hidden units: all rise with more answers, the smallest levels off lowest."}}
-figure, axis = plt.subplots(figsize=(6, 3.2))
+# %% tags=["hide-input", "fig-full"] mystnb={"image": {"alt": "Test accuracy on the full MNIST against the number of images that the teacher answered for, from 300 to 60,000, for students with 8, 32 and 128 hidden units: all rise with more answers, the smallest levels off lowest."}}
+figure, axis = plt.subplots(figsize=(6.5, 3.4))
 for (hidden, curve), marker in zip(full["students"].items(), "os^", strict=True):
     sizes = [int(n) for n in curve]
     label = f"student with {hidden} hidden units"
@@ -371,13 +374,15 @@ axis.axhline(full["teacher"], color=COLOURS["black"], linestyle=":", label="teac
 axis.set(
     xscale="log", xlabel="images the teacher answered for", ylabel="test accuracy (%)"
 )
+ticks = [300, 1000, 3000, 10_000, 60_000]
+axis.set_xticks(ticks, [f"{n:,}" for n in ticks], minor=False)
+axis.minorticks_off()
 axis.legend()
 plt.show()
 
 # %% [markdown]
 # *On all of MNIST the curve goes on rising, and then each student meets its own ceiling.* More answers cannot give a
-# network units that it does not have. Where students fail, they fail for want of capacity: the gap to the teacher that
-# remains at 60,000 answers is the price of being small.
+# network units that it does not have: the gap to the teacher that remains at 60,000 answers is the price of being small.
 #
 # ## The surprise: a student that never saw a 3
 #
@@ -404,8 +409,8 @@ def fair_bias(student):
 
 # %% [markdown]
 # One correction is fair. A student that never met a 3 has learned that 3s do not occur, and its bias for class 3 has
-# sunk accordingly. Hinton repaired just that one number. We do it without looking at a single label: we raise the bias
-# until a tenth of a pool of unlabelled images is called a 3, since a tenth of all digits are 3s.
+# become low. Hinton repaired just that one number. We do it without looking at a single label: we raise the bias until a
+# tenth of a pool of unlabelled images is called a 3, since a tenth of all digits are 3s.
 
 # %% tags=["nbval-ignore-output"]
 never_seen = {
@@ -439,8 +444,8 @@ claim(
     repaired > mean(never_seen["labels, bias repaired"]) + 15,
 )
 
-# %% mystnb={"image": {"alt": "Share of the 3s that are recognised by students that never saw one: none when trained on labels, a few in a hundred or more when trained on the teacher's answers, more than half when one bias is repaired as well, clearly more than labels with the same repair."}}
-figure, axis = plt.subplots(figsize=(7, 2.8))
+# %% tags=["hide-input", "fig-never-seen"] mystnb={"image": {"alt": "Share of the 3s that are recognised by students that never saw one: none when trained on labels, a few in a hundred or more when trained on the teacher's answers, more than half when one bias is repaired as well, clearly more than labels with the same repair."}}
+figure, axis = plt.subplots(figsize=(6.5, 2.7))
 colours = [COLOURS["orange"], COLOURS["blue"]] * 2
 for row, values in enumerate(never_seen.values()):
     axis.barh(row, mean(values), color=colours[row], alpha=0.35)
@@ -460,7 +465,7 @@ plt.show()
 # control that keeps us honest: the same repair helps the student of labels a little as well, since a shape unlike all
 # others must be something. The rest of the difference is what the teacher said.
 #
-# This is a wonder for compression and a warning for privacy and poisoning. What a student never saw can still reach it:
+# This is good news for compression, and a warning for privacy and poisoning. What a student never saw can still reach it:
 # a bias, a backdoor, or a secret can travel through answers about something else.
 #
 # ## The bill
@@ -520,33 +525,31 @@ claim(
     "Rounding its weights to 256 levels costs less than half a point", abs(lost) < 0.5
 )
 
-# %% mystnb={"image": {"alt": "Five small bar charts that compare teacher, student and 8-bit student: the student's accuracy is a few points lower; its size, multiplications and time are a small fraction of the teacher's, and 8 bits cut the size by another four."}}
-figure, axes = plt.subplots(1, 5, figsize=(10, 2.6))
-for axis, what in zip(axes, bill["teacher"], strict=True):
-    values = [row[what] for row in bill.values()]
-    bars = axis.bar(
-        range(3), values, color=[COLOURS["black"], COLOURS["blue"], COLOURS["sky"]]
-    )
-    axis.bar_label(bars, fmt="%.3g", fontsize=8)
-    axis.set(title=what, xticks=range(3), yticks=[])
-    axis.set_xticklabels(["teacher", "student", "8 bits"], rotation=40, fontsize=8)
+# %% tags=["hide-input", "fig-bill"] mystnb={"image": {"alt": "Five small bar charts in two rows that compare teacher, student and 8-bit student: the student's accuracy is a few points lower; its size, multiplications and time are a small fraction of the teacher's, and 8 bits cut the size by another four."}}
+figure, axes = plt.subplots(2, 3, figsize=(6.5, 3.8))
+colours = [COLOURS["black"], COLOURS["blue"], COLOURS["sky"]]
+for axis, what in zip(axes.flat, bill["teacher"], strict=False):
+    bars = axis.bar(range(3), [row[what] for row in bill.values()], color=colours)
+    axis.bar_label(bars, fmt="%.3g")
+    axis.set(title=what, xticks=[], yticks=[])
     axis.margins(y=0.15)
-    axis.grid(False)
+axes[1, 2].legend(list(bars), list(bill), loc="center")
+axes[1, 2].axis("off")
 plt.show()
 
 # %% [markdown]
 # *The bill: what the teacher costs, what the student costs.* Time does not follow from counting. The student multiplies
 # 47 times less, but for one image most of its time goes into calling layers, so it gains far less than that. For 256 images
-# the teacher's convolutions also push large intermediate pictures through memory, and the gap is wider. The
+# the teacher's convolutions also move large intermediate pictures through memory, and the gap is wider. The
 # rounded weights are stored in a quarter of the bytes here but still multiplied as 32-bit numbers, so they save space
-# and no time. Energy would be the fairest column of all {cite}`strubell2019energy`. The machine that this page was made on
-# has no energy counter that a program may read, and a number that was not measured does not stand here; chapter 8 comes
+# and no time. Energy would be the fairest measure of all {cite}`strubell2019energy`. The machine that this page was made
+# on has no energy counter that a program may read, and this book prints no number that was not measured; chapter 8 comes
 # back to it.
 #
 # ## What goes wrong
 #
-# **Threat model, in one line.** Nobody attacks on this page. All that follows is done by honest people in a hurry. Each
-# mistake runs without an error message; each is shown by one number.
+# **Threat model, in one line.** Nobody attacks on this page. All that follows is done by honest people in a hurry. None
+# of these mistakes causes an error message; one number shows each.
 
 # %%
 probe = test.images[:200]
@@ -587,8 +590,8 @@ claim(
 
 
 # %% [markdown]
-# And a teacher that is wrong: let it confuse 4 and 9 throughout. Nothing in the loss can tell; the student learns the
-# confusion with the rest.
+# And a teacher that is wrong: let it confuse 4 and 9 throughout. Nothing in the loss can tell, and the student learns
+# the confusion with the rest.
 
 
 # %%
@@ -618,9 +621,23 @@ claim(
 #
 # ## Practice
 #
-# **Exercise 1** (10 minutes). *Predict, then plot.* As $T \to \infty$, what does the gradient of the soft term, factor
+# **Exercise 1** (10 minutes). *Predict, then compute.* As $T \to \infty$, what does the gradient of the soft term, factor
 # $T^2$ included, become? Start from $p_k \approx \frac1K (1 + z_k/T)$ for logits with mean zero, write down your
 # formula, and compare it with the gradient at $T = 1000$.
+#
+# <details><summary>Hint 1: where to start</summary>
+#
+# Equation {eq}`eq-soft-gradient` is the gradient for one image, without the factor. Multiply it by $T^2$, and put the
+# approximation in for $p_k$ and for $q_k$.
+#
+# </details>
+#
+# <details><summary>Hint 2: what to mind when you compare</summary>
+#
+# Count the powers of $T$ that are left. The approximation holds for logits with mean zero, so subtract from each row
+# its mean first. And the library's loss is a mean over the images of the batch.
+#
+# </details>
 
 # %% tags=["hide-cell"]
 # Solution: T² · (1/T) · (p − q) tends to (z_s − z_t) / K for centred logits: the
@@ -639,6 +656,19 @@ claim("At T = 1000 the gradient is that of logit regression, within 2 %", error 
 # %% [markdown]
 # **Exercise 2** (15 minutes). *Never seen two digits.* Remove the 3s **and** the 8s, and let the same student read 3s,
 # with its bias repaired. Predict first: the 8s resemble the 3s most, so how much is lost when they are gone too?
+#
+# <details><summary>Hint 1: what is there already</summary>
+#
+# `taught`, `threes` and `fair_bias` do all the work, as they did for {fig}`never-seen`. Only the student's images differ.
+#
+# </details>
+#
+# <details><summary>Hint 2: what to base the prediction on</summary>
+#
+# In {fig}`seven` one image says something about *every* class. How many images of other digits has the student, and do
+# they say different things about the 3, or the same thing many times?
+#
+# </details>
 
 # %% tags=["hide-cell"]
 # Solution: hardly anything. Each of the other digits says a little about the 3, and
@@ -687,8 +717,9 @@ claim("Without the 8s, over 40 % of the 3s are still recognised", without_eights
 #
 # ## What to take away
 #
-# A teacher's answer says what an image resembles, and temperature makes that audible; $T^2$ keeps its volume. On the
-# images that a student already has labels for, this is worth little; on images that nobody has labelled, it is worth
-# much. And whatever the teacher knows can travel, wanted or not, into a student that never saw it.
+# A teacher's answer says what an image resembles. Temperature makes that large enough to learn from, and the factor
+# $T^2$ keeps its weight in the loss. On the images that a student already has labels for, this is worth little; on
+# images that nobody has labelled, it is worth much. And whatever the teacher knows can travel, wanted or not, into a
+# student that never saw it.
 #
 # Next: do it yourself in [homework H1](../../exercises/h1_distillation/h1_distillation.ipynb).

@@ -17,7 +17,7 @@
 # ([lecture 2.1](linear_explanation.ipynb)). The symbols are those of the
 # [notation page](../../book/notation.md).
 #
-# **Time**: 50 minutes to read; at most 60 CPU-seconds to run.
+# **Time**: 50 minutes to read; {{ cpu_seconds }} to run.
 
 # %%
 import copy
@@ -38,6 +38,7 @@ from tml_helpers.threat_models import ThreatModel
 from tml_helpers.training import accuracy, fit, predict, seed_everything
 
 use_style()
+torch.set_num_threads(1)  # networks as small as these run fastest on one core
 
 # %% [markdown]
 # ## The question
@@ -140,8 +141,8 @@ claim("From CNN to victim, over 30 % transfer", transfer[1, 0].item() > 0.3)
 claim("More than from the MLP", bool(transfer[1, 0] > transfer[2, 0]))
 claim("Noise of this size fools it less than 15 times in 100", transfer[4, 0] < 0.15)
 
-# %% mystnb={"image": {"alt": "A table of five rows and four columns in shades of blue: the share of images that are misread. The diagonal is darkest, rows of the two CNNs are dark in the other CNN's column and in the linear one's, and the row of random noise is nearly white but for the linear network."}}
-figure, axis = plt.subplots(figsize=(5.5, 3.6))
+# %% tags=["hide-input", "fig-transfer-matrix"] mystnb={"image": {"alt": "A table of five rows and four columns in shades of blue: the share of images that are misread. The diagonal is darkest, rows of the two CNNs are dark in the other CNN's column and in the linear one's, and the row of random noise is nearly white but for the linear network."}}
+figure, axis = plt.subplots(figsize=(5.4, 3.6))
 axis.imshow(100 * transfer, cmap="Blues", vmin=0, vmax=100, aspect="auto")
 for row, column in torch.cartesian_prod(torch.arange(5), torch.arange(4)).tolist():
     share = transfer[row, column].item()
@@ -157,9 +158,9 @@ plt.show()
 # *The transfer matrix: the share of images that fool the network of the column, when they were made on the network of
 # the row, at ε = 0.25.* The diagonal is the white box, and nothing in a column exceeds it. Much of what was made on the
 # attacker's CNN fools the victim, which was trained on other images from other initial weights. What was made on the
-# networks without convolutions crosses over less often, while for each other these two hardly differ. The last row is
-# the control: noise of the same size does next to nothing to a CNN, but it damages the linear network. A paper that
-# reports transfer to a weak model without this row has reported little.
+# networks without convolutions fools it less often, while these two fool each other nearly as often as themselves. The
+# last row is the control: noise of the same size does next to nothing to a CNN, but it damages the linear network. A
+# paper that reports transfer to a weak model without this row has reported little.
 #
 # ## A substitute: a copy that was bought with questions
 #
@@ -180,7 +181,7 @@ ThreatModel(
 # Random questions would waste the budget. The victim's answer is most telling where the copy is about to change its
 # mind. So each round moves every image $x$ that the victim called $y$ along the copy's own gradient,
 #
-# $$x' = x + \lambda \cdot \operatorname{sign} \nabla_x F_y(x),$$
+# $$x' = x + \alpha \cdot \operatorname{sign} \nabla_x F_y(x),$$ (eq-substitute)
 #
 # asks about $x'$, and trains on all answers so far. In words: step to where the copy $F$ is most sensitive, and ask
 # there. Each round doubles the data, so $N$ images and $\rho$ rounds cost $N \cdot 2^{\rho - 1}$ questions.
@@ -235,7 +236,10 @@ def buy(own, rounds):
         generator=generator,
     )
     shares = fooled(network, made), fooled(victim, made)
-    print(f"{box.queries:4} queries: {shares[0]:.0%} fool the copy, {shares[1]:.0%} us")
+    print(
+        f"{box.queries:4} queries: {shares[0]:.0%} fool the copy, "
+        f"{shares[1]:.0%} the victim"
+    )
     return shares
 
 
@@ -243,29 +247,31 @@ fifty, grown, real = buy(50, 1), buy(50, 5), buy(800, 1)
 
 # %%
 claim("The copy itself falls to over 90 % of them", min(fifty[0], real[0]) > 0.9)
-claim("800 answers about real digits fool us over 20 times in 100", real[1] > 0.2)
+claim(
+    "800 answers about real digits fool the victim over 20 times in 100", real[1] > 0.2
+)
 claim("That is 10 points more than 50 answers buy", real[1] > fifty[1] + 0.1)
 claim("and more than 800 about images made from 50", real[1] > grown[1])
 
 # %% [markdown]
-# The attack on the copy all but always succeeds, the attack on the victim does not: the difference is the price of not
+# The attack on the copy nearly always succeeds, the attack on the victim does not: the difference is the price of not
 # knowing the weights. On these digits the images that the copy makes for itself help little, if at all. *Real* images do:
-# data are the attacker's capital, and the card must say how many they own. What is bought lasts: on a trained copy, every further attack is free. (Stealing a model for
-# its own sake is a subject of chapter 6.)
+# data are the attacker's capital, and the card must say how many they own. What is bought lasts: on a trained copy, every
+# further attack is free. (Stealing a model for its own sake is a subject of chapter 6.)
 #
 # ## ZOO: a gradient for two questions a pixel
 #
 # With scores there is no need of a copy. A slope can be measured: take a step of $h$ forward along pixel $i$ and a step
 # back, ask for both values, and divide. Chen and others {cite}`chen2017zoo` do so, and get the curvature from the same
-# answers:
+# answers. For a score $f$ of the network, and $e_i$ the image in which pixel $i$ is 1 and all others are 0:
 #
 # $$\hat g_i = \frac{f(x + h e_i) - f(x - h e_i)}{2h}, \qquad
-# \hat h_i = \frac{f(x + h e_i) - 2 f(x) + f(x - h e_i)}{h^2}.$$
+# \hat c_i = \frac{f(x + h e_i) - 2 f(x) + f(x - h e_i)}{h^2}.$$ (eq-zoo)
 #
-# Why these? Along pixel $i$, $f(x \pm h e_i) = f \pm h f' + \tfrac{1}{2} h^2 f'' \pm \tfrac{1}{6} h^3 f''' + \dots$ In the first
-# formula the even terms cancel, in the second the odd ones, and the errors that remain are of order $h^2$. To see them
-# we need a model whose derivatives we know. For softmax regression with weights $w_k$ and $f = \log p_y$ they are, pixel
-# by pixel, $w_y - \mathbb{E}_p[w]$ and $-\mathrm{Var}_p[w]$.
+# Why these? Along pixel $i$, $f(x \pm h e_i) = f \pm h f' + \tfrac{1}{2} h^2 f'' \pm \tfrac{1}{6} h^3 f''' + \dots$ In
+# the first formula the even terms cancel, in the second the odd ones, and the errors that remain are of order $h^2$. To
+# see them we need a model whose derivatives we know. For softmax regression with weights $w_k$ and $f = \log p_y$ they
+# are, pixel by pixel, $w_y - \mathbb{E}_p[w]$ and $-\mathrm{Var}_p[w]$.
 
 
 # %%
@@ -327,8 +333,8 @@ claim("At 1e-4 the curvature is off by 50 times its size", curvature_errors[pape
 claim("At 0.1 it is right to 2 %", curvature_errors[default] < 0.02)
 claim("A slope at 0.01 is right to 0.1 %", errors["slope", "single"][3] < 0.001)
 
-# %% mystnb={"image": {"alt": "Relative error of measured slope and curvature against the step h on two logarithmic axes. All curves have the shape of a V. In double precision the lowest points lie near 0.0001 and 0.001, far down; in single precision near 0.1, and to the left of it the curvature's error rises steeply and exceeds one."}}
-figure, axes = plt.subplots(1, 2, figsize=(8, 3), sharey=True)
+# %% tags=["hide-input", "fig-steps"] mystnb={"image": {"alt": "Relative error of measured slope and curvature against the step h on two logarithmic axes. All curves have the shape of a V. In double precision the lowest points lie near 0.0001 and 0.001, far down; in single precision near 0.1, and to the left of it the curvature's error rises steeply and exceeds one."}}
+figure, axes = plt.subplots(1, 2, figsize=(6.5, 3.2), sharey=True)
 for axis, name in zip(axes, ("slope", "curvature"), strict=True):
     for precision, style in (("single", "o-"), ("double", "s--")):
         axis.loglog(
@@ -342,15 +348,15 @@ axes[0].legend()
 plt.show()
 
 # %% [markdown]
-# *The error of a measured slope and of a measured curvature; the dotted line is the paper's $h$.* On the right the
-# truncated series makes the error, and it falls with $h^2$. On the left rounding makes it: it grows like $1/h$ for the
-# slope and like $1/h^2$ for the curvature. Above the black line a number is noise and no measurement. The library's
-# defaults, 0.01 for slopes and 0.1 for curvatures, lie in the valleys.
+# *The error of a measured slope (left) and of a measured curvature (right); the dotted line is the paper's $h$.* For a
+# large $h$ the truncated series makes the error, and it falls with $h^2$. For a small $h$ rounding makes it: it grows
+# like $1/h$ for the slope and like $1/h^2$ for the curvature. Above the black line a number is noise and no
+# measurement. The library's defaults, 0.01 for slopes and 0.1 for curvatures, lie in the valleys.
 #
-# `attacks.zoo` minimises the loss of Carlini and Wagner {cite}`carlini2017towards` with measured slopes: the squared distance,
-# plus the lead of the true class's log-probability over the best other one for as long as it leads. Each step draws 128
-# pixels and moves each by Adam or by Newton's rule $-\hat g_i / \hat h_i$. A ReLU network's scores are piecewise linear, so for
-# Newton nearly all curvature comes from the distance.
+# `attacks.zoo` minimises the loss of Carlini and Wagner {cite}`carlini2017towards` with measured slopes: the squared
+# distance, plus the lead of the true class's log-probability over the best other one for as long as it leads. Each step
+# draws 128 pixels and moves each by Adam or by Newton's rule $-\hat g_i / \hat c_i$. A ReLU network's scores are
+# piecewise linear, so for Newton nearly all curvature comes from the distance.
 
 # %%
 ThreatModel(
@@ -374,16 +380,16 @@ claim("Shown no gradient, it fools 3 of 4", fooled(victim, by_zoo, few_labels) >
 claim("within its budget", box.queries <= 4 * 5000)
 
 # %% [markdown]
-# One step costs 256 questions for each image and moves a sixth of its pixels once. That is ZOO's weakness: the price grows
-# with the number of pixels. On an ImageNet photograph, a single gradient would cost 300,000 questions.
+# One step costs 256 questions for each image and moves a sixth of its pixels once. That is ZOO's weakness: the price
+# grows with the number of pixels. On an ImageNet photograph, a single gradient would cost 300,000 questions.
 #
 # ## Square: guess, keep what helps
 #
-# Why measure a slope at all? On most models the best perturbation in an L∞ ball puts nearly every pixel at $+\varepsilon$ or
-# $-\varepsilon$, and neighbouring pixels tend to agree. So the **Square attack** {cite}`andriushchenko2020square` does not
-# measure. It guesses such perturbations: first vertical stripes, then squares at random places with random signs. It
-# keeps a guess if the *margin* grows, the lead of the best wrong class over the true one. The squares are large at first
-# and shrink on a fixed schedule. One guess is one question.
+# Why measure a slope at all? On most models the best perturbation in an L∞ ball puts nearly every pixel at
+# $+\varepsilon$ or $-\varepsilon$, and neighbouring pixels tend to agree. So the **Square attack**
+# {cite}`andriushchenko2020square` does not measure. It guesses such perturbations: first vertical stripes, then squares
+# at random places with random signs. It keeps a guess if the *margin* grows, the lead of the best wrong class over the
+# true one. The squares are large at first and shrink on a fixed schedule. One guess is one question.
 
 
 # %%
@@ -435,7 +441,7 @@ ThreatModel(
 
 # %% [markdown]
 # The library stops asking about an image as soon as it has fallen. So the box's log of how many images each call held is
-# the curve that we want: after $t$ questions, as many images still stand as the next call holds.
+# the curve that we want: the images in the next call are those that still stand.
 
 # %% tags=["nbval-ignore-output"]
 some, some_labels = images[:40], labels[:40]
@@ -455,25 +461,26 @@ claim("for less than 200 questions an image", box.queries < 40 * 200)
 # ## Boundary: the answer is one word
 #
 # Let the interface say the class and nothing more. Then most guesses teach nothing: "a 7", "a 7", "still a 7". The
-# **Boundary attack** {cite}`brendel2018decision` turns the problem round. It starts where the model is wrong, at noise or at
-# another picture, and walks towards the image along the border, where a single word tells on which side one stands. A
-# step has two halves: one *around* the image, at random but at the same distance; and, if the model is still wrong
-# there, one *towards* it. If a half ends on the right side of the border, it is taken back. Both lengths follow their
-# success: a step that nearly always succeeds is too timid, one that hardly ever does is too bold.
+# **Boundary attack** {cite}`brendel2018decision` turns the problem round. It starts where the model is wrong, at noise
+# or at another picture, and walks towards the image along the border, where a single word tells on which side one
+# stands. A step has two halves: one *around* the image, at random but at the same distance; and, if the model is still
+# wrong there, one *towards* it. If a half ends on the right side of the border, it is taken back. Both lengths follow
+# their success: a step that nearly always succeeds is too timid, one that hardly ever does is too bold.
 #
-# With $\delta = x' - x$ and noise $\eta$ made orthogonal to it, the first half is a turn, and lengths are kept:
+# With $\eta = x' - x$ and noise $\xi$ made orthogonal to it and as long as it, the first half is a turn that keeps the
+# length. The second half is a step of share $b$ towards the image:
 #
-# $$\delta' = \|\delta\| \cdot \frac{\delta + a \|\delta\|\, \eta_\perp / \|\eta_\perp\|}{\big\| \delta + a \|\delta\|\, \eta_\perp / \|\eta_\perp\| \big\|},
-# \qquad x'' = x + (1 - b)\, \delta'.$$
+# $$\eta' = \|\eta\| \cdot \frac{\eta + a\, \xi}{\| \eta + a\, \xi \|},
+# \qquad x'' = x + (1 - b)\, \eta'.$$ (eq-boundary)
 
 
 # %%
 def boundary_by_hand(wrong, x, start, queries, generator):
     delta, a, b = start - x, 0.1, 0.1
     for _ in range(queries // 2):
-        eta = torch.randn(x.shape, generator=generator)
-        eta = eta - delta * (eta * delta).sum() / delta.norm() ** 2
-        turned = delta + a * delta.norm() * eta / eta.norm()
+        xi = torch.randn(x.shape, generator=generator)
+        xi = xi - delta * (xi * delta).sum() / delta.norm() ** 2
+        turned = delta + a * delta.norm() * xi / xi.norm()
         turned = turned * delta.norm() / turned.norm()
         around = wrong(x + turned)
         towards = around and wrong(x + (1 - b) * turned)
@@ -485,8 +492,8 @@ def boundary_by_hand(wrong, x, start, queries, generator):
 
 
 # %% [markdown]
-# Two pixels make a plane that can be drawn. Let class 1 begin outside of a circle around $(0.3, 0.3)$: then we know how near
-# the nearest point on the wrong side is, and we can see what the model was asked.
+# Two pixels make a plane that can be drawn. Let class 1 begin outside of a circle around $(0.3, 0.3)$: then we know how
+# near the nearest point on the wrong side is, and we can see what the model was asked.
 
 
 # %%
@@ -522,8 +529,8 @@ mine = (boundary_by_hand(wrong, x, start, 400, generator) - x).norm().item()
 claim("By hand, within 5 % of the nearest mistake", nearest <= mine < 1.05 * nearest)
 claim("The library too", nearest <= theirs < 1.05 * nearest)
 
-# %% mystnb={"image": {"alt": "The square of all two-pixel images with a circle in it. The image lies inside the circle. Points that were asked about start far outside at the upper left, jump to the circle on a straight line, and then follow it round to the point of the circle that is nearest to the image."}}
-figure, axis = plt.subplots(figsize=(4.6, 3.8))
+# %% tags=["hide-input", "fig-boundary"] mystnb={"image": {"alt": "The square of all two-pixel images with a circle in it. The image lies inside the circle. Points that were asked about start far outside at the upper left, jump to the circle on a straight line, and then follow it round to the point of the circle that is nearest to the image."}}
+figure, axis = plt.subplots(figsize=(5, 4))
 axis.add_patch(plt.Circle((0.3, 0.3), 0.4, fill=False, color=COLOURS["black"]))
 asked = torch.tensor(model.asked[1:])  # (queries, 2): the first was the image
 order = axis.scatter(*asked.T, c=range(len(asked)), cmap="viridis", s=14)
@@ -539,7 +546,7 @@ plt.show()
 
 # %% [markdown]
 # *Every point that the Boundary attack asked about, on images of two pixels; wrong is outside of the circle.* A straight
-# run to the border comes first, by halving. Then the walk hugs the border, round to the point that is nearest to the
+# run to the border comes first, by halving. Then the walk follows the border to the point that is nearest to the
 # image. On real images the border has hundreds of dimensions and not one, and the walk takes accordingly longer.
 
 # %%
@@ -576,8 +583,8 @@ claim("The distance falls with every instalment", bool((median.diff() < 0).all()
 claim("2,000 single words take 15 % off it", bool(median[-1] < 0.85 * median[0]))
 claim("and every image still fools", fooled(victim, walked, some_labels[:8]) == 1)
 
-# %% mystnb={"image": {"alt": "Left: the share of images that Square has fooled against the number of questions, rising steeply within the first hundred and slowly after. Right: the median L2 distance of the Boundary attack against the number of questions, falling steadily."}}
-figure, (left, right) = plt.subplots(1, 2, figsize=(8, 3))
+# %% tags=["hide-input", "fig-prices"] mystnb={"image": {"alt": "Left: the share of images that Square has fooled against the number of questions, rising steeply within the first hundred and slowly after. Right: the median L2 distance of the Boundary attack against the number of questions, falling steadily."}}
+figure, (left, right) = plt.subplots(1, 2, figsize=(6.5, 3.1))
 left.plot(range(len(fallen)), [100 * share for share in fallen], color=COLOURS["blue"])
 left.axhline(
     100 * white[0], color=COLOURS["black"], linestyle=":", label="white box, PGD"
@@ -591,10 +598,10 @@ right.set_ylim(0)
 plt.show()
 
 # %% [markdown]
-# *What questions buy: images that Square fools, and how near Boundary comes.* Square's first hundred questions do most of
-# its work. Boundary hears one word where Square hears ten numbers, and after 2,000 questions its walk is not over: the
-# paper's own curves run to hundreds of thousands. Read both curves as prices. A number of fooled images without a number
-# of questions beside it is half a result.
+# *What questions buy: images that Square fools (left), and how near Boundary comes (right).* Square's first hundred
+# questions do most of its work. Boundary hears one word where Square hears ten numbers, and after 2,000 questions its
+# walk is not over: the paper's own curves run to hundreds of thousands. Read both curves as prices. A number of fooled
+# images without a number of questions beside it is half a result.
 #
 # ## White box against black box
 #
@@ -611,8 +618,8 @@ excess = 40 * (max(rates.values()) - best)
 claim("No black box beats the white box by over 1 image in 40", excess < 1.5)
 claim("Each of them beats noise", min(rates.values()) == rates["noise"])
 
-# %% mystnb={"image": {"alt": "Four horizontal bars, the share of images that fool the victim: noise near zero, transfer in the middle, Square with 300 queries higher, and white-box PGD highest."}}
-figure, axis = plt.subplots(figsize=(6.5, 2.2))
+# %% tags=["hide-input", "fig-knowledge"] mystnb={"image": {"alt": "Four horizontal bars, the share of images that fool the victim: noise near zero, transfer in the middle, Square with 300 queries higher, and white-box PGD highest."}}
+figure, axis = plt.subplots(figsize=(5.8, 2.4))
 bars = axis.barh(list(rates), [100 * rate for rate in rates.values()])
 axis.bar_label(bars, fmt="%.0f %%", padding=3)
 axis.set(xlabel=f"images that fool the victim at ε = {epsilon} (%)", xlim=(0, 112))
@@ -621,20 +628,22 @@ plt.show()
 
 # %% [markdown]
 # *The same 40 images, the same ball, four degrees of knowledge.* Ignorance costs the attacker something, but not much:
-# some hundred questions nearly replace the weights.
+# a few hundred questions nearly replace the weights.
 #
 # ## Natural examples: leave the ball
 #
-# Everything so far moved pixels. Zhao and others {cite}`zhao2018natural` move something else. A generative adversarial network
-# has learned to draw digits: its generator $G$ turns a short vector of numbers, the *latent* $z$, into an image, and a
-# second network, the inverter $I$, finds a latent for a given image. Search for the smallest step in *that* space:
+# Everything so far moved pixels. Zhao and others {cite}`zhao2018natural` move something else. A generative adversarial
+# network has learned to draw digits: its generator $G$ turns a short vector of numbers, the *latent* $\zeta$, into an
+# image, and a second network, the inverter $I$, finds a latent for a given image. Search for the smallest step in
+# *that* space:
 #
-# $$z^* = \arg\min_{\tilde z} \|\tilde z - I(x)\| \quad \text{such that the model misclassifies } G(\tilde z).$$
+# $$\zeta^* = \arg\min_{\zeta} \|\zeta - I(x)\| \quad \text{such that the model misclassifies } G(\zeta).$$ (eq-natural)
 #
-# In words: draw a slightly different digit, and keep drawing until the model is wrong. The result is drawn by a generator of
-# digits, so it looks like one. The book's `Generator` learned to please a `Critic`, which tells drawn digits from written
-# ones, and its `Inverter` learned to find the latent of what was drawn; all three are in `tml_helpers.models`. The search asks for classes only: it throws latents into a ring around $I(x)$ and shrinks
-# the ring whenever one of them fools the model.
+# In words: draw a slightly different digit, and keep drawing until the model is wrong. The result is drawn by a
+# generator of digits, so it looks like one. The book's `Generator` learned to please a `Critic`, which tells drawn
+# digits from written ones, and its `Inverter` learned to find the latent of what was drawn; all three are in
+# `tml_helpers.models`. The search asks for classes only: it draws latents from a ring around $I(x)$ and shrinks the
+# ring whenever one of them fools the model.
 
 # %%
 ThreatModel(
@@ -663,17 +672,17 @@ only_images = attacks.latent_search(
 )
 claim("`latent_search` gives the images alone", only_images.shape == some[:1].shape)
 
-# %% mystnb={"image": {"alt": "Three rows of eight digits. The first row shows the originals; the second, made by Square, shows them under a grey checkerboard of patches; the third, made by the generator, shows strokes on white paper, smudged in places, each with the class that the victim reads."}}
-pictures = torch.cat([some[:8], by_square[:8], found.images])
+# %% tags=["hide-input", "fig-natural"] mystnb={"image": {"alt": "Three rows of four digits. The first row shows the originals; the second, made by Square, shows them under a grey checkerboard of patches; the third, made by the generator, shows strokes on white paper, smudged in places, each with the class that the victim reads."}}
+pictures = torch.cat([some[:4], by_square[:4], found.images[:4]])
 read = predict(victim, pictures).argmax(dim=1).tolist()
-show_images(pictures, [f"read as {name}" for name in read], columns=8, size=1.0)
+show_images(pictures, [f"read as {name}" for name in read], columns=4, size=1.4)
 plt.show()
 
 # %% [markdown]
-# *Originals, Square's images at ε = 0.25, and natural ones, with what the victim reads.* Square leaves its marks: no hand
-# writes like this. The third row has strokes on white paper, smudged where the generator hesitates between two digits. Be
-# honest about it, though: look at each and ask what *you* read. Some are other digits by now, or none, and there the
-# victim is not wrong. Who searches among natural images must ask people, not only the model.
+# *Originals, Square's images at ε = 0.25, and natural ones, row by row, with what the victim reads.* Square leaves its
+# marks: no hand writes like this. The third row has strokes on white paper, smudged where the generator hesitates
+# between two digits. Be honest about it, though: look at each and ask what *you* read. Some are other digits by now, or
+# none, and there the victim is not wrong. If you search among natural images, ask people, and not only the model.
 #
 # How would a defender notice? Two detectors, in two lines. The first compares with the original, where there is one. The
 # second asks how far an image lies from the nearest training digit.
@@ -776,6 +785,19 @@ claim("Who stops Square after 10 questions misses over 20 in 100", late > early 
 # **Exercise 1** (10 minutes). *Ensembles transfer better.* Make images on the attacker's CNN, MLP and linear network at
 # once: attack a model whose logits are the mean of theirs. Does it fool the victim more often than the CNN alone?
 # Predict first.
+#
+# <details><summary>Hint 1: where to look</summary>
+#
+# An `nn.Module` that holds the three networks and returns the mean of their logits is a model like any other:
+# `attacks.pgd` takes it. For the prediction, look at the rows of {fig}`transfer-matrix`.
+#
+# </details>
+#
+# <details><summary>Hint 2: the key idea</summary>
+#
+# In a mean of logits a network counts by how large its logits are, and not by how much it resembles the victim.
+#
+# </details>
 
 
 # %% tags=["hide-cell", "nbval-ignore-output"]
@@ -802,18 +824,33 @@ print(
 claim("The ensemble beats its weakest member", shares[0] > shares[2])
 
 # %% [markdown]
-# **Exercise 2** (15 minutes). *A gradient from random directions.* ZOO asks twice for each pixel. Instead, draw 200 random
-# directions $u$ of length 1, measure the slope along each, and average $784 \cdot \text{slope} \cdot u$. For the `log_p` and
-# `x` of above, how well does that point the way of the true gradient? Use the cosine of the angle between the two.
+# **Exercise 2** (15 minutes). *A gradient from random directions.* ZOO asks twice for each pixel. Instead, draw 200
+# random directions $e$ of length 1, measure the slope along each, and average $784 \cdot \text{slope} \cdot e$. For
+# `log_p` and the image `images[unsure]` of the section on ZOO, how well does that point the way of the true gradient?
+# Use the cosine of the angle between the two.
+#
+# <details><summary>Hint 1: where to look</summary>
+#
+# Equation {eq}`eq-zoo` works along any direction of length 1, and `log_p` takes a batch: ask about all 200 places ahead
+# at once, then about all 200 behind.
+#
+# </details>
+#
+# <details><summary>Hint 2: the key idea</summary>
+#
+# A slope is the product of the gradient with a direction. A random direction holds, in the mean, 1/784 of the gradient's
+# squared length. How much of it do 200 directions hold together?
+#
+# </details>
 
 # %% tags=["hide-cell"]
 # Solution: the cosine is about √(200 / 784) ≈ 0.5: rough, but for a fourth of the
 # questions. With as many directions as pixels nothing would be gained.
 x = images[unsure : unsure + 1].double()
-u = torch.randn(200, 784, generator=generator, dtype=torch.float64)
-u = u / u.norm(dim=1, keepdim=True)
-ahead, behind = (log_p(x + s * 1e-3 * u.view(-1, 1, 28, 28)) for s in (1, -1))
-rough = 784 * (((ahead - behind) / 2e-3)[:, None] * u).mean(dim=0)
+e = torch.randn(200, 784, generator=generator, dtype=torch.float64)
+e = e / e.norm(dim=1, keepdim=True)
+ahead, behind = (log_p(x + s * 1e-3 * e.view(-1, 1, 28, 28)) for s in (1, -1))
+rough = 784 * (((ahead - behind) / 2e-3)[:, None] * e).mean(dim=0)
 cosine = (rough @ slopes / rough.norm() / slopes.norm()).item()
 claim("The cosine lies between 0.3 and 0.6", 0.3 < cosine < 0.6)
 
@@ -844,21 +881,22 @@ claim("The cosine lies between 0.3 and 0.6", 0.3 < cosine < 0.6)
 # **Strengths.** These attacks need what any user has. They test whole systems, with all that stands before and behind the
 # network. They see through hidden gradients, which makes them part of every honest evaluation.
 #
-# **Limitations.** They pay in questions: tens to hundreds for Square, thousands for Boundary and ZOO, and someone may be
-# counting. A failure proves little, since the next budget may suffice. Transfer depends on how much the attacker's data and
-# network resemble the victim's; ours resembled it closely. MNIST is easy to fool by large squares; on photographs the
-# same attacks work at far smaller ε, with more questions.
+# **Limitations.** They pay in questions: tens to hundreds for Square, thousands for Boundary and ZOO, and someone may
+# be counting. A failure proves little, since the next budget may suffice. Transfer depends on how much the attacker's
+# data and network resemble the victim's; ours resembled it closely. MNIST is easy to fool by large squares; on
+# photographs the same attacks work at far smaller ε, with more questions.
 #
 # **Software.** The [Adversarial Robustness Toolbox](https://github.com/Trusted-AI/adversarial-robustness-toolbox) and
 # [Foolbox](https://github.com/bethgelab/foolbox) have the query attacks, and newer ones: HopSkipJump
-# {cite}`chen2020hopskipjump` needs far fewer questions than Boundary. AutoAttack {cite}`croce2020reliable` runs Square beside
-# its gradient attacks. In this library: `attacks.BlackBox`, `substitute`, `train_substitute`, `zoo`, `estimate_gradient`,
-# `estimate_hessian`, `square`, `boundary`, `latent_search`, `natural_adversaries`.
+# {cite}`chen2020hopskipjump` needs far fewer questions than Boundary. AutoAttack {cite}`croce2020reliable` runs Square
+# beside its gradient attacks. In this library: `attacks.BlackBox`, `substitute`, `train_substitute`, `zoo`,
+# `estimate_gradient`, `estimate_hessian`, `square`, `boundary`, `latent_search`, `natural_adversaries`.
 #
 # ## What to take away
 #
 # Not knowing the weights costs the attacker questions, and little else. With no question at all, transfer works more
-# often than chance; with hundreds and scores, Square comes near the white box; with a single word an answer, Boundary still gets
-# there. A defender can raise the price: say less, count, limit. Hiding the gradient raises nothing but confidence.
+# often than chance; with hundreds and scores, Square comes near the white box; with a single word an answer, Boundary
+# still gets there. A defender can raise the price: say less, count, limit. Hiding the gradient raises nothing but
+# confidence.
 #
 # Next: what does help, in [lecture 2.5](defenses.ipynb).

@@ -17,7 +17,7 @@
 # [temperature](../10_distillation/response_based.ipynb). The symbols are those of the
 # [notation page](../../book/notation.md).
 #
-# **Time**: 50 minutes to read; at most 60 CPU-seconds to run.
+# **Time**: 50 minutes to read; {{ cpu_seconds }} to run.
 
 # %%
 import copy
@@ -40,11 +40,13 @@ from tml_helpers.threat_models import ThreatModel
 from tml_helpers.training import accuracy, cross_entropy, fit, predict, seed_everything
 
 use_style()
+torch.set_num_threads(1)  # networks as small as these run fastest on one core
 
 # %% [markdown]
 # ## The question
 #
-# Two thousand digits train a small convolutional network well. Under PGD, within $\varepsilon = 0.2$, little is left of it.
+# Two thousand digits train a small convolutional network well. Under PGD, within $\varepsilon = 0.2$, little is left of
+# it.
 
 # %%
 digits, unseen = mnist("train"), mnist("test").select(slice(1000))
@@ -89,25 +91,26 @@ ThreatModel(
 
 # %% [markdown]
 # If the attacker will show such images, show them in training. Goodfellow's mixture {cite}`goodfellow2015explaining`
-# weighs the loss on the images and the loss on their FGSM versions, made anew in each step:
+# weighs, by a number $\lambda$ between 0 and 1, the loss on the images and the loss on their FGSM versions $x'$, made
+# anew in each step by equation {eq}`eq-fgsm`:
 #
-# $$L = \alpha\, L(x, y) + (1 - \alpha)\, L\big(x + \varepsilon \operatorname{sign} \nabla_x L(x, y),\; y\big).$$
+# $$\lambda\, L\big(f_\theta(x), y\big) + (1 - \lambda)\, L\big(f_\theta(x'), y\big).$$ (eq-mixture)
 #
 # In words: learn the image, and learn what the quickest attack makes of it. The gradient of the weights takes the
 # attacked image as given, and does not run through the attack.
 
 
 # %%
-def mixture(model, images, labels, epsilon, alpha):
+def mixture(model, images, labels, epsilon, weight):
     x = images.clone().requires_grad_()
     (slope,) = torch.autograd.grad(cross_entropy(model, x, labels), x)
     attacked = (images + epsilon * slope.sign()).clamp(0, 1)
     clean = cross_entropy(model, images, labels)
-    return alpha * clean + (1 - alpha) * cross_entropy(model, attacked, labels)
+    return weight * clean + (1 - weight) * cross_entropy(model, attacked, labels)
 
 
 batch = train.select(slice(64))
-mine = mixture(standard, *batch.tensors, epsilon, alpha=0.5)
+mine = mixture(standard, *batch.tensors, epsilon, weight=0.5)
 (theirs,) = defenses.adversarial_training(
     standard, batch, epochs=1, epsilon=epsilon, method="fgsm", learning_rate=0.0
 )
@@ -117,13 +120,13 @@ claim("Six lines and the library agree", abs(mine.item() / theirs - 1) < 1e-4)
 # Madry and others {cite}`madry2018towards` said what is really wanted. The defender chooses weights; then the attacker
 # chooses, knowing them, the worst image in the ball; so the defender should minimise the worst case:
 #
-# $$\min_\theta\; \frac1N \sum_{i=1}^N \;\max_{\|x' - x_i\|_\infty \le \varepsilon} L\big(f_\theta(x'), y_i\big).$$
+# $$\min_\theta\; \frac1N \sum_{i=1}^N \;\max_{\|x' - x_i\|_\infty \le \varepsilon} L\big(f_\theta(x'), y_i\big).$$ (eq-min-max)
 #
 # In words: make the worst that can happen to each image as harmless as possible. The inner maximum cannot be found
-# exactly. PGD stands in for it, which costs as many more passes through the network as PGD has steps. One remark
-# from practice: a network that meets a large $\varepsilon$ in its first steps may learn to give all images the same answer,
-# and stay there. So we go on from the standard network. Whoever starts from nothing sets `warm_up`, which raises
-# $\varepsilon$ in stairs over the first epochs.
+# exactly. PGD stands in for it, which costs as many more passes through the network as PGD has steps. One remark from
+# practice: a network that meets a large $\varepsilon$ in its first steps may learn to give all images the same answer,
+# and stay there. So we go on from the standard network. If you start from an untrained one, set `warm_up`, which raises
+# $\varepsilon$ step by step over the first epochs.
 
 # %%
 networks = {"standard": standard}
@@ -149,24 +152,25 @@ claim("Trained on FGSM, a network keeps over half under FGSM", fgsm_fgsm > 0.5)
 claim("PGD costs it 20 points more than FGSM", fgsm_fgsm - fgsm_pgd > 0.2)
 claim("Under PGD Madry's keeps 20 points more", table["madry"][2] > fgsm_pgd + 0.2)
 
-# %% mystnb={"image": {"alt": "Grouped bars of accuracy without attack, under FGSM and under PGD for three networks. Standard: high, low, almost nothing. Trained on FGSM: high, high, low. Madry: high, high, high."}}
-figure, axis = plt.subplots(figsize=(6, 3))
+# %% tags=["hide-input", "fig-training"] mystnb={"image": {"alt": "Grouped bars of accuracy without attack, under FGSM and under PGD for three networks. Standard: high, low, almost nothing. Trained on FGSM: high, high, low. Madry: high, high, high."}}
+figure, axis = plt.subplots(figsize=(6, 3.2))
 for k, kind in enumerate(["no attack", "FGSM", "PGD, 20 steps"]):
     place = [row + 0.27 * (k - 1) for row in range(len(table))]
     colour = COLOURS[("sky", "orange", "blue")[k]]
     heights = [100 * values[k] for values in table.values()]
     axis.bar(place, heights, 0.25, label=kind, color=colour)
 axis.set(xticks=range(3), ylabel="accuracy (%)", ylim=(0, 118))
-axis.set_xticklabels(["standard training", "trained on FGSM", "trained on PGD (Madry)"])
+axis.set_xticklabels(["standard training", "trained on FGSM", "on PGD (Madry)"])
 axis.legend(ncols=3, loc="upper center")
 plt.show()
 
 # %% [markdown]
-# *The same 143 digits, ε = 0.2, three ways of training.* Look at the middle. The network that was trained on FGSM withstands
-# FGSM; asked no further, one would call it robust. PGD shows that it is not: it learned to bend its loss so that one long
-# step ends nowhere, without learning to be right in the ball. This is **catastrophic overfitting**
-# {cite}`wong2020fast`, and the first trap of evaluation: *a defence that is tried only against the attack it was trained
-# on*. Madry's network holds against both, and against the attacks of [lecture 2.6](honest_evaluation.ipynb) too.
+# *The same 143 digits, ε = 0.2, three ways of training.* Look at the middle. The network that was trained on FGSM
+# withstands FGSM; without a further question, one would call it robust. PGD shows that it is not: it learned to bend
+# its loss so that one long step ends nowhere, without learning to be right in the ball. This is **catastrophic
+# overfitting** {cite}`wong2020fast`, and the first trap of evaluation: *a defence that is tried only against the attack
+# it was trained on*. Madry's network holds against both, and against the attacks of
+# [lecture 2.6](honest_evaluation.ipynb) too.
 #
 # ## What robustness costs
 #
@@ -196,8 +200,8 @@ losses = fit(plain, points, generator=seed_everything(seed()), **slow)
 # {cite}`zhang2020attacks` call this the **cross-over mixture**: the network is asked to learn labels that contradict
 # each other, and gives up accuracy on clean points to do so.
 #
-# Their remedy: stop early. **Friendly** adversarial data come from a PGD that rests once the point is on the wrong side,
-# or $\tau$ steps later. It says where the boundary is, and no more.
+# Their remedy is to stop early. **Friendly** adversarial data come from a PGD that rests once the point is on the wrong
+# side, or $\tau$ steps later. It says where the boundary is, and no more.
 
 
 # %%
@@ -226,7 +230,7 @@ friends = defenses.friendly_pgd(
 claim("Both stop at the same points", bool((mine - friends).abs().max() < 1e-5))
 
 
-# %% mystnb={"image": {"alt": "Two panels of the unit square with a wavy decision boundary. Left, PGD: the crosses of each class lie spread among the dots of the other class. Right, friendly: the crosses lie in a thin band along the boundary."}}
+# %% tags=["hide-input", "fig-crosses"] mystnb={"image": {"alt": "Two panels of the unit square with a wavy decision boundary. Left, PGD: the crosses of each class lie spread among the dots of the other class. Right, friendly: the crosses lie in a thin band along the boundary."}}
 def draw(axis, model, title, moved=None):
     """The model's two regions, the points as dots, what became of them as crosses."""
     ticks = torch.linspace(0, 1, 100)
@@ -245,15 +249,15 @@ def draw(axis, model, title, moved=None):
     axis.grid(False)
 
 
-figure, (left, right) = plt.subplots(1, 2, figsize=(8, 3.6))
-draw(left, plain, "what PGD makes of the points", pushed)
+figure, (left, right) = plt.subplots(1, 2, figsize=(6.5, 3.5))
+draw(left, plain, "what PGD makes of them", pushed)
 draw(right, plain, "the same PGD, stopped early", friends)
 plt.show()
 
 # %% [markdown]
-# *Dots are the points, crosses what an attack makes of them; colours are labels, shades the network's answer.* On the left,
-# blue crosses stand among orange dots and orange among blue. On the right all crosses are in a thin band behind the
-# boundary. Now train on the one and on the other.
+# *Dots are the points, crosses what an attack makes of them; colours are labels, shades the network's answer.* On the
+# left, blue crosses stand among orange dots and orange among blue. On the right all crosses are in a thin band behind
+# the boundary. Now train on the one and on the other.
 
 # %%
 squares = {"standard": plain}
@@ -277,18 +281,18 @@ claim(
     "Under attack the standard one is last", min(survive, key=survive.get) == "standard"
 )
 
-# %% mystnb={"image": {"alt": "Three panels of the unit square: the standard boundary follows the wave between the points; Madry's is flattened and cuts through dots of both classes; the friendly one lies between the two."}}
-figure, axes = plt.subplots(1, 3, figsize=(9, 3.2))
+# %% tags=["hide-input", "fig-waves"] mystnb={"image": {"alt": "Three panels of the unit square: the standard boundary follows the wave between the points; Madry's is flattened and cuts through dots of both classes; the friendly one lies between the two."}}
+figure, axes = plt.subplots(1, 3, figsize=(6.5, 2.9))
 for axis, (name, model) in zip(axes, squares.items(), strict=True):
-    shares = f"{natural[name]:.0%} clean, {survive[name]:.0%} attacked"
-    draw(axis, model, f"{name}: {shares}")
+    shares = f"clean {natural[name]:.0%}\nattacked {survive[name]:.0%}"
+    draw(axis, model, f"{name}\n{shares}")
 plt.show()
 
 # %% [markdown]
-# *Three boundaries, and the accuracy on 2,000 new points.* The standard network follows the wave and leaves no room. Madry's
-# pays for room with the tips of the wave: it gives up points that it could have had. The friendly one lies between, in
-# both numbers. There is no winner here, only a choice on a curve. On problems of another kind one can prove that
-# every robust classifier must give up accuracy {cite}`tsipras2019robustness`.
+# *Three boundaries among the training points, and the accuracy on 2,000 new points.* The standard network follows the
+# wave and leaves no room. Madry's pays for room with the tips of the wave: it gives up points that it could have had.
+# The friendly one lies between, in both numbers. There is no winner here, only a choice on a curve. On problems of
+# another kind one can prove that every robust classifier must give up accuracy {cite}`tsipras2019robustness`.
 #
 # In training one begins with $\tau = 0$ and lets it grow as the network gets stronger; `defenses.tau_schedule` has the
 # paper's plan. **The trap**: friendly training looks best where one evaluates with a weak attack, because it was trained
@@ -299,7 +303,8 @@ plt.show()
 # TRADES {cite}`zhang2019theoretically` writes both wishes into the loss: be right on the image, and say the same all
 # around it, right or wrong.
 #
-# $$L = \mathrm{CE}\big(y, f(x)\big) + \beta \max_{\|x' - x\| \le \varepsilon} \mathrm{KL}\big(f(x) \,\|\, f(x')\big).$$
+# $$L = \mathrm{CE}\big(y, p(x)\big) + \beta \max_{\|x' - x\| \le \varepsilon} \mathrm{KL}\big(p(x) \,\|\, p(x')\big),
+# \qquad p(x) = \operatorname{softmax} f_\theta(x).$$ (eq-trades)
 #
 # In words: accuracy, plus $\beta$ times the largest change of mind in the ball. $\beta$ sets the price; the authors
 # take 6. At $x' = x$ the divergence is zero and so is its gradient: the search must start a little beside the image.
@@ -369,8 +374,8 @@ claim(
     ),
 )
 
-# %% mystnb={"image": {"alt": "Two panels against epsilon 0.1, 0.2 and 0.3. Left, accuracy without attack: all lines above ninety per cent, falling a little with epsilon. Right, accuracy under PGD or C&W, whichever is lower: standard training falls to zero, the adversarially trained networks stay high and fall slowly."}}
-figure, (left, right) = plt.subplots(1, 2, figsize=(8.6, 3))
+# %% tags=["hide-input", "fig-price"] mystnb={"image": {"alt": "Two panels against epsilon 0.1, 0.2 and 0.3. Left, accuracy without attack: all lines above ninety per cent, falling a little with epsilon. Right, accuracy under PGD or C&W, whichever is lower: standard training falls to zero, the adversarially trained networks stay high and fall slowly."}}
+figure, (left, right) = plt.subplots(1, 2, figsize=(6.5, 3.7))
 styles = {
     "standard": ("black", "x"),
     "madry": ("blue", "o"),
@@ -385,25 +390,26 @@ for method in dict.fromkeys(row["method"] for row in rows):
     left.plot(radii, [row["natural"] for row in chosen], **look)
     right.plot(radii, [min(row["pgd_20"], row["cw_20"]) for row in chosen], **look)
 left.set(title="no attack", ylabel="accuracy (%)")
-right.set(title="the lower of PGD-20 and C&W", ylim=(-3, 103))
+right.set(title="lower of PGD-20 and C&W", ylim=(-3, 103))
 for axis in (left, right):
     axis.set(xlabel="ε, in training and test", xticks=[0.1, 0.2, 0.3])
-figure.legend(*left.get_legend_handles_labels(), loc="outside right center")
+figure.legend(*left.get_legend_handles_labels(), loc="outside lower center", ncols=3)
 plt.show()
 
 # %% [markdown]
-# *Left what one pays, right what one gets; mind the two scales.* On MNIST the price at $\varepsilon = 0.3$ is a point or two of clean
-# accuracy, and several times the computing time. At $\varepsilon = 0.1$ it is nothing: there the attacks act as more training data.
-# Friendly training pays less. These are single runs of three epochs, so differences of half a point between the trained
-# networks are not a finding. And it is a cheap lesson: on CIFAR-10 at $\varepsilon = 8/255$, networks a hundred times as
-# large lose several points of clean accuracy and keep about half of their images under attack
-# {cite}`madry2018towards,zhang2020attacks`. Nobody has found training that costs nothing.
+# *Left what one pays, right what one gets; mind the two scales.* On MNIST the price at $\varepsilon = 0.3$ is a point
+# or two of clean accuracy, and several times the computing time. At $\varepsilon = 0.1$ it is nothing: there the
+# attacks act as more training data. Friendly training pays less. These are single runs of three epochs, so differences
+# of half a point between the trained networks are not a finding. And it is a cheap lesson: on CIFAR-10 at
+# $\varepsilon = 8/255$, networks a hundred times as large lose several points of clean accuracy and keep about half of
+# their images under attack {cite}`madry2018towards,zhang2020attacks`. Nobody has found robust training that costs
+# nothing.
 #
 # ## Detection: feature squeezing
 #
-# Instead of a better answer, one may refuse to answer. Xu, Evans and Qi {cite}`xu2018feature` ask the network twice: about
-# the image, and about the image with fewer details. A true digit survives that; a perturbation of many tiny changes
-# does not.
+# Instead of a better answer, one may refuse to answer. Xu, Evans and Qi {cite}`xu2018feature` ask the network twice:
+# about the image, and about the image with fewer details. A true digit survives that; a perturbation of many tiny
+# changes does not.
 
 # %%
 ThreatModel(
@@ -417,7 +423,7 @@ ThreatModel(
 # A *squeezer* $s$ removes detail: a black-and-white version (1 bit for each pixel), or the median of each 2 × 2
 # pixels. The score is how far the answer moves, and a threshold on clean images allows for 5 % false alarms:
 #
-# $$\text{score}(x) = \max_s \big\| \operatorname{softmax} f(x) - \operatorname{softmax} f(s(x)) \big\|_1 .$$
+# $$\text{score}(x) = \max_s \big\| p(x) - p(s(x)) \big\|_1 , \qquad p(x) = \operatorname{softmax} f_\theta(x).$$ (eq-squeezing)
 
 
 # %%
@@ -446,13 +452,12 @@ found = detector.detect(moved)[fooled].float().mean().item()
 claim("On new clean images it raises less than 12 % false alarms", alarms < 0.12)
 claim("It finds over half of the attacks that fool the network", found > 0.5)
 
-# %% mystnb={"image": {"alt": "Two histograms of the detector's score on a scale from 0 to 2: clean images pile up at 0, attacked ones between 1 and 2, with the threshold between them."}}
-figure, axis = plt.subplots(figsize=(6, 2.8))
+# %% tags=["hide-input", "fig-scores"] mystnb={"image": {"alt": "Two histograms of the detector's score on a scale from 0 to 2: clean images pile up at 0, attacked ones between 1 and 2, with the threshold between them."}}
+figure, axis = plt.subplots(figsize=(6, 3.2))
 bins = torch.linspace(0, 2, 41)
-axis.hist(detector.score(test.images), bins, color=COLOURS["blue"], label="clean")
-axis.hist(
-    detector.score(moved[fooled]), bins, color=COLOURS["orange"], alpha=0.7, label="PGD"
-)
+axis.hist(detector.score(test.images), bins, color=COLOURS["sky"], label="clean")
+line = {"histtype": "step", "color": COLOURS["orange"], "linewidth": 1.8}
+axis.hist(detector.score(moved[fooled]), bins, label="PGD", **line)
 axis.axvline(detector.threshold, color="black", linestyle="--", label="threshold")
 axis.set(xlabel="score: how far the answer moves", ylabel="images", yscale="log")
 axis.legend()
@@ -460,12 +465,12 @@ plt.show()
 
 
 # %% [markdown]
-# *An attacker who does not know of the detector is found, mostly.* Note the logarithmic axis: nearly all clean images have a
-# score of almost zero. The published numbers look like this one, too. Now let the attacker know of the detector. What
-# do they want? That the network gives *the same wrong answer to all three views*. So they attack the three views at
-# once. Rounding has no gradient, but that stops nobody: forward it stays as it is, and backward a steep sigmoid stands in
-# for it. The trick is called backward pass differentiable approximation, BPDA {cite}`athalye2018obfuscated`. And who knows
-# the detector can ask it: they try the attack on the network alone as well, and keep what gets past.
+# *An attacker who does not know of the detector is found, mostly.* Note the logarithmic axis: nearly all clean images
+# have a score of almost zero. The published numbers look like this one, too. Now let the attacker know of the detector.
+# What do they want? That the network gives *the same wrong answer to all three views*. So they attack the three views
+# at once. Rounding has no gradient, but that stops nobody: forward it stays as it is, and backward a steep sigmoid
+# stands in for it. The trick is called backward pass differentiable approximation, BPDA {cite}`athalye2018obfuscated`.
+# And who knows the detector can ask it: they try the attack on the network alone as well, and keep what gets past.
 
 
 # %%
@@ -506,7 +511,7 @@ claim("In L2, over 1 in 3 get past even unaware", past["L2, 3"][0] > 0.33)
 claim("In L2, aware of the detector, over half get past", past["L2, 3"][1] > 0.5)
 claim("There awareness helps the attacker", past["L2, 3"][1] > past["L2, 3"][0])
 
-# %% mystnb={"image": {"alt": "Pairs of bars: the share of images misread without an alarm by an attacker who is unaware and one who is aware of the detector. Within L infinity 0.2 both are low; within L2 3 the aware one is far higher."}}
+# %% tags=["hide-input", "fig-aware"] mystnb={"image": {"alt": "Pairs of bars: the share of images misread without an alarm by an attacker who is unaware and one who is aware of the detector. Within L infinity 0.2 both are low; within L2 3 the aware one is far higher."}}
 figure, axis = plt.subplots(figsize=(5.5, 2.8))
 for k, name in enumerate(["unaware of the detector", "aware of it"]):
     place = [row + 0.36 * (k - 0.5) for row in range(len(past))]
@@ -520,10 +525,10 @@ plt.show()
 # %% [markdown]
 # *What gets past the detector, of 72 images.* Two lessons. In the L2 ball most of the aware attacker's images get past:
 # several weak views make no strong defence, because one can attack all of them at once {cite}`he2017adversarial`. And
-# where the detector holds, in the small L∞ ball, ask what it is that holds. Most pixels of a digit are black or white, and
-# rounding undoes any change by less than a half. That is a property of MNIST. On colour photographs one bit would leave
-# nothing to recognise, and the weaker squeezers that are used there undo less. **The trap**: to evaluate a detector on
-# attacks that were not told of it.
+# where the detector holds, in the small L∞ ball, ask what it is that holds. Most pixels of a digit are black or white,
+# and rounding undoes any change by less than a half. That is a property of MNIST. On colour photographs one bit would
+# leave nothing to recognise, and the weaker squeezers that are used there undo less. **The trap**: to evaluate a
+# detector on attacks that were not told of it.
 #
 # ## Hiding the gradient: defensive distillation
 #
@@ -552,10 +557,10 @@ for model in (usual, student):
     claim("It reads over 80 % of the digits", accuracy(model, unseen) > 0.8)
 
 # %% [markdown]
-# What did that do? To answer well at $T = 100$, the logits must be a hundred times as large as usual. At $T = 1$ the softmax of
-# such logits is 1 for one class and 0 for the others, to the last digit that a float has. The gradient of the
-# cross-entropy, $p - \mathrm{onehot}(y)$, is then exactly zero, and an attack that follows it stands still. The library
-# says so.
+# What did that do? To answer well at $T = 100$, the logits must be a hundred times as large as usual. At $T = 1$ the
+# softmax of such logits is 1 for one class and 0 for the others, to the last digit that a float has. The gradient of
+# the cross-entropy, $p - \mathrm{onehot}(y)$, is then exactly zero, and an attack that follows it stands still. The
+# library says so.
 
 
 # %%
@@ -598,23 +603,25 @@ claim(
     max(left_over["PGD on the margin"][1], left_over["PGD at T = 100"][1]) < 0.15,
 )
 
-# %% mystnb={"image": {"alt": "Pairs of bars of accuracy under four attacks. FGSM and PGD on the cross-entropy: the distilled student far above the usual network. PGD on the margin and PGD at temperature 100: both near zero."}}
-figure, axis = plt.subplots(figsize=(6.5, 2.9))
+# %% tags=["hide-input", "fig-distilled"] mystnb={"image": {"alt": "Pairs of bars of accuracy under four attacks. FGSM and PGD on the cross-entropy: the distilled student far above the usual network. PGD on the margin and PGD at temperature 100: both near zero."}}
+figure, axis = plt.subplots(figsize=(6.2, 3.2))
 for k, name in enumerate(["trained as usual", "defensive distillation"]):
     place = [row + 0.36 * (k - 0.5) for row in range(len(left_over))]
     colour = COLOURS[("blue", "orange")[k]]
     heights = [100 * values[k] for values in left_over.values()]
     axis.bar(place, heights, 0.33, label=name, color=colour)
-axis.set(xticks=range(len(left_over)), ylabel="accuracy (%)", ylim=(0, 100))
-axis.set_xticklabels(left_over)
-axis.legend()
+axis.set(xticks=range(len(left_over)), ylabel="accuracy (%)", ylim=(0, 118))
+axis.set_xticklabels(
+    [name.replace(" on", "\non").replace(" at", "\nat") for name in left_over]
+)
+axis.legend(ncols=2, loc="upper center")
 plt.show()
 
 # %% [markdown]
-# *Two attacks fail, two that are as simple succeed.* The adversarial examples were there all the time; what was gone was the
-# signpost. Carlini and Wagner {cite}`carlini2017towards` broke this defence within a year, with a loss on the logits. The
-# general name is **gradient masking**, and the trap is to take a failed attack for a robust network. A `GradientMaskingWarning`
-# is the first sign of it; lecture 2.6 has a list of others {cite}`athalye2018obfuscated`.
+# *Two attacks fail, two that are as simple succeed.* The adversarial examples were there all the time; what was gone
+# was the signpost. Carlini and Wagner {cite}`carlini2017towards` broke this defence within a year, with a loss on the
+# logits. The general name is **gradient masking**, and the trap is to take a failed attack for a robust network. A
+# `GradientMaskingWarning` is the first sign of it; lecture 2.6 has a list of others {cite}`athalye2018obfuscated`.
 
 # %% [markdown]
 # ## A class for "this was tampered with": NULL labels
@@ -648,8 +655,9 @@ def three_ways(images):
 
 
 # %% [markdown]
-# There are three outcomes now, and one must count all three: a rejection is neither a success nor a failure. The attacker
-# who has the network's gradients wants a wrong *digit*, and so maximises the best wrong digit over both the label and NULL.
+# There are three outcomes now, and one must count all three: a rejection is neither a success nor a failure. The
+# attacker who has the network's gradients wants a wrong *digit*, and so maximises the best wrong digit over both the
+# label and NULL.
 
 
 # %% tags=["nbval-ignore-output"]
@@ -684,20 +692,20 @@ claim("The attack that avoids NULL: over 90 % wrong digits", avoiding[2] > 0.9)
 claim("Over 5 % of noisy digits are rejected, too", noisy[1] > 0.05)
 
 # %% [markdown]
-# Against passed-on images the extra class helps: many that would be misread are rejected. Against an attacker who
-# has the gradients and who avoids NULL, nothing is left. And the price is not only clean accuracy: harmless noise is
-# rejected as well, which papers do not always report. **The trap**: to count "not the label" as success, so that a rejection
-# looks like a triumph of the attacker, or to forget that the attacker can avoid NULL as easily as the label.
+# Against passed-on images the extra class helps: many that would be misread are rejected. Against an attacker who has
+# the gradients and who avoids NULL, nothing is left. And the price is not only clean accuracy: harmless noise is
+# rejected as well, which papers do not always report. **The trap**: to count "not the label" as success, so that a
+# rejection looks like a triumph of the attacker, or to forget that the attacker can avoid NULL as easily as the label.
 #
 # ## Project onto what is possible: Defense-GAN
 #
-# Samangouei and others {cite}`samangouei2018defense` train a generator $G$ of images, and classify in place of $x$ the nearest
-# image that the generator can make:
+# Samangouei and others {cite}`samangouei2018defense` train a generator $G$ of images, and classify in place of $x$ the
+# nearest image that the generator can make:
 #
-# $$x \;\mapsto\; f\big(G(z^*)\big), \qquad z^* = \arg\min_z \|G(z) - x\|_2^2 .$$
+# $$x \;\mapsto\; f_\theta\big(G(\zeta^*)\big), \qquad \zeta^* = \arg\min_\zeta \|G(\zeta) - x\|_2^2 .$$ (eq-defense-gan)
 #
-# In words: what the generator cannot draw, such as a faint pattern over a digit, is not seen by the classifier. $z^*$ is
-# found by gradient descent from several starts, for every image that is classified.
+# In words: what the generator cannot draw, such as a faint pattern over a digit, is not seen by the classifier. The
+# latent $\zeta^*$ is found by gradient descent from several starts, for every image that is classified.
 
 # %%
 ThreatModel(
@@ -723,22 +731,22 @@ through = attacks.pgd(guarded.straight_through(), *few.tensors, **ball)
 
 
 # %% [markdown]
-# Inside the ball, BPDA takes the gradient at $G(z^*)$ for the gradient at $x$: `straight_through()`. Outside of any ball
-# one can walk among the images that the generator draws, by the gradient with respect to $z$, until the classifier is
-# wrong and sure of it.
+# Inside the ball, BPDA takes the gradient at $G(\zeta^*)$ for the gradient at $x$: `straight_through()`. Outside of any
+# ball one can walk among the images that the generator draws, by the gradient with respect to $\zeta$, until the
+# classifier is wrong and sure of it.
 
 
 # %%
 def walk(images, labels, steps=60, size=0.2):
     """Images of the generator that the classifier misreads by 2 logits or more."""
-    z = gan.inverter(images).detach()  # about where the image is, (n, 64)
+    latents = gan.inverter(images).detach()  # about where the image is, (n, 64)
     for _ in range(steps):
-        z.requires_grad_()
-        ahead = attacks.margin(standard(gan.generator(z)), labels)
-        (slope,) = torch.autograd.grad(ahead.sum(), z)
+        latents.requires_grad_()
+        ahead = attacks.margin(standard(gan.generator(latents)), labels)
+        (slope,) = torch.autograd.grad(ahead.sum(), latents)
         step = size * slope / slope.norm(dim=1, keepdim=True)
-        z = z.detach() + step * (ahead < 2)[:, None]
-    return gan.generator(z.detach()).detach()
+        latents = latents.detach() + step * (ahead < 2)[:, None]
+    return gan.generator(latents.detach()).detach()
 
 
 # %% tags=["nbval-ignore-output"]
@@ -763,27 +771,32 @@ claim("Behind Defense-GAN over 20 points more survive", kept["unaware"] > bare +
 claim("It misreads over 1 % of the clean digits that the bare one reads", spoilt > 0.01)
 claim("Of the images drawn by G less than 20 % survive", kept["drawn by G"] < 0.2)
 
-# %% mystnb={"image": {"alt": "Two rows of six digits. Above, what is shown to the network: two clean digits, two with PGD's pattern, two drawn by the generator. Below, their projections: the pattern is gone, and the drawn digits are unchanged."}}
-above = torch.cat([half.images[12:17:4], moved[12:17:4], drawn[3:5]])
-below = guarded.reconstruct(above)
+# %%
+given = torch.cat([half.images[12:17:4], moved[12:17:4], drawn[3:5]])
+projected = guarded.reconstruct(given)
+
+# %% tags=["hide-input", "fig-projection"] mystnb={"image": {"alt": "Three rows of two pairs of digits: what is shown to the network, and beside it its projection. First row: clean digits, whose projections may lose a stroke. Second row: the same digits with PGD's pattern, which is gone in the projections. Third row: digits drawn by the generator, whose projections resemble them."}}
+pairs = torch.stack([given, projected], dim=1).flatten(0, 1)
 titles = [name for name in ("clean", "unaware", "drawn by G") for _ in range(2)]
-show_images(torch.cat([above, below]), titles + ["seen as"] * 6, columns=6)
+titles = [title for name in titles for title in (name, "seen as")]
+show_images(pairs, titles, columns=4, size=1.4)
 plt.show()
 
 # %% [markdown]
-# *Above what comes in, below what the classifier sees.* The projection wipes out the pattern of PGD, and now and then a
-# stroke of the digit with it. What the generator itself has drawn passes through nearly untouched, and among the images
-# that it can draw there are many that the classifier misreads ([lecture 2.4](black_box.ipynb)). Draw all 18 before you
-# trust the number: some are still the digit that they were, others have become another one. Where no $\varepsilon$ bounds
-# an attack, a person has to judge, and a success rate alone says little. Within the ball, BPDA is a cheap attack, and
-# its authors report that it breaks the defence in part {cite}`athalye2018obfuscated`. The price: 80 passes through the
-# generator for every image that is classified (the authors take 2,000), and clean digits that it draws wrongly. **The
-# trap**: the defence has no gradient, so every attack by gradients fails, and the failure looks like robustness.
+# *What comes in, and to the right of it what the classifier sees.* The projection wipes out the pattern of PGD (second
+# row), and now and then a stroke of the digit with it. What the generator itself has drawn passes through with little
+# change, and among the images that it can draw there are many that the classifier misreads
+# ([lecture 2.4](black_box.ipynb)). Look at all 18 before you trust the number: some are still the digit that they were,
+# others have become another one. Where no $\varepsilon$ bounds an attack, a person has to judge, and a success rate
+# alone says little. Within the ball, BPDA is a cheap attack, and its authors report that it breaks the defence in part
+# {cite}`athalye2018obfuscated`. The price: 80 passes through the generator for every image that is classified (the
+# authors take 2,000), and clean digits that it draws wrongly. **The trap**: the defence has no gradient, so every
+# attack by gradients fails, and the failure looks like robustness.
 #
 # ## What goes wrong
 #
-# Every trap above is the same mistake: an attack that was too weak for this defence. It runs without an error message. So make
-# the checks part of the code, for every defence, your own first.
+# Every trap of this page is the same mistake: an attack that was too weak for this defence. It runs without an error
+# message. So make the checks part of the code, for every defence, your own first.
 
 
 # %%
@@ -813,15 +826,29 @@ claim("Madry's network passes all four", all(signs["Madry"].values()))
 claim("The distilled one does not", not all(signs["distilled"].values()))
 
 # %% [markdown]
-# **How to evaluate a defence honestly.** Write the card, and let the attacker know the defence. Attack with steps and starts
-# enough that more of them change nothing. Follow another loss than the one that was trained on, and an attack without gradients.
-# Take the worst over all attacks, image by image. Give the accuracy on clean images and the cost beside it. For a
-# detector, count what is misread *and* unseen. Then ask someone else to break it {cite}`tramer2020adaptive`.
+# **How to evaluate a defence honestly.** Write the card, and let the attacker know the defence. Attack with steps and
+# starts enough that more of them change nothing. Follow another loss than the one that was trained on, and an attack
+# without gradients. Take the worst over all attacks, image by image. Give the accuracy on clean images and the cost
+# beside it. For a detector, count what is misread *and* unseen. Then ask someone else to break it
+# {cite}`tramer2020adaptive`.
 #
 # ## Practice
 #
-# **Exercise 1** (10 minutes). *Predict, then measure.* Take the standard network and multiply its logits by 1,000. No training, no
-# distillation. Which share of the images survives PGD at $\varepsilon = 0.2$, and which PGD on the margin?
+# **Exercise 1** (10 minutes). *Predict, then measure.* Take the standard network and multiply its logits by 1,000. No
+# training, no distillation. Which share of the images survives PGD at $\varepsilon = 0.2$, and which PGD on the margin?
+#
+# <details><summary>Hint 1: where to look</summary>
+#
+# On which images does the answer change when all logits are multiplied by 1,000? What does that say about how robust the
+# network is, whatever an attack may find?
+#
+# </details>
+#
+# <details><summary>Hint 2: the key idea</summary>
+#
+# The gradient of the cross-entropy is $p - \mathrm{onehot}(y)$. What becomes of $p$, and what of the margin?
+#
+# </details>
 
 
 # %% tags=["hide-cell"]
@@ -845,9 +872,21 @@ claim("Over 60 % survive PGD on the cross-entropy", unmoved > 0.6)
 claim("On the margin it is as weak as the quiet one, to 0.1", broken < robust + 0.1)
 
 # %% [markdown]
-# **Exercise 2** (10 minutes). *How much is an alarm worth?* One image in 1,000 that a service receives was tampered with. A
-# detector finds 80 % of these, with 5 % false alarms. Of 100 alarms, how many are real? Work it out by hand, then
-# simulate it.
+# **Exercise 2** (10 minutes). *How much is an alarm worth?* One image in 1,000 that a service receives was tampered
+# with. A detector finds 80 % of these, with 5 % false alarms. Of 100 alarms, how many are real? Work it out by hand,
+# then simulate it.
+#
+# <details><summary>Hint 1: where to look</summary>
+#
+# Take a million images. How many of them were tampered with, and for how many of these does the alarm ring?
+#
+# </details>
+#
+# <details><summary>Hint 2: the key idea</summary>
+#
+# The alarm rings for some of the others, too, and there are 999 times as many of them. Compare the two numbers of alarms.
+#
+# </details>
 
 # %% tags=["hide-cell"]
 # Solution: 0.001 · 0.8 of all images are real alarms and 0.999 · 0.05 are false ones,
@@ -882,16 +921,18 @@ claim("By hand and by simulation: 1.6 of 100", abs(real - 0.0008 / 0.05075) < 0.
 #
 # ## Strengths, limitations, software
 #
-# **Strengths.** Adversarial training works: after years of attempts to break it, it is the defence that stands. It needs nothing
-# but an attack in the training loop. TRADES and friendly training let one choose how much clean accuracy to pay.
+# **Strengths.** Adversarial training works: after years of attempts to break it, it is the defence that stands. It
+# needs nothing but an attack in the training loop. TRADES and friendly training let one choose how much clean accuracy
+# to pay.
 #
-# **Limitations.** It costs several times the training, and accuracy on clean images. It promises nothing outside of its ball,
-# and nothing at all in the strict sense: robust accuracy is what *these* attacks left. A certificate is another thing,
-# and comes in lecture 2.6. The other four defences of this page are worth knowing for how they fail. Each raises the effort of an
-# attacker who does not know of it, and no more. MNIST, moreover, is kind to defences: nearly black and white, and easy.
+# **Limitations.** It costs several times the training, and accuracy on clean images. It promises nothing outside of its
+# ball, and nothing at all in the strict sense: robust accuracy is what *these* attacks left. A certificate is another
+# thing, and comes in lecture 2.6. The other four defences of this page are worth knowing for how they fail. Each raises
+# the effort of an attacker who does not know of it, and no more. MNIST, moreover, is kind to defences: nearly black and
+# white, and easy.
 #
-# **Software.** In this library: `defenses.adversarial_training` with `trades_loss` and `friendly_pgd`, `FeatureSqueezing`,
-# `defensive_distillation`, `null_label_training`, `DefenseGAN`. To use in earnest:
+# **Software.** In this library: `defenses.adversarial_training` with `trades_loss` and `friendly_pgd`,
+# `FeatureSqueezing`, `defensive_distillation`, `null_label_training`, `DefenseGAN`. To use in earnest:
 # [the authors' TRADES](https://github.com/yaodongyu/TRADES) and
 # [friendly training](https://github.com/zjfheart/Friendly-Adversarial-Training), the networks of
 # [RobustBench](https://github.com/RobustBench/robustbench) to start from, and AutoAttack {cite}`croce2020reliable` to
@@ -899,9 +940,9 @@ claim("By hand and by simulation: 1.6 of 100", abs(real - 0.0008 / 0.05075) < 0.
 #
 # ## What to take away
 #
-# Training on attacks makes a network harder to fool, at a price that is known. Detecting, hiding and projecting help against
-# attackers who do not know of them. What separates the two is an attack that was made for the defence; so make it yourself,
-# before someone else does.
+# Training on attacks makes a network harder to fool, at a price that is known. Detecting, hiding and projecting help
+# against attackers who do not know of them. What separates the two is an attack that was made for the defence; so make
+# it yourself, before someone else does.
 #
 # Next: [how to measure all this honestly](honest_evaluation.ipynb), and do it yourself in
 # [homework H2](../../exercises/h2_adversarial_training/h2_adversarial_training.ipynb).

@@ -16,7 +16,7 @@
 # ([2.4](black_box.ipynb)), and the defences that are judged here ([2.5](defenses.ipynb)). Symbols are those of the
 # [notation page](../../book/notation.md).
 #
-# **Time**: 50 minutes to read; at most 60 CPU-seconds to run.
+# **Time**: 50 minutes to read; {{ cpu_seconds }} to run.
 
 # %%
 import functools
@@ -37,6 +37,7 @@ from tml_helpers.threat_models import ThreatModel
 from tml_helpers.training import accuracy, fit, predict, seed_everything
 
 use_style()
+torch.set_num_threads(1)  # networks as small as these run fastest on one core
 
 # %% [markdown]
 # ## The question
@@ -52,7 +53,7 @@ ThreatModel(
 )
 
 # %% [markdown]
-# The network is small, one hidden layer, because this page will ask it some million times. Handwritten digits are its
+# The network is small, one hidden layer, because this page will ask it very many times. Handwritten digits are its
 # data ([data card](../../book/data_cards/mnist.md)).
 
 # %% tags=["nbval-ignore-output"]
@@ -65,9 +66,10 @@ fit(plain, train, epochs=10, generator=generator)
 print(f"plain network: {accuracy(plain, test):.1%} of the test images right")
 
 # %% [markdown]
-# Two defences, each a line of code and neither a straw man: the literature has both. The first, *loud*, multiplies the
-# logits by 1,000, as [defensive distillation](defenses.ipynb) does in effect. The second, *rounded*, gives the network
-# images with eight grey levels only, so that small perturbations are rounded away {cite}`xu2018feature`.
+# Two defences, each a line of code. Neither was invented for this page: the literature has both. The first, *loud*,
+# multiplies the logits by 1,000, as [defensive distillation](defenses.ipynb) does in effect. The second, *rounded*,
+# gives the network images with eight grey levels only, so that small perturbations are rounded away
+# {cite}`xu2018feature`.
 
 
 # %%
@@ -119,8 +121,8 @@ claim("PGD leaves the plain network less than 30 %", reported["plain"][at] < 0.3
 claim("PGD leaves the loud one more than 80 %", reported["loud"][at] > 0.8)
 claim("PGD leaves the rounded one more than 80 %", reported["rounded"][at] > 0.8)
 
-# %% mystnb={"image": {"alt": "Accuracy under PGD against epsilon from 0 to 0.2: the plain network falls to zero, the loud and the rounded one stay flat near 90 per cent."}}
-figure, axis = plt.subplots(figsize=(6, 3))
+# %% tags=["hide-input", "fig-reported"] mystnb={"image": {"alt": "Accuracy under PGD against epsilon from 0 to 0.2: the plain network falls to zero, the loud and the rounded one stay flat near 90 per cent."}}
+figure, axis = plt.subplots(figsize=(6, 3.2))
 styles = {
     "plain": ("o-", "black"),
     "loud": ("s-", "orange"),
@@ -130,13 +132,14 @@ for name, (style, colour) in styles.items():
     values = [100 * value for value in reported[name]]
     axis.plot(epsilons, values, style, color=COLOURS[colour], label=name)
 axis.set(xlabel="ε (L∞)", ylabel="accuracy under PGD (%)", ylim=(0, 100))
+axis.set_xticks([0, 0.05, 0.1, 0.15, 0.2])
 axis.legend()
 plt.show()
 
 # %% [markdown]
 # *Judged by this attack, both defences are perfect.* No accuracy is lost, and hardly an image falls. Should we believe
-# it? For the loud network there is a proof that we must not. Multiplying all logits by 1,000 changes no answer on any image: the
-# plain and the loud network are **the same classifier**. Whatever fools one fools the other.
+# it? For the loud network there is a proof that we must not. Multiplying all logits by 1,000 changes no answer on any
+# image: the plain and the loud network are **the same classifier**. Whatever fools one fools the other.
 
 # %%
 broken = pgd_as_often_written(plain, images, labels, 0.1)
@@ -148,14 +151,13 @@ claim(
 # %% [markdown]
 # The attack failed, and the network did not resist. Such **obfuscated gradients** {cite}`athalye2018obfuscated` are
 # common: of nine defences that one conference had accepted in one year, all said to withstand white-box attackers, seven
-# rested on them, and six of these fell entirely once somebody looked. The flat line itself was a sign: at some ε everything is allowed, and then *every*
-# network must fall.
+# rested on them, and six of these fell entirely once somebody looked. The flat lines of {fig}`reported` were a sign
+# themselves: at some ε everything is allowed, and then *every* network must fall.
 #
 # ## What counts as a success
 #
-# Before attacks are compared, one must agree on what they are after. [Lecture 2.1](linear_explanation.ipynb) met four goals in
-# one picture; here they are counted. From easy to hard
-# {cite}`papernot2016limitations`:
+# Before attacks are compared, one must agree on what they are after. [Lecture 2.1](linear_explanation.ipynb) met four
+# goals in one picture; here they are counted. From easy to hard {cite}`papernot2016limitations`:
 #
 # | goal | reached when |
 # |---|---|
@@ -183,8 +185,8 @@ claim(
     shares[names[3]] < shares[names[2]] - 0.2,
 )
 
-# %% mystnb={"image": {"alt": "Four bars, the share of images on which each goal is reached: confidence reduction nearly all, misclassification over half, targeted misclassification slightly fewer, from 0 to 8 less than a third."}}
-figure, axis = plt.subplots(figsize=(6, 2.2))
+# %% tags=["hide-input", "fig-goals-counted"] mystnb={"image": {"alt": "Four bars, the share of images on which each goal is reached: confidence reduction nearly all, misclassification over half, targeted misclassification slightly fewer, from 0 to 8 less than a third."}}
+figure, axis = plt.subplots(figsize=(6.2, 2.4))
 axis.barh(names, [100 * share for share in shares.values()], color=COLOURS["blue"])
 axis.set(xlabel="images on which the goal is reached (%)", xlim=(0, 100))
 axis.invert_yaxis()
@@ -192,9 +194,9 @@ plt.show()
 
 # %% [markdown]
 # *One attack, four numbers.* All are called "success rate" somewhere. A paper that reports the third where another
-# reports the second looks more robust and is not. The last bar says that classes differ as well: to turn a 0 into an 8 is
-# hard, a 4 into a 9 would be easy. From here on the goal is plain misclassification, the easiest one that does harm; a defence
-# must stand against it.
+# reports the second looks more robust and is not. The last bar says that classes differ as well: to turn a 0 into an 8
+# is hard, a 4 into a 9 would be easy. From here on the goal is plain misclassification, the easiest one that does harm;
+# a defence must stand against it.
 #
 # ## The worst case, image by image
 #
@@ -202,7 +204,7 @@ plt.show()
 # different reasons, and an image counts as robust only if it survives all. For attacks $A_1, \dots, A_m$:
 #
 # $$\text{robust accuracy} = \frac1N \sum_{i=1}^N \min_{j}\; \mathbb 1\big[\arg\max_k
-# z_k(A_j(x_i)) = y_i\big].$$
+# z_k(A_j(x_i)) = y_i\big].$$ (eq-robust-accuracy)
 #
 # In words: the minimum stands *inside* the sum. The best single attack gives the minimum outside, which is larger:
 # different attacks break different images. Every number of this kind is an **upper bound** on the true robust accuracy;
@@ -222,7 +224,7 @@ claim("What survives all survives each member", bool((survives <= stands).all())
 claim("attacks.evaluate counts the same", abs(library.robust_accuracy - inside) < 0.006)
 
 # %% [markdown]
-# Left to itself, `attacks.evaluate` runs five (`attacks.standard_attacks`), in the spirit of AutoAttack
+# If it is given no attacks, `attacks.evaluate` runs five (`attacks.standard_attacks`), in the spirit of AutoAttack
 # {cite}`croce2020reliable`:
 #
 # 1. **FGSM**, one step: cheap, and the yardstick for the rest;
@@ -248,8 +250,8 @@ claim(
     abs(robust["loud"] - robust["plain"]) < 0.03,
 )
 
-# %% mystnb={"image": {"alt": "For each of three networks, accuracy before the attack and after each of five attacks in turn: plain falls at FGSM, loud only at PGD on the margin, rounded only at Square; all end below 30 per cent."}}
-figure, axis = plt.subplots(figsize=(7.5, 3.2))
+# %% tags=["hide-input", "fig-ensemble"] mystnb={"image": {"alt": "For each of three networks, accuracy before the attack and after each of five attacks in turn: plain falls at FGSM, loud only at PGD on the margin, rounded only at Square; all end below 30 per cent."}}
+figure, axis = plt.subplots(figsize=(6.5, 3.6))
 stages = ["clean", *attacks.standard_attacks()]
 for name, (style, colour) in styles.items():
     values = [found[name].clean_accuracy, *found[name].after.values()]
@@ -269,8 +271,9 @@ plt.show()
 # ## Eight things that must hold
 #
 # The ensemble found the truth here. The checks tell *that there is something to find*, also to someone whose attacks
-# all failed. They come from two papers that broke many defences {cite}`athalye2018obfuscated` {cite}`carlini2019evaluating`,
-# and `attacks.obfuscated_gradients` makes them (`attacks.evaluate` does so by itself); each is an `attacks.Check`.
+# all failed. They come from two papers that broke many defences {cite}`athalye2018obfuscated`
+# {cite}`carlini2019evaluating`, and `attacks.obfuscated_gradients` makes them (`attacks.evaluate` does so by itself);
+# each is an `attacks.Check`.
 
 
 # %% tags=["nbval-ignore-output"]
@@ -300,7 +303,7 @@ claim("The rounded one fails them too", telling <= failed["rounded"])
 #
 # - *answers repeat*: a network that draws noise shows an attack another landscape at each step;
 # - *gradients are there*: where the slope is zero, PGD stays where it is;
-# - *many steps beat one*, *more steps are no weaker*: who may take more steps may do what the other did;
+# - *many steps beat one*, *more steps are no weaker*: with more steps an attack can do all that it could do with fewer;
 # - *a larger ball is no safer*: it contains the smaller one;
 # - *without a bound all fall*: at ε = 1 an image can be replaced by any other;
 # - *chance finds no more*, *scores find no more*: a gradient is knowledge, and knowledge cannot make an attacker worse.
@@ -358,7 +361,7 @@ claim(
 )
 
 
-# %% mystnb={"image": {"alt": "Robust accuracy against epsilon with shaded 95 per cent intervals: the rounded network stays near 90 per cent until about 0.06 and then drops below the plain one, which falls steadily."}}
+# %%
 def interval(share):
     """Where the share may lie, judged by our images: per cent, (low, high)."""
     n = len(images)
@@ -366,6 +369,7 @@ def interval(share):
     return 100 * exact.low, 100 * exact.high
 
 
+# %% tags=["hide-input", "fig-crossing"] mystnb={"image": {"alt": "Robust accuracy against epsilon with shaded 95 per cent intervals: the rounded network stays near 90 per cent until about 0.06 and then drops below the plain one, which falls steadily."}}
 figure, axis = plt.subplots(figsize=(6, 3.2))
 for name, values in curves.items():
     style, colour = styles[name][0], COLOURS[styles[name][1]]
@@ -374,20 +378,21 @@ for name, values in curves.items():
     axis.fill_between(epsilons, *band, color=colour, alpha=0.2)
 axis.axvline(1 / 14, color=COLOURS["orange"], linestyle=":", label="half a grey step")
 axis.set(xlabel="ε (L∞)", ylabel="robust accuracy (%)", ylim=(0, 100))
+axis.set_xticks([0, 0.05, 0.1, 0.15, 0.2])
 axis.legend()
 plt.show()
 
 # %% [markdown]
 # *The two curves cross; the bands are 95 % intervals for 200 images.* Below half a grey step, rounding undoes most of
 # what the attacker did, and it truly helps. Beyond, the attacker pushes a pixel over the edge and the rounding adds to
-# the damage. A paper with ε = 0.06 would praise this defence and one with ε = 0.1 would bury it. Both would be right,
-# and both would hide half. Report the curve.
+# the damage. A paper with ε = 0.06 would praise this defence and one with ε = 0.1 would reject it. Both would be
+# right, and both would hide half. Report the curve.
 #
 # ### How many images
 #
 # The bands are wide. A robust accuracy is a share of $n$ images, and its 95 % interval is about
-# $\pm 1.96\sqrt{p(1-p)/n}$. `Evaluation.interval` gives the exact one, of Clopper and Pearson, which we shall derive
-# below for another purpose. A gain of three points, on 200 images, is not a finding.
+# $\pm 1.96\sqrt{p(1-p)/n}$. `Evaluation.interval` gives the exact one, of Clopper and Pearson, which
+# equation {eq}`eq-clopper-pearson` defines for another purpose. A gain of three points, on 200 images, is not a finding.
 
 # %% tags=["nbval-ignore-output"]
 halves = {n: 1.96 * math.sqrt(0.5 * 0.5 / n) for n in (100, 200, 1000, 10_000)}
@@ -418,14 +423,14 @@ ThreatModel(
 # %% [markdown]
 # Take any classifier $f$, add Gaussian noise to the image, and ask which class comes most often:
 #
-# $$g(x) = \arg\max_k\; P\big(f(x + \delta) = k\big), \qquad \delta \sim \mathcal N(0, \sigma^2 I).$$
+# $$g(x) = \arg\max_k\; P\big(f(x + \delta) = k\big), \qquad \delta \sim \mathcal N(0, \sigma^2 I).$$ (eq-smoothing)
 #
-# Suppose that the winner has probability $p > \tfrac12$. Now the attacker moves $x$ by $v$. How far can $p$ fall? All we
-# know of $f$ is that the region $R$ where it answers the winner catches a share $p$ of the cloud around $x$. The worst
-# region puts its share where the moved cloud is thinnest. By the lemma of Neyman and Pearson, the region of given mass
-# that loses most when the cloud moves is cut off where the ratio of the two densities is constant. For two Gaussians
-# of equal width that is a **straight line** across $v$: a half-space. In the picture below a plane, a disc and a
-# strip all catch 90 % of the same cloud.
+# Suppose that the winner has probability $p > \tfrac12$. Now the attacker moves $x$ by $\eta$. How far can $p$ fall?
+# All we know of $f$ is that the region $U$ in which it answers with the winner catches a share $p$ of the cloud around
+# $x$. The worst region puts its share where the moved cloud is thinnest. By the lemma of Neyman and Pearson, the region
+# of given mass that loses most when the cloud moves is cut off where the ratio of the two densities is constant. For
+# two Gaussians of equal width that is a **straight line** across $\eta$: a half-space. In {fig}`half-space` a
+# half-space, a disc and a strip all catch 90 % of the same cloud.
 
 # %%
 cloud = torch.randn(200_000, 2, generator=generator)  # σ = 1, in two dimensions
@@ -449,8 +454,8 @@ for name in ("disc", "strip"):
     no_better = bool((mass["half-space"] <= mass[name] + 0.005).all())
     claim(f"No move costs the {name} more than the half-space", no_better)
 
-# %% mystnb={"image": {"alt": "Left: a Gaussian cloud of points, a vertical line, a circle and two dashed lines that each hold 90 per cent of it, and an arrow to the right. Right: the mass that each region keeps as the cloud moves; the half-space lies lowest and crosses one half at 1.28."}}
-figure, (plane, graph) = plt.subplots(1, 2, figsize=(8, 3.2), width_ratios=[1, 1.5])
+# %% tags=["hide-input", "fig-half-space"] mystnb={"image": {"alt": "Left: a Gaussian cloud of points, with a vertical line, a dashed circle and two dotted lines that each bound 90 per cent of it, and an arrow to the right. Right: the mass that each region keeps as the cloud moves; the half-space lies lowest and crosses one half at 1.28."}}
+figure, (plane, graph) = plt.subplots(1, 2, figsize=(6.5, 3.2), width_ratios=[1, 1.1])
 plane.scatter(*cloud[:1500].T, s=2, color=COLOURS["black"], alpha=0.25)
 orange, blue, green = (COLOURS[name] for name in ("orange", "blue", "green"))
 plane.axvline(edge["half-space"], color=orange)
@@ -463,17 +468,17 @@ for name, look in {"half-space": "-", "disc": "--", "strip": ":"}.items():
     colour = {"half-space": orange, "disc": blue, "strip": green}[name]
     graph.plot(moves, mass[name], look, color=colour, label=name)
 graph.axhline(0.5, color=COLOURS["black"], linewidth=0.8)
-graph.set(xlabel="‖v‖ / σ", ylabel="share of the cloud kept", ylim=(0, 1))
+graph.set(xlabel="‖η‖ / σ", ylabel="share of the cloud kept", ylim=(0, 1))
 graph.legend()
 plt.show()
 
 # %% [markdown]
-# *Three regions with 90 % of the cloud, and what is left as the cloud moves along the arrow.* The half-space loses
-# fastest: it is the worst case, so it is safe to assume it. And for it the sum is easy. Its edge lies at
+# *Three regions with 90 % of the cloud (left), and what is left of it as the cloud moves along the arrow (right).* The
+# half-space loses fastest: it is the worst case, so it is safe to assume it. And for it the sum is easy. Its edge lies at
 # $d = \sigma\,\Phi^{-1}(p)$ from $x$, where $\Phi$ is the normal distribution function. After a move of length $r$
 # towards the edge, its share is $\Phi((d - r)/\sigma)$, and that is one half when $r = d$. Up to there the winner wins:
 #
-# $$\boxed{\;g(x + v) = g(x) \quad\text{whenever}\quad \|v\|_2 < R = \sigma\,\Phi^{-1}(p)\;}$$
+# $$\boxed{\;g(x + \eta) = g(x) \quad\text{whenever}\quad \|\eta\|_2 < R = \sigma\,\Phi^{-1}(p)\;}$$ (eq-certificate)
 #
 # That is all. Nothing is asked of $f$; not a gradient, not even that it is a network.
 
@@ -481,16 +486,16 @@ plt.show()
 radius = norm.ppf(0.9)  # 1.28: where the half-space's curve meets one half
 formula = torch.tensor(norm.cdf(radius - moves))
 error = (mass["half-space"] - formula).abs().max().item()
-claim("The half-space's curve is Φ(1.28 − ‖v‖/σ), within 0.01", error < 0.01)
+claim("The half-space's curve is Φ(1.28 − ‖η‖/σ), within 0.01", error < 0.01)
 
 # %% [markdown]
 # ### p is not known
 #
 # We can only draw, count $k$ agreeing answers among $n$, and be careful. Careful means: choose $\underline p$ so small
-# that a true $p$ below it would give $k$ or more with probability $\alpha$ at most. This is the bound of Clopper and
-# Pearson {cite}`clopper1934use`, the solution of
+# that a true $p$ below it would give $k$ or more with probability $\nu$ at most (`alpha` in the code). This is the
+# bound of Clopper and Pearson {cite}`clopper1934use`, the solution of
 #
-# $$P\big(\mathrm{Binomial}(n, \underline p) \ge k\big) = \alpha.$$
+# $$P\big(\mathrm{Binomial}(n, \underline p) \ge k\big) = \nu.$$ (eq-clopper-pearson)
 #
 # The left side grows with $\underline p$, so halving an interval finds it.
 
@@ -517,7 +522,7 @@ claim(
 
 # %% [markdown]
 # Now the whole method fits into a cell. One thing is easily done wrong: the class must be guessed by *other* draws than
-# those that bound its probability, or the guess flatters itself.
+# those that bound its probability, or the bound comes out too high.
 
 
 # %%
@@ -536,7 +541,8 @@ def certify_one(model, image, sigma, n0=100, n=1000, alpha=0.001):
 
 # %% [markdown]
 # `defenses.RandomizedSmoothing` does it for a batch. Its network should have seen noise before: the loss
-# `defenses.noisy_cross_entropy` is cross-entropy on $x + \delta$, with a new $\delta$ each time. We train three, for three $\sigma$.
+# `defenses.noisy_cross_entropy` is cross-entropy on $x + \delta$, with a new $\delta$ each time. We train three, for
+# three $\sigma$.
 
 # %% tags=["nbval-ignore-output"]
 smoothed = {}
@@ -622,8 +628,8 @@ claim(
 )
 claim("At radius 1.25, σ = 1 is the only one", proven[1.0][50] > 2 > proven[0.5][50])
 
-# %% mystnb={"image": {"alt": "Left: accuracy against L2 radius for sigma 0.5; the certified curve falls to zero at about 1.2, the curve under attack lies above it, the gap is shaded. Right: certified accuracy for sigma 0.25, 0.5 and 1: small sigma starts high and ends early, large sigma starts low and reaches far."}}
-figure, (gap, price) = plt.subplots(1, 2, figsize=(8, 3.2), sharey=True)
+# %% tags=["hide-input", "fig-gap"] mystnb={"image": {"alt": "Left: accuracy against L2 radius for sigma 0.5; the certified curve falls to zero at about 1.2, the curve under attack lies above it, the gap is shaded. Right: certified accuracy for sigma 0.25, 0.5 and 1: small sigma starts high and ends early, large sigma starts low and reaches far."}}
+figure, (gap, price) = plt.subplots(1, 2, figsize=(6.5, 4.2), sharey=True)
 step = (grid[:, None] >= lengths).sum(dim=1) - 1  # what fell at a length stays fallen
 upper = 100 * standing[step]
 gap.fill_between(grid, proven[0.5], upper, color="#dddddd", label="not known")
@@ -635,7 +641,7 @@ for sigma, (look, colour) in looks.items():
     price.plot(grid, proven[sigma], look, color=COLOURS[colour], label=f"σ = {sigma}")
 price.set(xlabel="L2 radius", title="what is proven", ylim=(0, 100))
 for axis in (gap, price):
-    axis.legend()
+    axis.legend(loc="upper center", bbox_to_anchor=(0.5, -0.2))
 plt.show()
 
 # %% [markdown]
@@ -648,11 +654,11 @@ plt.show()
 # ### What a certificate does not say
 #
 # - It speaks of the **smoothed** network, with its draws, and not of $f$.
-# - It errs with probability $\alpha$ for each image: at $\alpha = 0.001$, one in a thousand certificates may be wrong.
+# - It errs with probability $\nu$ for each image: at $\nu = 0.001$, one in a thousand certificates may be wrong.
 # - It promises a **constant** answer and not a right one. A misread image can be certified as well.
 # - It knows **one norm**. An L2 radius of $r$ holds an L∞ ball of $r / \sqrt{784} = r / 28$ only, and it is silent about
 #   a turned image.
-# - Its radius is limited by counting: $n$ draws that all agree prove $\sigma\,\Phi^{-1}(\alpha^{1/n})$ and no more.
+# - Its radius is limited by counting: $n$ draws that all agree prove $\sigma\,\Phi^{-1}(\nu^{1/n})$ and no more.
 
 # %%
 certain = subject.sigma * norm.ppf(0.001 ** (1 / 1000))
@@ -711,15 +717,28 @@ claim("The doubts stay on record", len(doubts) >= 3)
 # %% [markdown]
 # A report on a defence, then: the threat model; clean accuracy; the robustness curve under the worst of several attacks,
 # one of which was made for this defence; the interval and $n$; the eight checks; the code, so that others can do
-# better. Where a certificate exists: its norm, its $\alpha$, its radius, its price.
+# better. Where a certificate exists: its norm, its $\nu$, its radius, its price.
 #
 # ## Practice
 #
-# **Exercise 1** (10 minutes). *How many draws?* With $\alpha = 0.001$ you want to certify a radius of $3\sigma$. How
+# **Exercise 1** (10 minutes). *How many draws?* With $\nu = 0.001$ you want to certify a radius of $3\sigma$. How
 # many draws do you need at least, even if all of them agree? Predict whether it is nearer to 1,000 or to 10,000.
+#
+# <details><summary>Hint 1: where to look</summary>
+#
+# All draws agree: $k = n$. What does the left side of equation {eq}`eq-clopper-pearson` become?
+#
+# </details>
+#
+# <details><summary>Hint 2: the key idea</summary>
+#
+# Equation {eq}`eq-certificate` says how large $\underline p$ must be. That leaves an equation for $n$, which stands in
+# an exponent.
+#
+# </details>
 
 # %% tags=["hide-cell"]
-# Solution: alpha^(1/n) must reach Φ(3), so n >= ln(alpha) / ln Φ(3).
+# Solution: ν^(1/n) must reach Φ(3), so n ≥ ln ν / ln Φ(3).
 n = math.ceil(math.log(0.001) / norm.logcdf(3.0))
 claim("It takes over 5,000 draws", 5000 < n < 5200)
 enough, too_few = (
@@ -732,6 +751,19 @@ claim("That many are enough, and one less is not", enough >= 3 > too_few)
 # **Exercise 2** (20 minutes). *Noise as a defence.* Build a network that adds Gaussian noise, σ = 0.25, to each image
 # before it answers, once, and evaluate it at ε = 0.1. Which check fails? Then attack the average over eight draws, and
 # compare.
+#
+# <details><summary>Hint 1: where to look</summary>
+#
+# One of the eight checks asks the same question twice. Why would a network with noise fail it?
+#
+# </details>
+#
+# <details><summary>Hint 2: the key idea</summary>
+#
+# An attack can follow a slope only where the loss is the same function at every step. What must you do with the eight
+# draws to make it so?
+#
+# </details>
 
 
 # %% tags=["hide-cell"]
@@ -776,7 +808,7 @@ claim("Those of the average do", steady.checks[0].passed)
 # ? An image is certified with L2 radius 0.5. Which is safe?
 # - Any change of each pixel by 0.5 :: That is an L∞ ball, with corners 14 away in L2.
 # - A rotation by one degree :: It may move the image by more than 0.5 in L2, and the certificate knows no angles.
-# + Any perturbation of L2 length 0.4, but for a chance of α :: This is what was proven, up to the error of counting.
+# + Any perturbation of L2 length 0.4, but for a chance of ν :: This is what was proven, up to the error of counting.
 # ? The curves of two defences cross at ε = 0.07. Which is better?
 # - The one that is better at ε = 0.1 :: For an attacker who stays below 0.07 it is the worse one.
 # + It depends on the threat model :: The attacker's ε decides, and no one but you knows it.

@@ -16,7 +16,7 @@
 # **Before you start**: [the fast gradient sign method](linear_explanation.ipynb) and its threat model. The symbols are
 # those of the [notation page](../../book/notation.md).
 #
-# **Time**: 50 minutes to read; at most 60 CPU-seconds to run.
+# **Time**: 50 minutes to read; {{ cpu_seconds }} to run.
 
 # %%
 import copy
@@ -37,6 +37,7 @@ from tml_helpers.threat_models import ThreatModel
 from tml_helpers.training import fit, predict, seed_everything
 
 use_style()
+torch.set_num_threads(1)  # networks as small as these run fastest on one core
 
 # %% [markdown]
 # ## Two questions
@@ -81,7 +82,7 @@ ThreatModel(
 # %% [markdown]
 # In symbols, the attacker wants
 #
-# $$\max_{\|\delta\| \le \varepsilon} L\big(f(x + \delta), y\big), \qquad x + \delta \in [0, 1]^n .$$
+# $$\max_{\|\eta\| \le \varepsilon} L\big(f_\theta(x + \eta), y\big), \qquad x + \eta \in [0, 1]^n .$$ (eq-worst-in-ball)
 #
 # In words: among all allowed images, the one whose loss is largest. FGSM answers with one step along the signs of the
 # gradient **at the image**. Does it still point uphill where the step ends? Compare each image's two directions:
@@ -110,23 +111,23 @@ claim("After a short step more than 60 % of the signs stay", kept[0] > 60)
 claim("After a long one 5 points fewer: a coin would keep half", kept[2] < kept[0] - 5)
 
 # %% [markdown]
-# So the direction is right at the start of a long step and wrong at its end. The obvious remedy: take a small step, ask for
-# the gradient again, and repeat.
+# So the direction is right at the start of a long step and wrong at its end. The obvious remedy: take a small step, ask
+# for the gradient again, and repeat.
 #
 # ## Projected gradient ascent
 #
 # A small step may leave the ball, so each is followed by the way back:
 #
-# $$x^{t+1} = \Pi\Big(x^t + \alpha \cdot \operatorname{sign} \nabla_x L\big(f(x^t), y\big)\Big),
-# \qquad x^0 = x + \text{noise from the ball}.$$
+# $$x^{(i+1)} = \Pi\Big(x^{(i)} + \alpha \cdot \operatorname{sign} \nabla_x L\big(f_\theta(x^{(i)}), y\big)\Big),
+# \qquad x^{(0)} = x + \text{noise from the ball}.$$ (eq-pgd)
 #
-# In words: a step of length $\alpha$ uphill, then to the nearest allowed image. $\Pi$ is the **projection**. For the
-# L∞ ball it cuts each entry of $x^{t+1} - x$ to $[-\varepsilon, \varepsilon]$; for the L2 ball it shortens the whole change to
-# length $\varepsilon$ where it is longer. Then both cut to $[0, 1]$. The attack is called PGD {cite}`madry2018towards`, with
-# the D of *descent*, as if the attacker had a loss to lower. Without the random start it is older, as the
-# *basic iterative method* {cite}`kurakin2017adversarial`. Six lines, which we hold against the library in double precision:
-# in single precision the sign of a gradient that is zero up to rounding may come out either way, and each step goes on
-# from there.
+# In words: a step of length $\alpha$ uphill, then to the nearest allowed image. $\Pi$ is the **projection**. For the L∞
+# ball it cuts each entry of the change to $[-\varepsilon, \varepsilon]$; for the L2 ball it shortens the whole change
+# to length $\varepsilon$ where it is longer. Then both cut to $[0, 1]$. The attack is called PGD
+# {cite}`madry2018towards`, with the D of *descent*, although the attacker climbs. Without the random start it is older,
+# as the *basic iterative method* {cite}`kurakin2017adversarial`. It takes six lines. We compare them with the library
+# in double precision: in single precision the sign of a gradient that is zero up to rounding may come out either way,
+# and each step goes on from there.
 
 
 # %%
@@ -188,8 +189,8 @@ claim(
 )
 claim("At ε = 0.2, less than 60 %", one[-1] < 0.6 * ten[-1])
 
-# %% mystnb={"image": {"alt": "Left: mean loss against epsilon for one step and for ten steps; both curves start together, and that of ten steps rises ever faster above the other. Right: loss of one digit after 0 to 64 steps of projected gradient ascent from twenty random starts; all curves rise steeply and then level off, not all at the same height."}}
-figure, (ball, walk) = plt.subplots(1, 2, figsize=(8.5, 3.1))
+# %% tags=["hide-input", "fig-climbs"] mystnb={"image": {"alt": "Left: mean loss against epsilon for one step and for ten steps; both curves start together, and that of ten steps rises ever faster above the other. Right: loss of one digit after 0 to 64 steps of projected gradient ascent from twenty random starts; all curves rise steeply and then level off, not all at the same height."}}
+figure, (ball, walk) = plt.subplots(1, 2, figsize=(6.5, 3.1))
 for (name, losses), colour in zip(mean_loss.items(), ("amber", "blue"), strict=True):
     ball.plot(grid, losses, "o-", color=COLOURS[colour], label=name)
 ball.set(title="100 digits", xlabel="ε (L∞)", ylabel="mean loss (nats)")
@@ -200,13 +201,15 @@ walk.set_xticks(range(8), labels=["0", "1", "2", "4", "8", "16", "32", "64"])
 plt.show()
 
 # %% [markdown]
-# *Many steps climb higher, and from every start.* Left: in a small ball the straight line is as good as the walk; the larger the
-# ball, the more is lost by looking at the gradient only once. Right: one digit that the walk finds hard. All starts climb, and none
-# is stuck at the bottom, but not all end equally high: the loss has many maxima. Madry and others found that most of them are of
-# similar height {cite}`madry2018towards`, which is why a single start goes a long way.
+# *Many steps climb higher, and from every start.* Left: in a small ball the straight line is as good as the walk; the
+# larger the ball, the more is lost by looking at the gradient only once. Right: one digit that the walk finds hard. All
+# starts climb, and none is stuck at the bottom, but not all end equally high: the loss has many maxima. Madry and
+# others found that most of them are of similar height {cite}`madry2018towards`, which is why a single start goes a long
+# way.
 #
 # It is not always so. A defence may bend the loss so that most starts get stuck. **Random restarts** are the test: an
-# image is lost if any one of them succeeds, so they can only help the attacker, and if they help much, one was not enough.
+# image is lost if any one of them succeeds, so they can only help the attacker, and if they help much, one was not
+# enough.
 
 # %% tags=["nbval-ignore-output"]
 fallen = torch.zeros(len(x), dtype=torch.bool)
@@ -225,12 +228,14 @@ claim(
 )
 
 # %% [markdown]
-# Here the second, third and fourth start find next to nothing new, which is what one hopes to see. `tau=0` lets an image rest as soon as it is misread: the batch shrinks, and the same images fall for fewer gradients.
+# Here the second, third and fourth start find next to nothing new, which is what one hopes to see. `tau=0` lets an image
+# rest as soon as it is misread: the batch shrinks, and the same images fall for fewer gradients.
 #
 # ### Another norm, and a target
 #
-# With `norm="l2"` the step is $\alpha \nabla L / \|\nabla L\|_2$. With `targets` the loss of the *target* is lowered
-# instead of raising that of the label. Both change one sign or one length, and the pictures tell them apart at a glance.
+# With `norm="l2"` the step of equation {eq}`eq-pgd` is $\alpha \nabla L / \|\nabla L\|_2$. With `targets` the loss of
+# the *target* is lowered instead of raising that of the label. Each takes one other sign or length in the code, and
+# each leaves its mark on the picture.
 
 # %%
 how = {"steps": 20, "random_start": False}
@@ -246,40 +251,41 @@ aimed = attacks.pgd(
 )
 claim("A 0 becomes each other digit", torch.equal(read(aimed), others))
 
-# %% mystnb={"image": {"alt": "Three digits in rows. For each: the image, the change in the maximum norm, a hard pattern of black, grey and white over the whole picture, the attacked image; then the change in the Euclidean norm, which is concentrated on the strokes and fades out, and the attacked image."}}
+# %% tags=["hide-input", "fig-norms"] mystnb={"image": {"alt": "Three digits in columns. For each, from top to bottom: the image; the change in the maximum norm, a hard pattern of black, grey and white over the whole picture; the attacked image; then the change in the Euclidean norm, which is concentrated on the strokes and fades out; and the attacked image."}}
 titles = ["image", "L∞ change", "L∞, ε = 0.15", "L2 change", "L2, ε = 2"]
-figure, axes = plt.subplots(3, 5, figsize=(6.5, 4.4))
-for row, i in zip(axes, shown, strict=True):
+figure, axes = plt.subplots(5, 3, figsize=(5.1, 8.6))
+for column, i in zip(axes.T, shown, strict=True):
     pictures = [x[i], flat[i] - x[i], flat[i], round_[i] - x[i], round_[i]]
-    for axis, title, picture in zip(row, titles, pictures, strict=True):
-        change = "change" in title
-        size = picture.abs().max() if change else 1
-        picture = 0.5 + 0.5 * picture / size if change else picture
-        said = "" if change else f"read as {read(picture[None]).item()}"
-        show_image(axis, picture, (title if i == shown[0] else "") + "\n" + said)
+    for axis, title, picture in zip(column, titles, pictures, strict=True):
+        if "change" in title:
+            show_image(axis, 0.5 + 0.5 * picture / picture.abs().max(), title)
+        else:
+            show_image(axis, picture, f"{title}: read as {read(picture[None]).item()}")
 plt.show()
 
 # %% [markdown]
-# *The ball decides what the change looks like.* Black is more ink, white is less, grey is no change. In L∞ every pixel may move by
-# $\varepsilon$, and nearly each does that can: where the paper is white and should become whiter, the cut to $[0, 1]$ leaves it. In L2
-# the budget is shared, and the attack spends it where it counts, on and beside the strokes. Neither norm is "how people see";
-# [lecture 2.3](other_threat_models.ipynb) takes up that thread.
+# *The ball decides what the change looks like.* In the two changes, black is more ink, white is less, and grey is no
+# change. In L∞ every pixel may move by $\varepsilon$, and nearly each does that can: where the paper is white and
+# should become whiter, the cut to $[0, 1]$ leaves it. In L2 the budget is shared, and the attack spends it where it
+# counts, on and beside the strokes. Neither norm is "how people see"; [lecture 2.3](other_threat_models.ipynb) goes on
+# from there.
 
-# %% mystnb={"image": {"alt": "A handwritten zero in nine versions, each changed so that the network reads it as one of the digits 1 to 9; all nine still look like a zero with smudges."}}
-figure, axes = plt.subplots(1, 9, figsize=(9, 1.4))
-for axis, picture, target in zip(axes, aimed, others, strict=True):
+# %% tags=["hide-input", "fig-targets"] mystnb={"image": {"alt": "A handwritten zero in nine versions, each changed so that the network reads it as one of the digits 1 to 9; most still look like a zero with smudges."}}
+figure, axes = plt.subplots(3, 3, figsize=(4.4, 5))
+for axis, picture, target in zip(axes.flat, aimed, others, strict=True):
     show_image(axis, picture, f"read as {target.item()}")
 plt.show()
 
 # %% [markdown]
-# *One zero, aimed at nine classes.* Each looks like a 0 to you. The ball is large here (L2, $\varepsilon = 6$), because a target far away
-# needs more room than the nearest wrong answer.
+# *One zero, aimed at nine classes.* Most still look like a smudged 0 to you; one or two begin to look like what the
+# network reads. For the ball is large here (L2, $\varepsilon = 6$): a target far away needs more room than the nearest
+# wrong answer.
 #
 # ## The nearest boundary: DeepFool
 #
 # Now the second question: not how much harm $\varepsilon$ allows, but how small a change suffices.
 #
-# $$\min_\delta \|\delta\|_2 \quad \text{so that} \quad \arg\max_k f_k(x + \delta) \ne y .$$
+# $$\min_\eta \|\eta\|_2 \quad \text{so that} \quad \arg\max_k z_k(x + \eta) \ne y .$$ (eq-nearest)
 #
 # The card changes with the question. Nothing is forbidden; the size of the change is the result.
 
@@ -296,12 +302,12 @@ ThreatModel(
 # $z_k = z_y$. Its distance from $x$, and the step that leads onto it, are
 #
 # $$d_k = \frac{|z_k - z_y|}{\|w_k\|_2}, \qquad r_k = \frac{|z_k - z_y|}{\|w_k\|_2^2}\, w_k,
-# \qquad w_k = \nabla_x (z_k - z_y).$$
+# \qquad w_k = \nabla_x (z_k - z_y).$$ (eq-deepfool)
 #
 # In words: the gap between two logits, divided by how fast it closes. The nearest plane wins, which is the class with the
 # least $d_k$, and need not be the one with the second largest logit. DeepFool {cite}`moosavi2016deepfool` does this
 # for any network: it takes the network for linear, steps onto the nearest plane, and repeats where it has landed
-# until the class has changed. At the end the whole change is lengthened by 2 %, the **overshoot**, to get across.
+# until the class has changed. The whole change is lengthened by 2 %, the **overshoot**, to get across.
 
 
 # %%
@@ -348,8 +354,8 @@ claim(
     torch.allclose(deepfool_for_one(toy, place, label), landed),
 )
 
-# %% mystnb={"image": {"alt": "A square divided into three coloured regions that meet in its middle. A point lies in one of them; two dashed lines lead from it at right angles to its two boundaries. A cross, just beyond the foot of the shorter one, marks where DeepFool ends."}}
-figure, axis = plt.subplots(figsize=(4.2, 3.6))
+# %% tags=["hide-input", "fig-deepfool"] mystnb={"image": {"alt": "A square divided into three coloured regions that meet in its middle. A point lies in one of them; two dashed lines lead from it at right angles to its two boundaries. A cross, just beyond the foot of the shorter one, marks where DeepFool ends."}}
+figure, axis = plt.subplots(figsize=(5.4, 3.8))
 ticks = torch.linspace(0, 1, 201, dtype=torch.float64)
 grid = torch.cartesian_prod(ticks, ticks).view(-1, 1, 1, 2)
 region = toy(grid).argmax(dim=1).view(201, 201).T
@@ -359,7 +365,7 @@ for foot, d in zip(feet, distances, strict=True):
     line = torch.stack([place.flatten(), foot])
     axis.plot(line[:, 0], line[:, 1], "--", color=COLOURS["black"], linewidth=1.2)
     middle = line.mean(dim=0)
-    axis.annotate(f"{d:.2f}", middle, xytext=(5, 3), textcoords="offset points")
+    axis.annotate(f"{d:.2f}", middle, xytext=(8, 0), textcoords="offset points")
 axis.plot(*place.flatten(), "o", color=COLOURS["black"], label="x")
 axis.plot(*landed.flatten(), "x", color=COLOURS["orange"], mew=2.5, label="DeepFool")
 axis.set(xlabel="first value", ylabel="second value", aspect="equal")
@@ -368,12 +374,12 @@ axis.legend(loc="upper left", bbox_to_anchor=(1, 1))
 plt.show()
 
 # %% [markdown]
-# *Three classes, two lines to cross, and the shorter way.* The dashed lines meet the boundaries at right angles, since the
-# nearest point of a plane always lies straight ahead. DeepFool takes the shorter one and ends 2 % beyond it.
+# *Three classes, two lines to cross, and the shorter way.* The dashed lines meet the boundaries at right angles, since
+# the nearest point of a plane always lies straight ahead. DeepFool takes the shorter one and ends 2 % beyond it.
 #
-# A network is not linear, so the first step falls short or goes too far, and more follow. One step asks for the gradient
-# of every class, which makes it expensive; but an image that has been fooled needs no more steps, and the library drops it from
-# the batch. The loop above serves one image, the library a hundred:
+# A network is not linear, so the first step falls short or goes too far, and more follow. One step asks for the
+# gradient of every class, which makes it expensive; but an image that has been fooled needs no more steps, and the
+# library drops it from the batch. The loop above serves one image, the library a hundred:
 
 # %%
 near = attacks.deepfool(model, x, y)
@@ -391,18 +397,19 @@ claim("One step is not enough for more than half of them", left(first_step) > 50
 # Wagner {cite}`carlini2017towards` write down what is wanted, and let an optimiser do the rest. The wish has two
 # constraints, and neither is something that gradient descent can handle:
 #
-# $$\min_\delta \|\delta\|_2^2 \quad \text{so that} \quad f(x + \delta) \text{ is fooled}
-# \quad \text{and} \quad x + \delta \in [0, 1]^n .$$
+# $$\min_\eta \|\eta\|_2^2 \quad \text{so that} \quad f_\theta(x + \eta) \text{ is fooled}
+# \quad \text{and} \quad x + \eta \in [0, 1]^n .$$
 #
-# **The box** goes by a change of variable: $x' = \tfrac12 (\tanh w + 1)$ lies in $[0, 1]$ for every $w$. Adam may move $w$
-# wherever it likes.
+# **The box** goes by a change of variable: $x' = \tfrac12 (\tanh s + 1)$ lies in $[0, 1]$ for every $s$. Adam may move
+# $s$ wherever it likes.
 #
 # **"Is fooled"** becomes a penalty that is zero once it holds, weighted by $c$:
 #
-# $$\min_w\; \|x' - x\|_2^2 + c \cdot \max\big(0,\; \kappa + z_y(x') - \max_{k \ne y} z_k(x')\big).$$
+# $$\min_s\; \|x' - x\|_2^2 + c \cdot \max\big(0,\; \kappa + z_y(x') - \max_{k \ne y} z_k(x')\big).$$ (eq-carlini-wagner)
 #
-# In words: stay near, and pay for each logit that the label is still ahead; ahead of $-\kappa$, if the network should not only be
-# wrong but *sure*. With a target $t$, pay for what the target is behind.
+# In words: stay near, and pay $c$ for each unit by which the label's logit still leads. With $\kappa > 0$ the network
+# should not only be wrong but *sure*: one pays until the label is $\kappa$ behind. With a target $t$, pay for what the
+# target is behind.
 #
 # ### Why this penalty, and not cross-entropy?
 #
@@ -431,8 +438,8 @@ claim("Cross-entropy's pull differs 1,000-fold between images", spread["entropy"
 claim("The margin's, less than 20-fold", spread["margin"] < 20)
 
 # %% [markdown]
-# One $c$ can serve all images only where their penalties pull alike. With the margin, a good $c$ lies within a factor of ten or so;
-# with cross-entropy no $c$ serves two images.
+# One $c$ can serve all images only where their penalties pull alike. With the margin, a good $c$ lies within a factor
+# of ten or so; with cross-entropy no $c$ serves two images.
 #
 # ### Twelve lines, for a given $c$
 
@@ -440,11 +447,11 @@ claim("The margin's, less than 20-fold", spread["margin"] < 20)
 # %%
 def nearest_for(c, model, images, labels, steps=100, learning_rate=0.1):
     """The best images found, and their distances: infinite where none was found."""
-    w = torch.atanh((2 * images - 1) * (1 - 1e-6)).requires_grad_()
-    adam = torch.optim.Adam([w], lr=learning_rate)
+    s = torch.atanh((2 * images - 1) * (1 - 1e-6)).requires_grad_()
+    adam = torch.optim.Adam([s], lr=learning_rate)
     best, closest = images.clone(), torch.full((len(images),), torch.inf)
     for _ in range(steps):
-        moved = (w.tanh() + 1) / 2
+        moved = (s.tanh() + 1) / 2
         behind = -attacks.margin(model(moved), labels)  # > 0 while read correctly
         far = (moved - images).flatten(1).square().sum(dim=1)  # (n,)
         better = (behind < 0) & (far < closest)
@@ -456,7 +463,8 @@ def nearest_for(c, model, images, labels, steps=100, learning_rate=0.1):
 
 
 # %% [markdown]
-# The network's parameters are frozen on this page, so `backward` leaves nothing in them. How does the distance depend on $c$?
+# The network's parameters are frozen on this page, so `backward` leaves nothing in them. How does the distance depend
+# on $c$?
 
 # %%
 constants = [0.03, 0.1, 0.3, 1, 3, 10, 30]
@@ -471,10 +479,10 @@ always = by_constant[-3:].isfinite().all(dim=0)
 typical = by_constant[-3:, always].median(dim=1).values
 claim("But with c = 30 they end farther away than with c = 3", typical[2] > typical[0])
 
-# %% mystnb={"image": {"alt": "Two curves against the constant c on a logarithmic axis. The share of images that are fooled rises from little to all of them. The median distance of those that are fooled for every larger c is smallest in the middle and grows towards large c."}}
-figure, (success, distance) = plt.subplots(1, 2, figsize=(8, 2.9))
+# %% tags=["hide-input", "fig-constants"] mystnb={"image": {"alt": "Two panels against the constant c on a logarithmic axis. Left, the share of images that are fooled rises from few to all of them. Right, the distance at which each of ten images ended, one line an image: each line begins where its image is first fooled, and most grow towards large c."}}
+figure, (success, distance) = plt.subplots(1, 2, figsize=(6.5, 3))
 success.semilogx(constants, [10 * n for n in found], "o-", color=COLOURS["blue"])
-success.set(xlabel="constant c", ylabel="images fooled (%)", ylim=(0, 105))
+success.set(xlabel="constant c", ylabel="images fooled (%)", ylim=(-4, 104))
 for row in by_constant.T:
     distance.semilogx(constants, row, "o-", color=COLOURS["sky"], ms=3, linewidth=1)
 distance.set(xlabel="constant c", ylabel="L2 distance of the best")
@@ -482,11 +490,11 @@ distance.set_xlim(success.get_xlim())
 plt.show()
 
 # %% [markdown]
-# *Too small a c does not fool; too large a c overshoots.* Right, one line an image, drawn where it was fooled. Each has
-# its own smallest constant that still works, and near it the distance is least. So $c$ is searched for each image by
-# itself: ten times larger until it works, then halfway between the largest that failed and the smallest that worked,
-# and so on. Five such **binary search** steps with a hundred steps of Adam {cite}`kingma2015adam` each are 500 gradients an image:
-# the price of the strongest L2 attack of this page.
+# *Too small a c does not fool; too large a c overshoots.* Left, the images that are fooled. Right, one line an image,
+# drawn where it was fooled. Each has its own smallest constant that still works, and near it the distance is least. So
+# $c$ is searched for each image by itself: ten times larger until it works, then halfway between the largest that
+# failed and the smallest that worked, and so on. Five such **binary search** steps with a hundred steps of Adam
+# {cite}`kingma2015adam` each are 500 gradients an image: the price of the strongest L2 attack of this page.
 
 # %%
 carlini = attacks.carlini_wagner(model, x, y)
@@ -508,15 +516,16 @@ claim(
 )
 
 # %% [markdown]
-# The library's version writes Adam out, so that nothing is computed twice, and takes three liberties with the paper, which its
-# docstring admits: each search step starts from the best image so far instead of from the clean one, Adam's memory is a little shorter,
-# and an image whose loss has stopped falling leaves the batch. It must then be held to what others find; the tests do so.
+# The library's version writes Adam out, so that nothing is computed twice, and takes three liberties with the paper,
+# which its docstring admits: each search step starts from the best image so far instead of from the clean one, Adam's
+# memory is a little shorter, and an image whose loss has stopped falling leaves the batch. So the tests compare what it
+# finds with what other libraries find.
 #
 # ### What $\kappa$ is for
 #
 # An image that barely crosses the boundary of *this* network may still lie on the right side for *another*. With
-# $\kappa > 0$ it must go on until the wrong class leads by $\kappa$ logits. It costs distance and buys **transfer**. The other
-# network here has one hidden layer and was never asked.
+# $\kappa > 0$ it must go on until the wrong class leads by $\kappa$ logits. It costs distance and buys **transfer**.
+# The other network here has one hidden layer and was never asked.
 
 # %% tags=["nbval-ignore-output"]
 generator = seed_everything(seed() + 1)
@@ -589,8 +598,8 @@ claim(
 beaten = (length(near) < length(carlini) - 1e-3).float().mean().item()
 claim("On some image DeepFool may win, but on less than 1 in 3", beaten < 0.33)
 
-# %% mystnb={"image": {"alt": "Left: four histograms of the smallest L2 change that fools the network, one above the other. That of the fast gradient sign method is the widest and lies farthest right; DeepFool's, PGD's and that of Carlini and Wagner lie close together, the last farthest left. Right: the share of digits that are still read correctly against the L2 radius, one falling curve for each attack in the same order."}}
-figure, (histogram, curve) = plt.subplots(1, 2, figsize=(8.5, 3.4))
+# %% tags=["hide-input", "fig-distances"] mystnb={"image": {"alt": "Top: four histograms of the smallest L2 change that fools the network, one above the other. That of the fast gradient sign method is the widest and lies farthest right; DeepFool's, PGD's and that of Carlini and Wagner lie close together, the last farthest left. Bottom: the share of digits that are still read correctly against the L2 radius, one falling curve for each attack in the same order."}}
+figure, (histogram, curve) = plt.subplots(2, 1, figsize=(5.6, 6.2), sharex=True)
 colours = [COLOURS[name] for name in ("amber", "green", "sky", "blue")]
 edges = [0, *radii]
 for row, ((name, far), colour) in enumerate(zip(needed.items(), colours, strict=True)):
@@ -601,25 +610,27 @@ for row, ((name, far), colour) in enumerate(zip(needed.items(), colours, strict=
     still = [100 * (far > radius).float().mean().item() for radius in edges]
     curve.plot(edges, still, color=colour, label=name)
 histogram.set_yticks([0.3 - row for row in range(4)], labels=list(needed))
-histogram.set(xlabel="smallest L2 change", xlim=(0, 6), ylim=(-3.3, 1))
+histogram.set(title="smallest L2 change", xlim=(0, 6), ylim=(-3.3, 1))
 histogram.grid(False)
 curve.set(xlabel="ε (L2)", ylabel="still read correctly (%)", ylim=(0, 103))
 curve.legend(fontsize=9)
 plt.show()
 
 # %% [markdown]
-# *Four answers to one question; the truth lies at or to the left of the leftmost.* The black strokes are medians. On the right the
-# same numbers as **robustness curves**: the share of images that need more than $\varepsilon$. A minimum-norm attack gives the
-# whole curve at once, while FGSM and PGD are run again for each $\varepsilon$. FGSM needs far larger changes, and some images it never
-# fools. Whoever had run FGSM alone would have called this network much more robust than it is.
+# *Four answers to one question; the truth lies at or to the left of the leftmost.* Top: how far each attack had to go;
+# the black strokes are medians. Bottom: the same numbers as **robustness curves**: the share of images that need more
+# than $\varepsilon$. A minimum-norm attack gives the whole curve at once, while FGSM and PGD are run again for each
+# $\varepsilon$. FGSM needs far larger changes, and some images it never fools. With FGSM alone, one would have called
+# this network much more robust than it is.
 #
-# One more thing to see: the margin's hinge attacks whichever wrong class leads *now*. Where several boundaries are near, it may walk to
-# the second nearest, and DeepFool, which compares them all, can be closer. That is why no attack alone is the judge.
+# One more thing: the penalty of equation {eq}`eq-carlini-wagner` attacks whichever wrong class leads *now*. Where
+# several boundaries are near, it may walk to the second nearest, and DeepFool, which compares them all, can be closer.
+# That is why no attack alone is the judge.
 #
 # ### What they cost
 #
-# Time side by side with four libraries, from a script that anyone can run again (`benchmarks/attacks.py`), on the same
-# network and images, with the same settings:
+# Here are times beside those of four other libraries, from a script that anyone can run again
+# (`benchmarks/attacks.py`), on the same network and images, with the same settings:
 
 # %%
 measured = result("attacks")
@@ -652,9 +663,9 @@ claim(
 )
 
 # %% [markdown]
-# Nearly all of the time goes into the network's forward and backward passes, so nobody can be much faster at the same number
-# of them; FGSM and the full PGD are a draw, and so is DeepFool with the one
-# library that also asks each gradient once. What can be saved is work on images that are done.
+# Nearly all of the time goes into the network's forward and backward passes, so nobody can be much faster at the same
+# number of them; FGSM and the full PGD are a draw, and so is DeepFool with the one library that also asks each gradient
+# once. What can be saved is work on images that are done.
 #
 # ## What goes wrong
 #
@@ -682,9 +693,9 @@ claim("Without projection it leaves the ball of 0.1", (strayed - x).abs().max() 
 claim("... and then every image falls", left(strayed) == 0)
 
 # %% [markdown]
-# **A loss that saturates.** Multiply all logits by 1,000. No answer changes, so the network is exactly as robust as before. But
-# the cross-entropy is now 0 to the last digit on most images, and so is its gradient. The library says so in a warning. The
-# margin's gradient does not saturate, and the sign does not care for its size.
+# **A loss that saturates.** Multiply all logits by 1,000. No answer changes, so the network is exactly as robust as
+# before. But the cross-entropy is now 0 to the last digit on most images, and so is its gradient. The library says so
+# in a warning. The margin's gradient does not saturate, and the sign does not care for its size.
 
 
 # %% tags=["nbval-ignore-output"]
@@ -728,8 +739,8 @@ claim(
 # %% [markdown]
 # ## How to evaluate honestly
 #
-# Before an attack may judge a defence, the attack itself is on trial. A strong attack obeys laws, and each is a line of code
-# {cite}`carlini2019evaluating`. [Lecture 2.6](honest_evaluation.ipynb) makes them a habit.
+# Before an attack may judge a defence, the attack itself is on trial. A strong attack obeys laws, and each is a line of
+# code {cite}`carlini2019evaluating`. [Lecture 2.6](honest_evaluation.ipynb) makes them a habit.
 
 # %%
 draw = torch.Generator().manual_seed(seed())
@@ -755,8 +766,23 @@ claim("Without a bound, no image is left", pgd(1.0, 40) == 0)
 # %% [markdown]
 # ## Practice
 #
-# **Exercise 1** (10 minutes). *The nearest in another norm.* For a linear score, which step onto the plane $z_k = z_y$ is the
-# shortest in L∞, and how long is it? Use Hölder's inequality, then check your formula against `norm="linf"` on the toy.
+# **Exercise 1** (10 minutes). *The nearest in another norm.* For a linear score, which step onto the plane $z_k = z_y$
+# is the shortest in L∞, and how long is it? Use Hölder's inequality, then check your formula against `norm="linf"` on
+# the toy.
+#
+# <details><summary>Hint 1: where to look</summary>
+#
+# The step $r$ must close the gap: $|w_k^\top r| = |z_k - z_y|$. Bound the left side by a product of two norms, one of
+# which is $\|r\|_\infty$. Which norm of $w_k$ is the other?
+#
+# </details>
+#
+# <details><summary>Hint 2: the key idea</summary>
+#
+# The bound is reached by the change of equation {eq}`eq-l1-norm`. In equation {eq}`eq-deepfool`, see which norm has to
+# be exchanged.
+#
+# </details>
 
 # %% tags=["hide-cell"]
 # Solution: gap = |wᵀr| ≤ ‖w‖₁ ‖r‖∞, with equality for r = ± sign(w): the length is
@@ -769,9 +795,22 @@ claim(
 )
 
 # %% [markdown]
-# **Exercise 2** (15 minutes). *A target is farther.* Give Carlini and Wagner a target: once, for each image, the class with
-# the second largest logit, and once the one with the smallest. Predict the order of the three median distances, untargeted
-# included, then measure.
+# **Exercise 2** (15 minutes). *A target is farther.* Give Carlini and Wagner a target: once, for each image, the class
+# with the second largest logit, and once the one with the smallest. Predict the order of the three median distances,
+# untargeted included, then measure.
+#
+# <details><summary>Hint 1: where to look</summary>
+#
+# An attack without a target may pick the class. So one of the three medians can hardly be the largest. Which one?
+#
+# </details>
+#
+# <details><summary>Hint 2: the key idea</summary>
+#
+# `predict(model, images).argsort(dim=1, descending=True)` ranks the classes of each image. The label comes first on these
+# images; two of the other columns are your `targets`.
+#
+# </details>
 
 # %% tags=["hide-cell"]
 # Solution: untargeted ≤ second ≤ last. Untargeted may choose, so it is never farther
@@ -812,21 +851,22 @@ claim(
 #
 # ## Strengths, limitations, software
 #
-# **Strengths.** PGD is simple, has one loss and two numbers, and is hard to beat in a given ball: the first attack to run against any
-# defence. DeepFool needs no $\varepsilon$ and few steps. Carlini and Wagner find the smallest L2 changes here, with or without
-# a target, and are not impressed by saturated probabilities.
+# **Strengths.** PGD is simple, has one loss and two numbers, and is hard to beat in a given ball: the first attack to
+# run against any defence. DeepFool needs no $\varepsilon$ and few steps. Carlini and Wagner find the smallest L2
+# changes here, with or without a target, also where the probabilities are saturated.
 #
-# **Limitations.** All need gradients that mean something. All give upper bounds on robustness, never a proof. PGD wants its step size and its loss
-# chosen with care. DeepFool can stop far from the nearest boundary. Carlini and Wagner cost hundreds of gradients, and their result
-# depends on how long one searches.
+# **Limitations.** All need gradients that mean something. All give upper bounds on robustness, never a proof. PGD wants
+# its step size and its loss chosen with care. DeepFool can stop far from the nearest boundary. Carlini and Wagner cost
+# hundreds of gradients, and their result depends on how long one searches.
 #
 # **Software.** In this library: `tml_helpers.attacks.pgd`, `deepfool` and `carlini_wagner`. In earnest:
 # [Foolbox](https://github.com/bethgelab/foolbox) {cite}`rauber2017foolbox`, the
-# [Adversarial Robustness Toolbox](https://github.com/Trusted-AI/adversarial-robustness-toolbox) {cite}`nicolae2018art`, and
-# for defences [AutoAttack](https://github.com/fra31/auto-attack) {cite}`croce2020reliable`, which needs no settings.
+# [Adversarial Robustness Toolbox](https://github.com/Trusted-AI/adversarial-robustness-toolbox) {cite}`nicolae2018art`,
+# and for defences [AutoAttack](https://github.com/fra31/auto-attack) {cite}`croce2020reliable`, which needs no
+# settings.
 #
 # ## What to take away
 #
-# Small steps, each followed by the way back: PGD is the yardstick for a given ball. DeepFool and Carlini and Wagner turn the
-# question round and ask how little suffices. All of them are searches, so what they fail to find may still be there. Test the attack
-# first. Next: changes that are [no ball at all](other_threat_models.ipynb).
+# Small steps, each followed by the way back: PGD is the yardstick for a given ball. DeepFool and Carlini and Wagner
+# turn the question round and ask how little suffices. All of them are searches, so what they fail to find may still be
+# there. Test the attack first. Next: changes that are [no ball at all](other_threat_models.ipynb).

@@ -17,7 +17,7 @@
 # [networks](../10_distillation/response_based.ipynb). The symbols are those of the
 # [notation page](../../book/notation.md).
 #
-# **Time**: 40 minutes to read; at most 60 CPU-seconds to run.
+# **Time**: 40 minutes to read; {{ cpu_seconds }} to run.
 
 # %%
 import copy
@@ -36,6 +36,7 @@ from tml_helpers.threat_models import ThreatModel
 from tml_helpers.training import accuracy, fit, predict, seed_everything
 
 use_style()
+torch.set_num_threads(1)  # networks as small as these run fastest on one core
 
 # %% [markdown]
 # ## The question
@@ -83,8 +84,8 @@ claim(
     (chosen - cat).abs().max().item() <= 2 / 255 + 1e-6,
 )
 
-# %% mystnb={"image": {"alt": "Four pictures in a row: a tabby cat, called an Egyptian cat; the same with random noise, still called a cat; the chosen change, magnified sixty times, a coloured grain without any shape; and the cat plus the chosen change, which looks the same and is called a tennis ball at one hundred per cent."}}
-figure, axes = plt.subplots(1, 4, figsize=(9, 2.8))
+# %% tags=["hide-input", "fig-cat"] mystnb={"image": {"alt": "Four pictures in two rows. Top left: a tabby cat, called an Egyptian cat. Top right: the same with random noise, still called a cat. Bottom left: the chosen change, magnified sixty times, a coloured grain without any shape. Bottom right: the cat plus the chosen change, which looks the same and is called a tennis ball at one hundred per cent."}}
+figure, axes = plt.subplots(2, 2, figsize=(5.2, 6.2))
 magnified = 0.5 + 60 * (chosen - cat)
 pictures = {
     "photograph": cat,
@@ -92,7 +93,7 @@ pictures = {
     "the chosen change, × 60": magnified,
     "+ the chosen change, ε = 2/255": chosen,
 }
-for axis, (title, picture) in zip(axes, pictures.items(), strict=True):
+for axis, (title, picture) in zip(axes.flat, pictures.items(), strict=True):
     said = "" if picture is magnified else "\n{}, {:.0%}".format(*answer(picture))
     show_image(axis, picture[0], title + said)
 plt.show()
@@ -104,13 +105,13 @@ plt.show()
 #
 # An **adversarial example** is an input that a person reads as before and that a model does not
 # {cite}`szegedy2014intriguing`. Before deep networks one could count on a **smoothness assumption**: in a small enough
-# ball around a training image, everything gets the label of that image. Kernel methods are built on it. The picture
-# above says that it fails for a network that is right on most photographs, at a radius at which a person cannot tell
-# two images apart.
+# ball around a training image, everything gets the label of that image. Kernel methods are built on it. {fig}`cat` says
+# that it fails for a network that is right on most photographs, at a radius at which a person cannot tell two images
+# apart.
 #
 # Pictures like this one became the emblem of the field: a school bus that turns into an ostrich, a pig into an
 # airliner, a turtle from a 3-D printer into a rifle from every side {cite}`athalye2018synthesizing`. Whoever lets a
-# network read road signs, cheques or X-ray images has to know what lies behind them.
+# network read road signs, cheques or X-ray images has to know why this happens.
 #
 # ## Who attacks, and how
 #
@@ -127,7 +128,7 @@ ThreatModel(
 )
 
 # %% [markdown]
-# **White box** means that weights and gradients are known. It sounds generous, but it is the right first question:
+# **White box** means that weights and gradients are known. It sounds generous, but it is the right case to begin with:
 # networks are published, copied and stolen, and [lecture 2.4](black_box.ipynb) shows how little one loses without them.
 # The set of allowed changes is a **ball**: here $\|\eta\|_\infty \le \varepsilon$, the largest change of any value. Other
 # balls, and changes that are no ball, fill [lecture 2.3](other_threat_models.ipynb).
@@ -144,12 +145,12 @@ ThreatModel(
 # $\varepsilon$? Each term $w_i \eta_i$ is at most $\varepsilon |w_i|$, and all of them reach it at once when
 # $\eta = \varepsilon\, \operatorname{sign}(w)$:
 #
-# $$\max_{\|\eta\|_\infty \le \varepsilon} w^\top \eta = \varepsilon \sum_i |w_i| = \varepsilon \|w\|_1 .$$
+# $$\max_{\|\eta\|_\infty \le \varepsilon} w^\top \eta = \varepsilon \sum_i |w_i| = \varepsilon \|w\|_1 .$$ (eq-l1-norm)
 #
-# A random $\eta$ of the same size, each sign tossed by a coin, moves the score by a sum of terms that cancel. Its
-# standard deviation is $\varepsilon \|w\|_2$. The attacker's advantage over chance is the ratio of the two norms. For $n$
-# weights of similar size it is about $\sqrt{n}$. **That is all.** An image has many values; a small push on each, all in
-# the right direction, is a large push on the sum. Watch the ratio grow with the dimension:
+# A random $\eta$ of the same size, each sign decided by the toss of a coin, moves the score by a sum of terms that
+# cancel. Its standard deviation is $\varepsilon \|w\|_2$. The attacker's advantage over chance is the ratio of the two
+# norms. For $n$ weights of similar size it is about $\sqrt{n}$. **That is all.** An image has many values; a small push
+# on each, all in the right direction, is a large push on the sum. Watch the ratio grow with the dimension:
 
 # %%
 dimensions = [10, 100, 1000, 10_000, 100_000]
@@ -167,10 +168,11 @@ claim(
 # %% [markdown]
 # ### Is a deep network linear enough?
 #
-# Near one image, every smooth function is nearly linear: $f(x + \eta) \approx f(x) + g^\top \eta$ with the gradient
-# $g = \nabla_x f(x)$. The question is how far "near" reaches. Let $f$ be the **margin**, the logit of the first choice
-# minus that of the second. It starts above zero, and where it falls below zero the class changes. We walk from
-# the cat along $-\operatorname{sign}(g)$, and along random signs, and watch.
+# Near one image, every smooth function $m$ is nearly linear: $m(x + \eta) \approx m(x) + g^\top \eta$ with the gradient
+# $g = \nabla_x m(x)$. The question is how far "near" reaches. Let $m$ be a **margin**: here the logit of the first
+# choice minus that of the second, so that it starts above zero, and the class changes where it falls below zero. (From
+# the next lecture on, a margin has the other sign, for it is what an attack makes large.) We walk from the cat along
+# $-\operatorname{sign}(g)$, and along random signs, and watch.
 
 # %%
 leaf = cat.clone().requires_grad_()
@@ -210,20 +212,20 @@ claim(
 ratio = (g.abs().sum() / g.norm()).item()
 claim("The attacker's advantage over chance is more than 100-fold here", ratio > 100)
 
-# %% mystnb={"image": {"alt": "Margin against the size of the change in grey levels. Along random signs it stays level. Along the sign of the gradient it falls below zero at once, first on the straight line that the gradient predicts, then more slowly."}}
-figure, axis = plt.subplots(figsize=(6.5, 3.3))
+# %% tags=["hide-input", "fig-margin"] mystnb={"image": {"alt": "Margin against the size of the change in grey levels. Along random signs it stays level. Along the sign of the gradient it falls below zero at once, first on the straight line that the gradient predicts, then more slowly."}}
+figure, axis = plt.subplots(figsize=(6, 3.4))
 axis.plot(levels, by_chance, "s-", color=COLOURS["green"], label="random signs")
 axis.plot(levels, along, "o-", color=COLOURS["blue"], label="signs of the gradient")
 axis.plot(levels, tangent, "--", color=COLOURS["orange"], label="straight line")
 axis.axhline(0, color=COLOURS["black"], linewidth=0.8)
 axis.text(1, -0.1, "below: another class", ha="right", va="top", fontsize=9)
 axis.set(ylim=(-5, 1), xlabel="ε in grey levels (of 255)", ylabel="margin (logits)")
-axis.legend(loc="lower left", bbox_to_anchor=(0.45, 0.3))
+axis.legend(loc="lower left", bbox_to_anchor=(0.48, 0.4))
 plt.show()
 
 # %% [markdown]
 # *The network is straight just as far as the attacker needs.* The dashed line is the linear prediction
-# $f(x) - \varepsilon \|g\|_1$. The network follows it at first, long enough for the margin to change its sign, and then
+# $m(x) - \varepsilon \|g\|_1$. The network follows it at first, long enough for the margin to change its sign, and then
 # bends away. The random signs go nowhere. Two things follow. A single step in the right direction is a strong attack
 # for its price. And for larger $\varepsilon$, where the line has long been left, one step is not the best that can be
 # done: [lecture 2.2](iterative_attacks.ipynb) takes many small ones.
@@ -232,9 +234,9 @@ plt.show()
 #
 # Training changes the parameters so that the loss falls, with the images fixed. An attack changes the image so that the
 # loss rises, with the parameters fixed. Replace the loss by its linear approximation around $x$, and the best change
-# within the ball is the one that we have just found for a linear score:
+# within the ball is the one that equation {eq}`eq-l1-norm` gave for a linear score:
 #
-# $$x' = x + \varepsilon \cdot \operatorname{sign}\big(\nabla_x L(\theta, x, y)\big), \quad \text{cut to } [0, 1].$$
+# $$x' = x + \varepsilon \cdot \operatorname{sign}\Big(\nabla_x L\big(f_\theta(x), y\big)\Big), \quad \text{cut to } [0, 1].$$ (eq-fgsm)
 #
 # In words: ask in which direction each value raises the loss, and move it that way as far as is allowed. One forward
 # pass, one backward pass.
@@ -336,8 +338,8 @@ claim(
     all(curve[0] - curve[3] < 10 for curve in shaken.values()),
 )
 
-# %% mystnb={"image": {"alt": "Accuracy against epsilon for three networks: with random signs, dashed, it stays high up to one tenth; with the fast gradient sign method, solid, it falls steeply, fastest for the linear network and slowest for the convolutional one."}}
-figure, axis = plt.subplots(figsize=(6.5, 3.3))
+# %% tags=["hide-input", "fig-curves"] mystnb={"image": {"alt": "Accuracy against epsilon for three networks: with random signs, dashed, it stays high up to one tenth; with the fast gradient sign method, solid, it falls steeply, fastest for the linear network and slowest for the convolutional one."}}
+figure, axis = plt.subplots(figsize=(6, 3.6))
 styles = zip(readers, ("orange", "green", "blue"), "so^", strict=True)
 for name, colour, marker in styles:
     axis.plot(sizes, attacked[name], marker + "-", color=COLOURS[colour], label=name)
@@ -353,21 +355,22 @@ plt.show()
 # linear network falls first, which fits the explanation: it has nothing but its straight line. The curved ones hold out
 # a little longer. None holds out.
 #
-# Are these changes still small? For MNIST people use $\varepsilon$ up to 0.3, and nobody would call that invisible:
+# Are these changes still small? For MNIST, papers use $\varepsilon$ up to 0.3, and nobody would call that invisible:
 
-# %% mystnb={"image": {"alt": "One row of a handwritten digit attacked at epsilon 0, 0.05, 0.1, 0.2 and 0.3, with the network's reading above each: a grey texture grows over the picture, the digit stays readable for a person, and the network's reading changes."}}
+# %% tags=["hide-input", "fig-grain"] mystnb={"image": {"alt": "A handwritten digit in six versions, attacked at epsilon 0, 0.05, 0.1, 0.15, 0.2 and 0.3, with the network's reading above each: a grey texture grows over the picture, the digit stays readable for a person, and the network's reading changes."}}
 one = slice(3, 4)
-figure, axes = plt.subplots(1, 5, figsize=(8, 2.1))
-for axis, e in zip(axes, (0, 0.05, 0.1, 0.2, 0.3), strict=True):
+figure, axes = plt.subplots(2, 3, figsize=(5, 3.9))
+for axis, e in zip(axes.flat, (0, 0.05, 0.1, 0.15, 0.2, 0.3), strict=True):
     picture = attacks.fgsm(cnn, x[one], y[one], epsilon=e)
     read = predict(cnn, picture).argmax(dim=1).item()
     show_image(axis, picture[0], f"ε = {e}: read as {read}")
 plt.show()
 
 # %% [markdown]
-# *You can see the grain from $\varepsilon = 0.1$ on, and you still read the digit.* That is the definition that counts: not
-# "invisible", but "read by a person as before". MNIST images are nearly black and white, so a network could in
-# principle stand any $\varepsilon$ below 0.5 by thresholding. That it does not is the network's failure.
+# *You can see the grain from $\varepsilon = 0.1$ on, and you still read the digit.* That is the definition that counts:
+# not "invisible", but "read by a person as before". MNIST images are nearly black and white, so a network could in
+# principle withstand any $\varepsilon$ below 0.5 by asking of each pixel only whether it is above one half. That it does
+# not is the network's failure.
 #
 # ## What an attacker may want
 #
@@ -379,7 +382,8 @@ plt.show()
 # - **source/target misclassification**: a stop sign, of all signs, becomes a go sign.
 #
 # Let the target be 0, as on a cheque where 7 should become 0. For a targeted attack the loss of the *target* is made
-# small instead of making that of the label large; one step does this badly, so we lend it twenty steps from the next lecture.
+# small instead of making that of the label large; one step does this badly, so we borrow twenty steps from the next
+# lecture.
 
 # %% tags=["nbval-ignore-output"]
 others = (y != 0).nonzero().flatten()[:300]  # the target must differ from the label
@@ -388,7 +392,7 @@ zeros = torch.zeros_like(labels)
 aimed = attacks.pgd(cnn, images, labels, targets=zeros, epsilon=0.25, steps=20)
 free = attacks.pgd(cnn, images, labels, epsilon=0.25, steps=20)
 share = {}
-for name, adversarial in (("anything but", free), ("aimed at 0", aimed)):
+for name, adversarial in (("not aimed", free), ("aimed at 0", aimed)):
     met = attacks.goals(
         cnn, images, labels, adversarial=adversarial, targets=zeros, source=7
     )
@@ -403,7 +407,7 @@ claim(
 )
 claim(
     "Not aimed, under a quarter of them do",
-    share["anything but"]["targeted misclassification"] < 0.25,
+    share["not aimed"]["targeted misclassification"] < 0.25,
 )
 claim(
     "Each goal is at most as easy as the one before it, to 5 points",
@@ -412,8 +416,8 @@ claim(
     < share["aimed at 0"]["confidence reduction"] + 0.1,
 )
 
-# %% mystnb={"image": {"alt": "Bars of the share of images for four goals, once for an attack that is not aimed and once for one that is aimed at zero: without aim nearly all images are misclassified and few become a zero; with aim, most become a zero, and so do most sevens."}}
-figure, axis = plt.subplots(figsize=(7, 2.8))
+# %% tags=["hide-input", "fig-goals"] mystnb={"image": {"alt": "Bars of the share of images for four goals, once for an attack that is not aimed and once for one that is aimed at zero: without aim nearly all images are misclassified and few become a zero; with aim, most become a zero, and so do most sevens."}}
+figure, axis = plt.subplots(figsize=(6, 3))
 for row, (name, colour) in enumerate(zip(share, ("sky", "blue"), strict=True)):
     bars = [position + 0.4 * row for position in range(4)]
     heights = [100 * value for value in share[name].values()]
@@ -425,9 +429,9 @@ axis.legend(ncols=2, loc="upper right")
 plt.show()
 
 # %% [markdown]
-# *The attack gets what it is aimed at.* Both spend the same $\varepsilon$ and the same twenty steps. Without aim, images land on
-# whichever class is nearest, and that is seldom a 0. So "success rate" has no meaning without its goal: a paper that counts
-# targeted successes and one that counts mistakes do not report the same thing.
+# *The attack gets what it is aimed at.* Both spend the same $\varepsilon$ and the same twenty steps. Without aim,
+# images land on whichever class is nearest, and that is seldom a 0. So "success rate" has no meaning without its goal:
+# a paper that counts targeted successes and one that counts mistakes do not report the same thing.
 #
 # ## The same change for others
 #
@@ -463,8 +467,8 @@ uncut = accuracy_on(cnn, x + 0.1 * gradient.sign())
 claim("Without the cut, accuracy seems 2 points lower, or more", honest - uncut > 2)
 
 # %% [markdown]
-# **No sign.** The mean loss over a thousand images has a tiny gradient. Without the sign, or without bringing it to length
-# $\varepsilon$, next to nothing happens, and the network looks robust.
+# **No sign.** The mean loss over a thousand images has a tiny gradient. Without the sign, or without bringing it to
+# length $\varepsilon$, next to nothing happens, and the network looks robust.
 
 # %%
 unsigned = accuracy_on(cnn, (x + 0.1 * gradient).clamp(0, 1))
@@ -481,8 +485,8 @@ helped = accuracy_on(cnn, (x - 0.1 * gradient.sign()).clamp(0, 1))
 claim("With the sign turned, accuracy rises", helped > accuracy_on(cnn, x))
 
 # %% [markdown]
-# **Pictures are saved in steps.** A file has 256 levels. A change below half a level is gone once the picture has been saved;
-# the attack was one on numbers that no camera and no file can hold.
+# **Pictures are saved in steps.** A file has 256 levels. A change below half a level is gone once the picture has been
+# saved; the attack was one on numbers that no camera and no file can hold.
 
 # %%
 all_photos = torch.round(photos().images * 255) / 255  # as they come out of a file
@@ -501,8 +505,9 @@ claim("Once they are saved, on none", fooled[0.25][1] == 0)
 claim("Three quarters of a level survive being saved", fooled[0.75][1] > 2)
 
 # %% [markdown]
-# **More is not always more.** One step over a bent surface can overshoot. Beyond some $\varepsilon$ the straight line has been
-# left, and FGSM grows *weaker*. An evaluation by FGSM alone may then call a network robust that is merely bent.
+# **More is not always more.** One step over a bent surface can overshoot. Beyond some $\varepsilon$ the straight line
+# has been left, and FGSM grows *weaker*. An evaluation by FGSM alone may then call a network robust that is merely
+# bent.
 
 # %%
 espresso = slice(2, 3)
@@ -520,9 +525,10 @@ claim(
 # ## How to evaluate honestly
 #
 # Report accuracy on **all** test images after the attack, with those counted that the network gets wrong anyway. Say
-# $\varepsilon$, the norm and the range of the pixels, for $\varepsilon = 8$ on a scale of 255 and $\varepsilon = 0.03$ on a scale of 1
-# are the same. Show random noise of the same size as a control. Give an error bar: a share of $n$ images is itself uncertain
-# by about $\sqrt{p(1-p)/n}$. And never conclude from FGSM that a model is safe. It is the weakest attack of this chapter. As code:
+# $\varepsilon$, the norm and the range of the pixels, for $\varepsilon = 8$ on a scale of 255 and $\varepsilon = 0.03$
+# on a scale of 1 are the same. Show random noise of the same size as a control. Give an error bar: a share of $n$
+# images is itself uncertain by about $\sqrt{p(1-p)/n}$. And never conclude from FGSM that a model is safe. It is the
+# weakest attack of this chapter. As code:
 
 
 # %%
@@ -549,10 +555,25 @@ claim("1,000 images give an error bar of under 2 points", rows["FGSM"][1] < 2)
 # %% [markdown]
 # ## Practice
 #
-# **Exercise 1** (15 minutes). *Attack and defence in one formula.* For logistic regression with labels $y = \pm 1$ the loss is
-# $\log(1 + \exp(-y\, w^\top x))$. Show that the largest loss within the $\varepsilon$-ball is
-# $\log(1 + \exp(-y\, w^\top x + \varepsilon \|w\|_1))$, and check it on random numbers with autograd's FGSM. What does training on this
-# loss have in common with L1 regularisation, and what not?
+# **Exercise 1** (15 minutes). *Attack and defence in one formula.* For logistic regression with labels $y = \pm 1$ the
+# loss is $\log(1 + \exp(-y\, w^\top x))$. Show that the largest loss within the $\varepsilon$-ball is
+# $\log(1 + \exp(-y\, w^\top x + \varepsilon \|w\|_1))$, and check it on random numbers with autograd's FGSM. What does
+# training on this loss have in common with L1 regularisation, and what not?
+#
+# <details><summary>Hint 1: where to look</summary>
+#
+# The loss depends on $x$ only through the number $y\, w^\top x$. Does it rise or fall with that number? So which
+# question about $y\, w^\top (x + \eta)$ has to be answered?
+#
+# </details>
+#
+# <details><summary>Hint 2: the key idea</summary>
+#
+# $y\, w$ is a vector of weights like any other: equation {eq}`eq-l1-norm` says how far its product with $\eta$ can be
+# moved. For the comparison, look at where $\|w\|_1$ stands in each of the two losses: inside or outside of the
+# logarithm?
+#
+# </details>
 
 # %% tags=["hide-cell"]
 # Solution: the loss falls with y·wᵀx, which FGSM lowers by ε‖w‖₁. Like an L1 penalty
@@ -566,8 +587,21 @@ formula = F.softplus(-signs * (points @ v) + 0.1 * v.abs().sum())
 claim("FGSM reaches the formula exactly", torch.allclose(worst, formula))
 
 # %% [markdown]
-# **Exercise 2** (10 minutes). *Another ball.* Which change within $\|\eta\|_1 \le \varepsilon$ raises $g^\top \eta$ most? Derive it as
-# above. With $\varepsilon = 3$ and the cut to $[0, 1]$, how many pixels of a digit does it change?
+# **Exercise 2** (10 minutes). *Another ball.* Which change within $\|\eta\|_1 \le \varepsilon$ raises $g^\top \eta$
+# most? Derive it as in the linear explanation. With $\varepsilon = 3$ and the cut to $[0, 1]$, how many pixels of a
+# digit does it change?
+#
+# <details><summary>Hint 1: where to look</summary>
+#
+# Bound each term $g_i \eta_i$ by the same number, the largest $|g_i|$, times $|\eta_i|$. When is the bound reached?
+#
+# </details>
+#
+# <details><summary>Hint 2: the key idea</summary>
+#
+# The whole budget goes where it earns most. For the second part, ask how far one pixel can move before $[0, 1]$ ends.
+#
+# </details>
 
 # %% tags=["hide-cell"]
 # Solution: |gᵀη| ≤ ‖η‖₁ · max|gᵢ|: put all of ε on the value with the largest |gᵢ|.
@@ -605,21 +639,22 @@ claim(
 #
 # ## Strengths, limitations, software
 #
-# **Strengths.** One forward and one backward pass. No number to tune but $\varepsilon$. Optimal for a linear score. Fast enough to be
-# part of training, which [lecture 2.5](defenses.ipynb) makes use of.
+# **Strengths.** One forward and one backward pass. No number to tune but $\varepsilon$. Optimal for a linear score.
+# Fast enough to be part of training, which [lecture 2.5](defenses.ipynb) makes use of.
 #
-# **Limitations.** For a bent surface it is weak, and it may overshoot. What it fails to fool is not thereby safe. The linear explanation
-# is a part of the truth: it says why small changes suffice, but not why training finds weights that are so easily exploited. A
-# later answer is that the directions in question are *useful*: they predict the label on new images as well, only that people
-# do not see them {cite}`ilyas2019adversarial`.
+# **Limitations.** For a bent surface it is weak, and it may overshoot. What it fails to fool is not thereby safe. The
+# linear explanation is a part of the truth: it says why small changes suffice, but not why training finds weights that
+# are so easily exploited. A later answer is that the directions in question are *useful*: they predict the label on new
+# images as well, but people do not see them {cite}`ilyas2019adversarial`.
 #
-# **Software.** In this library: `tml_helpers.attacks.fgsm`, `attacks.goals`, and `threat_models.ThreatModel`. To use in earnest:
-# [Foolbox](https://github.com/bethgelab/foolbox) {cite}`rauber2017foolbox`,
+# **Software.** In this library: `tml_helpers.attacks.fgsm`, `attacks.goals`, and `threat_models.ThreatModel`. To use in
+# earnest: [Foolbox](https://github.com/bethgelab/foolbox) {cite}`rauber2017foolbox`,
 # [torchattacks](https://github.com/Harry24k/adversarial-attacks-pytorch) {cite}`kim2020torchattacks`, and the
-# [Adversarial Robustness Toolbox](https://github.com/Trusted-AI/adversarial-robustness-toolbox) {cite}`nicolae2018art`, the broadest.
+# [Adversarial Robustness Toolbox](https://github.com/Trusted-AI/adversarial-robustness-toolbox) {cite}`nicolae2018art`,
+# the broadest.
 #
 # ## What to take away
 #
-# An image has many values, and many tiny changes in the right directions make a large one. The right directions are the signs of
-# the gradient, and one step along them is the fast gradient sign method. Whether that is a danger depends on who may do what:
-# write the card first. Next: [many small steps](iterative_attacks.ipynb) instead of a long one.
+# An image has many values, and many tiny changes in the right directions make a large one. The right directions are the
+# signs of the gradient, and one step along them is the fast gradient sign method. Whether that is a danger depends on
+# who may do what: write the card first. Next: [many small steps](iterative_attacks.ipynb) instead of a long one.

@@ -17,7 +17,7 @@
 # **Before you start**: [projected gradient descent](iterative_attacks.ipynb) and
 # [threat models](linear_explanation.ipynb). The symbols are those of the [notation page](../../book/notation.md).
 #
-# **Time**: 50 minutes to read; at most 60 CPU-seconds to run.
+# **Time**: 50 minutes to read; {{ cpu_seconds }} to run.
 
 # %%
 import copy
@@ -45,6 +45,7 @@ from tml_helpers.threat_models import ThreatModel
 from tml_helpers.training import accuracy, fit, predict, seed_everything
 
 use_style()
+torch.set_num_threads(1)  # networks as small as these run fastest on one core
 
 # %% [markdown]
 # ## The question
@@ -92,10 +93,11 @@ claim(
     shift > 3 * size["noise of ± 0.1"]["L2"],
 )
 
-# %% mystnb={"image": {"alt": "A handwritten seven and four changed copies, each with its size in three norms: grey noise all over, a black square of ink in a corner, the seven two pixels to the right, and the seven turned by fifteen degrees. All read as a seven."}}
-figure, axes = plt.subplots(1, 5, figsize=(9, 2.5))
-show_image(axes[0], digit[0], "the digit")
-for axis, (name, picture) in zip(axes[1:], changed.items(), strict=True):
+# %% tags=["hide-input", "fig-rulers"] mystnb={"image": {"alt": "A handwritten seven and four changed copies, each with its size in three norms: grey noise all over, a black square of ink in a corner, the seven two pixels to the right, and the seven turned by fifteen degrees. All read as a seven."}}
+figure, axes = plt.subplots(2, 3, figsize=(5.6, 5))
+show_image(axes.flat[0], digit[0], "the digit")
+axes.flat[5].axis("off")
+for axis, (name, picture) in zip(axes.flat[1:5], changed.items(), strict=True):
     numbers = size[name]
     said = f"L∞ {numbers['L∞']:.1f}, L2 {numbers['L2']:.1f}\nL0 {numbers['L0']}"
     show_image(axis, picture[0], f"{name}\n{said}")
@@ -103,12 +105,12 @@ plt.show()
 
 # %% [markdown]
 # *Four changes that a person does not mind, and three rulers that disagree about which is small.* For L∞ the drop of
-# ink is as large as a change can be. For L0, which counts pixels, the noise is. A shift is huge in all three. None of
+# ink is as large as a change can be. For L0, which counts pixels, the noise is. A shift is large in all three. None of
 # the rulers measures what a person sees, and none was chosen because an attacker is bound by it
 # {cite}`gilmer2018motivating`. So let us say it in general. An attacker who is shown $x$ may hand in any image of a
 # **threat set** $\Delta(x)$, and looks for
 #
-# $$\max_{x' \in \Delta(x)} L\big(f_\theta(x'), y\big).$$
+# $$\max_{x' \in \Delta(x)} L\big(f_\theta(x'), y\big).$$ (eq-threat-set)
 #
 # The L∞ ball is one choice of $\Delta$. An honest evaluation says which choice it made and why.
 #
@@ -170,10 +172,10 @@ ThreatModel(
 # %% [markdown]
 # The set is $\Delta(x) = \{x' \in [0,1]^d : \|x' - x\|_0 \le \varepsilon\}$, where $\|\cdot\|_0$ counts the pixels that
 # are not zero. It is not convex: the middle of two one-pixel changes changes two pixels. But its projection has a
-# closed form all the same. Say a step has led to the change $\delta$. Keeping a pixel, cut to the box, costs the
+# closed form all the same. Say a step has led to the change $\eta$. Keeping a pixel, cut to the box, costs the
 # distance to the box; dropping it costs its whole length. So the pixels to keep are those with the largest *saving*
 #
-# $$s_i = \delta_i^2 - \big(\delta_i - \bar\delta_i\big)^2, \qquad \bar\delta = \mathrm{clamp}(x + \delta, 0, 1) - x .$$
+# $$s_i = \eta_i^2 - \big(\eta_i - \bar\eta_i\big)^2, \qquad \bar\eta = \mathrm{clamp}(x + \eta, 0, 1) - x .$$
 #
 # Projected gradient descent with this projection is PGD₀ {cite}`croce2019sparse`. Its steps are long, $\alpha\, g /
 # \|g\|_1$ with $\alpha$ of half a unit a pixel, since a pixel that is going to change at all may as well change
@@ -222,18 +224,19 @@ claim(
     "Ten pixels bring the plain network below 70 %", results["10 pixels"]["plain"] < 70
 )
 
-# %% mystnb={"image": {"alt": "Eight digits, each with up to ten pixels that were set to black or white, most of them near the strokes, and above each the class that the network reads now, which is wrong."}}
+# %% tags=["hide-input", "fig-pixels"] mystnb={"image": {"alt": "Eight digits, each with up to ten pixels that were set to black or white, most of them near the strokes, and above each the class that the network reads now, which is wrong."}}
 answers = predict(plain, by_pixels["plain"]).argmax(dim=1)
 shown = (answers != labels).nonzero().flatten()[:8]
 titles = [f"{labels[i]} → {answers[i]}" for i in shown]
-show_images(by_pixels["plain"][shown], titles)
+show_images(by_pixels["plain"][shown], titles, columns=4, size=1.4)
 plt.show()
 
 # %% [markdown]
-# *Ten pixels each, and the class that the plain network reads.* The pixels do not lie anywhere. They sit where a
-# stroke could begin or break off. **How it fails.** The path of PGD₀ jumps, since one step can exchange all ten
-# pixels; the library therefore keeps the best point of the path, and a second start from other random pixels helps.
-# **How to evaluate it.** Try more than one start, and for one or two pixels try *all* of them, which exercise 1 does.
+# *Ten pixels each; before the arrow the label, behind it the class that the plain network reads.* The pixels do not lie
+# just anywhere, but where a stroke could begin or break off. **How it fails.** The path of PGD₀ jumps, since one step
+# can exchange all ten pixels; the library therefore keeps the best point of the path, and a second start from other
+# random pixels helps. **How to evaluate it.** Try more than one start, and for one or two pixels try *all* of them,
+# which exercise 1 does.
 #
 # ## Mass that moves
 #
@@ -249,28 +252,34 @@ ThreatModel(
 )
 
 # %% [markdown]
-# Treat an image as a heap of sand at each pixel. A **transport plan** $\Pi_{ij} \ge 0$ says how much goes from pixel
-# $i$ to pixel $j$. It must take away what was there, $\sum_j \Pi_{ij} = x_i$, and it makes the image $z_j = \sum_i
-# \Pi_{ij}$. Its cost is the mass times the distance, $\sum_{ij} \Pi_{ij} C_{ij}$, for an image that is scaled to mass
-# one. The cheapest plan's cost is the **Wasserstein distance** of $x$ and $z$, and the ball of radius $\varepsilon$ is
+# Treat an image as a heap of sand at each pixel. A **transport plan** $Q_{ij} \ge 0$ says how much goes from pixel
+# $i$ to pixel $j$. It must take away what was there, $\sum_j Q_{ij} = x_i$, and it makes the image $x'_j = \sum_i
+# Q_{ij}$. Its cost is the mass times the distance, $\sum_{ij} Q_{ij} D_{ij}$, for an image that is scaled to mass
+# one. The cheapest plan's cost is the **Wasserstein distance** of $x$ and $x'$, and the ball of radius $\varepsilon$ is
 # our threat set {cite}`wong2019wasserstein`. $\varepsilon = 0.1$ means that a tenth of the ink moves by one pixel.
 #
 # PGD needs a projection onto this ball. That is a quadratic programme with a variable for each pair of pixels, too
 # slow to be solved in each step. The trick of projected Sinkhorn is to subtract a little of the plan's entropy,
-# $-\frac1\gamma \sum \Pi_{ij} \log \Pi_{ij}$, from what is to be minimised. Then the dual problem has three kinds of
+# $-\frac1\gamma \sum Q_{ij} \log Q_{ij}$, from what is to be minimised. Then the dual problem has three kinds of
 # variables, and each has an easy optimum while the others rest: $a_i$ makes the rows add up to $x$, the **price**
-# $\psi$ of distance keeps the cost within the budget, and $b_j$ makes the columns add up to a $z$ near the wanted
-# image $y$:
+# $\psi$ of distance keeps the cost within the budget, and $b_j$ makes the columns add up to an $x'$ near the wanted
+# image $\tilde x$:
 #
-# $$\Pi_{ij} = \exp(a_i + b_j - \psi C_{ij}), \qquad z_j = \tfrac1\gamma\, W\big(\gamma\, s_j\, e^{\gamma y_j}\big), \qquad s_j = \sum_i \exp(a_i - \psi C_{ij}),$$
+# $$
+# \begin{aligned}
+# Q_{ij} &= \exp(a_i + b_j - \psi D_{ij}), \\
+# x'_j &= \tfrac1\gamma\, \omega\big(\log(\gamma\, s_j) + \gamma\, \tilde x_j\big),
+# \qquad s_j = \sum_i \exp(a_i - \psi D_{ij}).
+# \end{aligned}
+# $$ (eq-sinkhorn)
 #
-# where $W$ is Lambert's function, the inverse of $w e^w$. The library works with $\omega(t) = W(e^t)$, which never
-# overflows.
+# Here $\omega$ is Wright's function: $\omega(a) + \log \omega(a) = a$ for every number $a$. It is Lambert's function, the
+# inverse of $w e^w$, at $e^a$, and in this form it never overflows.
 
 
 # %%
-def projected_sinkhorn(y, x, distance, budget, gamma, rounds):
-    """y projected onto the images that x (n,) can be moved to within the budget."""
+def projected_sinkhorn(wanted, x, distance, budget, gamma, rounds):
+    """The nearest image to the wanted one that x (n,) can be moved to, on a budget."""
     b, price = torch.zeros_like(x), torch.tensor(1.0)
     for _ in range(rounds):
         a = x.log() - (b - price * distance).logsumexp(dim=1)
@@ -279,21 +288,23 @@ def projected_sinkhorn(y, x, distance, budget, gamma, rounds):
         newton = overspent / (plan * distance**2).sum()
         price = (price + newton).clamp(price / 2, 2 * price + 1)
         log_s = (a[:, None] - price * distance).logsumexp(dim=0)
-        exponent = math.log(gamma) + gamma * y + log_s
-        z = torch.from_numpy(wrightomega(exponent.numpy())) / gamma
-        b = z.log() - log_s
-    return z
+        exponent = math.log(gamma) + gamma * wanted + log_s
+        nearest = torch.from_numpy(wrightomega(exponent.numpy())) / gamma
+        b = nearest.log() - log_s
+    return nearest
 
 
 # %%
 places = torch.cartesian_prod(torch.arange(6.0), torch.arange(6.0)).double()
-x, y = 0.2 + 0.6 * torch.rand(2, 36, generator=draws()).double()
-z = projected_sinkhorn(y, x, torch.cdist(places, places), 0.2 * x.sum(), 50, 300)
+x, wanted = 0.2 + 0.6 * torch.rand(2, 36, generator=draws()).double()
+distance = torch.cdist(places, places)
+nearest = projected_sinkhorn(wanted, x, distance, 0.2 * x.sum(), 50, 300)
 how = {"epsilon": 0.2, "regularization": 50.0, "rounds": 300, "window": 11}
-library = attacks.project_wasserstein(y.view(1, 1, 6, 6), x.view(1, 1, 6, 6), **how)
+pair = wanted.view(1, 1, 6, 6), x.view(1, 1, 6, 6)
+library = attacks.project_wasserstein(*pair, **how)
 claim(
     "Twelve lines and the library agree to 1 part in 1,000",
-    bool((library.flatten() - z).abs().max() < 1e-3),
+    bool((library.flatten() - nearest).abs().max() < 1e-3),
 )
 claim(
     "The library's result has exactly as much ink as before",
@@ -322,24 +333,24 @@ claim(
     results["moved mass, ε = 0.3"]["plain"] < results["none"]["plain"] - 15,
 )
 
-# %% mystnb={"image": {"alt": "Two rows of five digits: the originals above, below them the same digits after their ink was moved a little, with blurred and frayed strokes, and the wrong class that the network reads."}}
+# %% tags=["hide-input", "fig-mass"] mystnb={"image": {"alt": "Two rows of four digits: the originals above, below them the same digits after their ink was moved a little, with blurred and frayed strokes, and the wrong class that the network reads."}}
 answers = predict(plain, by_mass["plain"]).argmax(dim=1)
-shown = (answers != labels).nonzero().flatten()[:6]
+shown = (answers != labels).nonzero().flatten()[:4]
 pairs = torch.cat([images[shown], by_mass["plain"][shown]])
 titles = [f"{labels[i]}" for i in shown] + [f"read as {answers[i]}" for i in shown]
-show_images(pairs, titles, columns=len(shown), size=1.25)
+show_images(pairs, titles, columns=len(shown), size=1.4)
 plt.show()
 
 # %% [markdown]
-# *Above, digits; below, the same ink, moved by 0.3 pixels in the mean.* No grey haze in the empty parts, as L∞
-# attacks leave: there was no ink to carry there. **How it fails.** The entropy blurs the plan. With a small $\gamma$
-# the projection is far from the true one, the attack is weak, and the network looks robust; "What goes wrong" below
+# *Above, digits; below, the same ink, moved by 0.3 pixels in the mean.* No grey haze in the empty parts, as L∞ attacks
+# leave: there was no ink to carry there. **How it fails.** The entropy blurs the plan. With a small $\gamma$ the
+# projection is far from the true one, the attack is weak, and the network looks robust; "What goes wrong" on this page
 # shows it, and Wu and others found it at scale {cite}`wu2020stronger`. **How to evaluate it.** Raise $\gamma$ and the
 # rounds until the accuracy no longer falls.
 #
 # ## A patch
 #
-# Now an attacker who does not care to be unseen. A sticker may look like anything; nobody looks for an attack in it.
+# Now an attacker who does not mind being seen. A sticker may look like anything; nobody looks for an attack in it.
 
 # %%
 ThreatModel(
@@ -350,11 +361,11 @@ ThreatModel(
 )
 
 # %% [markdown]
-# The set is $\Delta(x) = \{m \odot p + (1 - m) \odot x\}$, where $p$ is the patch and the mask $m$ says where it
+# The set is $\Delta(x) = \{M \odot u + (1 - M) \odot x\}$, where $u$ is the patch and the mask $M$ says where it
 # lies. The attacker sticks it on by hand and knows neither the scene nor the exact place, so the patch must work *on
 # average* {cite}`brown2017adversarial`:
 #
-# $$\max_{p \in [0,1]^{C \times s \times s}} \; \mathbb{E}_{x, \text{place}}\, L\big(f_\theta(m \odot p + (1 - m) \odot x), y\big).$$
+# $$\max_{u \in [0,1]^{C \times s \times s}} \; \mathbb{E}_{x, M}\, L\big(f_\theta(M \odot u + (1 - M) \odot x), y\big).$$ (eq-patch)
 #
 # Descent on a mean is what training does; so train the patch like a network, with another batch and another place in
 # each step.
@@ -401,18 +412,19 @@ claim(
     still_right(square) > straight + 5,
 )
 
-# %% mystnb={"image": {"alt": "Eight digits, each with the same square patch of black and white blotches in another place, and the wrong class that the network reads."}}
+# %% tags=["hide-input", "fig-patch"] mystnb={"image": {"alt": "Eight digits, each with the same square patch of black and white blotches in another place, and the wrong class that the network reads."}}
 answers = predict(plain, by_patch["plain"]).argmax(dim=1)
 shown = (answers != labels).nonzero().flatten()[:8]
 titles = [f"{labels[i]} → {answers[i]}" for i in shown]
-show_images(by_patch["plain"][shown], titles)
+show_images(by_patch["plain"][shown], titles, columns=4, size=1.4)
 plt.show()
 
 # %% [markdown]
-# *The same patch wherever it happened to land.* Here it covers a tenth of the image and sometimes part of the digit,
-# so the fair control is a patch of *random* pixels: the damage that any sticker does must not be counted as the
-# attack's. **How it fails.** It falls with the size, with a turn that it was not made for, and with another network.
-# **How to evaluate it.** On images *and places* that it was not made on, beside a harmless patch of the same size.
+# *The same patch wherever it happened to land, and what the digits under it are read as.* Here it covers a tenth of the
+# image and sometimes part of the digit, so the fair control is a patch of *random* pixels: the damage that any sticker
+# does must not be counted as the attack's. **How it fails.** It falls with the size, with a turn that it was not made
+# for, and with another network. **How to evaluate it.** On images *and places* that it was not made on, beside a
+# harmless patch of the same size.
 #
 # ## A turn and a shift
 #
@@ -447,8 +459,8 @@ claim(
     bool((by_library - margins["plain"].max()).abs() < 1e-3),
 )
 
-# %% mystnb={"image": {"alt": "Margin of the largest wrong logit over that of the class seven against the angle from minus 45 to 45 degrees, for both networks: two curves that rise with a few bumps from far below zero on one side to above zero on the other."}}
-figure, axis = plt.subplots(figsize=(6.5, 3))
+# %% tags=["hide-input", "fig-angle"] mystnb={"image": {"alt": "Margin of the largest wrong logit over that of the class seven against the angle from minus 45 to 45 degrees, for both networks: two curves that rise with a few bumps from far below zero on one side to above zero on the other."}}
+figure, axis = plt.subplots(figsize=(6, 3.4))
 for (name, values), style in zip(margins.items(), ("-", "--"), strict=True):
     axis.plot(angles, values, style, label=name)
 axis.axhline(0, color=COLOURS["black"], linewidth=0.8)
@@ -460,7 +472,7 @@ plt.show()
 
 # %% [markdown]
 # *One digit, turned; above the line it is misread.* To one side a few degrees are enough, to the other no turn is. A
-# gradient that climbs from zero can stop at the first bump. A grid does not mind. When the grid is too large, a few
+# gradient that climbs from zero can stop at the first bump; a grid steps over it. When the grid is too large, a few
 # random poses do nearly as well:
 
 
@@ -500,10 +512,10 @@ ThreatModel(
 )
 
 # %% [markdown]
-# A **universal perturbation** $\delta$ is added to every image {cite}`moosavi2017universal`. Again it is a mean that
+# A **universal perturbation** $\eta$ is added to every image {cite}`moosavi2017universal`. Again it is a mean that
 # must be made large, so again stochastic gradient ascent finds it, a batch at a time {cite}`shafahi2020universal`:
 #
-# $$\max_{\|\delta\|_\infty \le \varepsilon} \frac1N \sum_{n=1}^N \min\big(L(f_\theta(x_n + \delta), y_n),\, c\big).$$
+# $$\max_{\|\eta\|_\infty \le \varepsilon} \frac1N \sum_{n=1}^N \min\big(L(f_\theta(x_n + \eta), y_n),\, c\big).$$
 #
 # The cap $c$ keeps a few images that are hopelessly wrong from attracting all of the effort.
 
@@ -539,7 +551,7 @@ claim(
 )
 claim("That is over 3 times what random signs do", rate["made"] > 3 * rate["random"])
 
-# %% mystnb={"image": {"alt": "The universal perturbation, a pattern of grey blotches in the middle of the image, and five digits with it, all still readable."}}
+# %% tags=["hide-input", "fig-universal"] mystnb={"image": {"alt": "Six pictures in two rows. The first is the universal perturbation, a pattern of black and white blotches that covers all but the margins; the others are five digits with it, all still readable."}}
 shown = (
     (predict(plain, under_foil["plain"]).argmax(dim=1) != labels)
     .nonzero()
@@ -550,11 +562,11 @@ pictures = torch.cat([0.5 + foil["plain"][None] / 0.4, under_foil["plain"][shown
 titles = ["the change"] + [
     f"{labels[i]} → {a}" for i, a in zip(shown, answers, strict=True)
 ]
-show_images(pictures, titles, size=1.3)
+show_images(pictures, titles, columns=3, size=1.5)
 plt.show()
 
 # %% [markdown]
-# *Left, the one change (grey is zero); right, digits that it turns into others.* **How it fails.** With the same
+# *First the one change (grey is zero), then digits that it turns into others.* **How it fails.** With the same
 # $\varepsilon$ it is far weaker than PGD, which may look at the image. On photographs it is stronger than here, since
 # large networks share directions in which most images are vulnerable. **How to evaluate it.** By its *fooling rate*,
 # the share of answers that change, on images that it was not made from.
@@ -562,7 +574,7 @@ plt.show()
 # ## Out into the world
 #
 # An image file that is fed into a network is one thing. A printed picture before a camera is another: angle, distance
-# and lamp change, and the printer has its own idea of the colours. Does any of this survive? People tried:
+# and lamp change, and the printer changes the colours. Does any of this survive? People tried:
 #
 # - **Glasses.** Frames with a printed pattern let a person pass a face recogniser as someone else
 #   {cite}`sharif2016accessorize`. The change lies in a mask that has the shape of glasses, its colours are ones that
@@ -575,13 +587,17 @@ plt.show()
 #   do not {cite}`zhou2018invisible`. The attacker does not choose pixels, but where each spot lies, how bright and
 #   how large it is.
 #
-# All four use the same idea, **expectation over transformation** {cite}`athalye2018synthesizing`. Let $t$ be a random
-# change such as the world makes. Do not climb the loss of the image. Climb the loss of what the camera will see, in
-# the mean:
+# All four use the same idea, **expectation over transformation** {cite}`athalye2018synthesizing`. Let $v$ be a random
+# view: a change such as the world makes. Do not climb the loss of the image. Climb the loss of what the camera will
+# see, in the mean:
 #
-# $$\max_{x' \in \Delta(x)} \mathbb{E}_t\, L\big(f_\theta(t(x')), y\big), \qquad \nabla\, \mathbb{E}_t\, L \approx \frac1S \sum_{s=1}^S \nabla_{x'} L\big(f_\theta(t_s(x')), y\big).$$
+# $$
+# \max_{x' \in \Delta(x)} \mathbb{E}_v\, L\big(f_\theta(v(x')), y\big),
+# \qquad
+# \nabla\, \mathbb{E}_v\, L \approx \frac1S \sum_{s=1}^S \nabla_{x'} L\big(f_\theta(v_s(x')), y\big).
+# $$ (eq-expectation)
 #
-# The only condition is that $t$ can be differentiated: a turn, a shift, a zoom, another lamp, a blur and noise all can.
+# The only condition is that $v$ can be differentiated: a turn, a shift, a zoom, another lamp, a blur and noise all can.
 
 # %%
 ThreatModel(
@@ -648,17 +664,24 @@ claim(
 )
 claim("The other is a toaster in most of them", share(seen(physical), toaster) > 0.5)
 
-# %% mystnb={"image": {"alt": "Left, two noisy pictures of a cat, which differ little. Right, the probability of toaster against the angle from minus 40 to 40 degrees: for plain PGD a spike at zero only, for expectation over transformation high over about 20 degrees to both sides, perhaps with a dip at exactly zero."}}
+# %%
 angles = torch.linspace(-40, 40, 17)
-figure, axes = plt.subplots(1, 3, width_ratios=[1, 1, 2.2], figsize=(9, 2.7))
 pictures = {"plain PGD": digital, "expectation over transformation": physical}
-for axis, (name, picture) in zip(axes, pictures.items(), strict=False):
-    show_image(axis, picture[0], name.replace(" over ", "\nover "))
+sureness = {}  # the probability of "toaster" at each angle
+for name, picture in pictures.items():
     views = rotate_and_shift(picture.expand(17, -1, -1, -1), angles, torch.zeros(17, 2))
-    p = predict(network, views).softmax(dim=1)[:, toaster]
-    axes[2].plot(angles, p, "o-" if picture is physical else "s--", label=name)
-axes[2].set(xlabel="angle (degrees)", ylabel="probability of toaster", ylim=(0, 1.02))
-axes[2].legend(loc="lower center", bbox_to_anchor=(0.5, 1), ncols=2, fontsize=8)
+    sureness[name] = predict(network, views).softmax(dim=1)[:, toaster]
+
+# %% tags=["hide-input", "fig-world"] mystnb={"image": {"alt": "Top, two noisy pictures of a cat, which differ little. Bottom, the probability of toaster against the angle from minus 40 to 40 degrees: for plain PGD a spike at zero only, for expectation over transformation high over about 20 degrees to both sides, perhaps with a dip at exactly zero."}}
+layout = [["plain PGD", "expectation over transformation"], ["curves", "curves"]]
+figure, axes = plt.subplot_mosaic(layout, figsize=(5.4, 6), height_ratios=[1, 0.9])
+styles = zip(sureness.items(), ("s--", "o-"), ("orange", "blue"), strict=True)
+for (name, p), style, colour in styles:
+    show_image(axes[name], pictures[name][0], name)
+    axes["curves"].plot(angles, p, style, color=COLOURS[colour], label=name)
+axes["curves"].set(xlabel="angle (degrees)", ylabel="probability of toaster")
+axes["curves"].set_ylim(0, 1.02)
+axes["curves"].legend(loc="lower center", bbox_to_anchor=(0.5, 1), fontsize=9)
 plt.show()
 
 # %% [markdown]
@@ -666,14 +689,14 @@ plt.show()
 # pixel, and a turn of a few degrees undoes it. This once was thought to be good news for self-driving cars. The other
 # picture was made for a range of angles and holds there. If its curve dips at exactly zero, look at what is special
 # there: no pixel is interpolated, and every view that it was made for was a little soft. An expectation covers what is
-# in it, and nothing else. It pays in size: $\varepsilon$ is 16/255 here, eight times what
+# in it, and nothing else. The price is a larger change: $\varepsilon$ is 16/255 here, eight times what
 # [lecture 2.1](linear_explanation.ipynb) needed to fool the same network from one point of view.
 #
 # ### Spots of infrared light
 #
 # The lamps on the cap have few knobs: for each spot, two for its place, one for its brightness, one for its size. The
-# map from knobs to pixels is smooth, so the gradient can go through it, and through the world behind it. We have no
-# faces here and want none; three lamps shine on each digit.
+# map from knobs to pixels is smooth, so the gradient can go through it, and through the world behind it. We use no
+# faces here; three lamps shine on each digit.
 
 # %%
 ThreatModel(
@@ -721,18 +744,19 @@ claim(
     results["3 spots of light"]["plain"] < 55,
 )
 
-# %% mystnb={"image": {"alt": "Two rows of six digits with three dark blotches each. Above, the blotches lie at random; below, equally dark and large ones lie where they bridge gaps and lengthen strokes, and the digits are misread."}}
+# %% tags=["hide-input", "fig-light"] mystnb={"image": {"alt": "Two rows of four digits with three dark blotches each. Above, the blotches lie at random; below, equally dark and large ones lie where they bridge gaps and lengthen strokes, and the digits are misread."}}
 answers = predict(plain, by_light["plain"]).argmax(dim=1)
-shown = (answers != labels).nonzero().flatten()[:6]
+shown = (answers != labels).nonzero().flatten()[:4]
 read = predict(plain, careless)[shown].argmax(dim=1)
 titles = [f"{labels[i]} → {r}" for i, r in zip(shown, read, strict=True)]
 titles += [f"{labels[i]} → {answers[i]}" for i in shown]
 pictures = torch.cat([careless[shown], by_light["plain"][shown]])
-show_images(pictures, titles, columns=6, size=1.25)
+show_images(pictures, titles, columns=4, size=1.4)
 plt.show()
 
 # %% [markdown]
-# *The same three spots of light on each digit: above at random places, below where gradient ascent put them.* Light
+# *Three spots of light on each digit: above at random places, below where gradient ascent put them.* Behind the arrow
+# stands what the plain network reads. Light
 # adds to a pixel's value; the book prints large values dark, so the light looks like ink. Twelve numbers are enough,
 # if they are the right ones. We see the spots because the picture shows what the *camera* records. Whoever stands
 # next to the wearer of such a cap sees nothing: what is "small" for a person is here decided by the eye and not by
@@ -765,8 +789,8 @@ claim(
     gain["turn and shift"] < 15,
 )
 
-# %% mystnb={"image": {"alt": "Accuracy of the two networks as pairs of dots, a row for each threat set: equal without an attack; the hardened one far ahead for the L infinity ball; a smaller lead, or hardly any, for moved mass, ten pixels, the patch, the one change for all and spots of light; both near zero when turned and shifted."}}
-figure, axis = plt.subplots(figsize=(7, 3.2))
+# %% tags=["hide-input", "fig-sets"] mystnb={"image": {"alt": "Accuracy of the two networks as pairs of dots, a row for each threat set: equal without an attack; the hardened one far ahead for the L infinity ball; a smaller lead, or hardly any, for moved mass, ten pixels, the patch, the one change for all and spots of light; both near zero when turned and shifted."}}
+figure, axis = plt.subplots(figsize=(6, 3.6))
 rows = range(len(results))
 for name, style in {"plain": "o", "hardened for L∞": "s"}.items():
     colour = COLOURS["orange" if name == "plain" else "blue"]
@@ -788,10 +812,10 @@ axis.legend(loc="upper center", bbox_to_anchor=(0.5, 1.18), ncols=2)
 plt.show()
 
 # %% [markdown]
-# *Accuracy of the same two networks under every threat set of this page.* The hardened network is better at what it
-# was trained for. Something of that carries over to other sets. To few pixels, a patch and spots of light it is far
-# less, and a turn of the wrist undoes it all. Tramèr and Boneh proved that for
-# simple data this is no accident: robustness to one set can exclude robustness to another {cite}`tramer2019multiple`.
+# *Accuracy of the same two networks under every threat set of this page.* The hardened network is better at what it was
+# trained for. Something of that carries over to other sets. To few pixels, a patch and spots of light it is far less,
+# and a turn undoes it all. Tramèr and Boneh proved that for simple data this is no accident: robustness to one set can
+# exclude robustness to another {cite}`tramer2019multiple`.
 #
 # ## What goes wrong
 #
@@ -811,7 +835,7 @@ claim(
 
 # %% [markdown]
 # **A patch is judged in the place that it was made for**, and a picture by the very views that it was made with. Here
-# is the patch of above after a turn, which its maker did not think of:
+# is the patch of {fig}`patch` after a turn, which its maker did not think of:
 
 # %%
 aslant = still_right(made["plain"], max_rotation=180)
@@ -857,6 +881,19 @@ print(f"whatever fits the image: {union:.0f} %")
 # **Exercise 1** (15 minutes). *All of them.* For one pixel no cleverness is needed: an image has 784 pixels, each can
 # be made black or white, and 1,568 images go through the network in no time. Predict first: how many of 10 images
 # fall to one pixel? And how many of those does `sparse_l0` with `epsilon=1` find?
+#
+# <details><summary>Hint 1: where to look</summary>
+#
+# All neighbours of an image fit into one batch. How do you write the 784 images that differ from it in one pixel?
+#
+# </details>
+#
+# <details><summary>Hint 2: the key idea</summary>
+#
+# `torch.eye(784)`, viewed as images, marks one pixel in each. An image has fallen if *any* of its neighbours is misread;
+# `sparse_l0` shows you one of them only.
+#
+# </details>
 
 # %% tags=["hide-cell"]
 # Solution: few or none fall. How many of them PGD₀ misses is the measure of how far to
@@ -875,6 +912,20 @@ claim("PGD₀, free to choose greys, finds at most two more", missed >= -2)
 # **Exercise 2** (15 minutes). *Sets can be put together.* An attacker may turn the picture by at most 10° *and* add
 # L∞ noise of at most 0.1. Write this attack with two calls. Is the hardened network's accuracy the product of the two
 # alone?
+#
+# <details><summary>Hint 1: where to look</summary>
+#
+# Each attack takes images and returns images. Which of the two should come first, and around which image does the ball of
+# the second then lie?
+#
+# </details>
+#
+# <details><summary>Hint 2: the key idea</summary>
+#
+# The product would be right if each attack spoiled its images without regard to the other. Think of an image that the
+# turn does *not* spoil: where does it lie now, seen from the border between two classes?
+#
+# </details>
 
 
 # %% tags=["hide-cell", "nbval-ignore-output"]

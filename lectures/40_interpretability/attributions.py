@@ -16,7 +16,7 @@
 # **Before you start**: [LIME](lime.ipynb). The symbols are those of the [notation page](../../book/notation.md), and the
 # photographs have a [data card](../../book/data_cards/photos.md).
 #
-# **Time**: 50 minutes to read; at most 60 CPU-seconds to run.
+# **Time**: 50 minutes to read; {{ cpu_seconds }} to run.
 
 # %%
 import matplotlib.pyplot as plt
@@ -33,6 +33,7 @@ from tml_helpers.plotting import COLOURS, show_image, use_style
 from tml_helpers.training import accuracy, fit, predict, seed_everything
 
 use_style()
+torch.set_num_threads(1)  # networks as small as these run fastest on one core
 
 # %% [markdown]
 # ## The question: what did the network look at?
@@ -50,12 +51,12 @@ t = best.indices[[0, 4]]
 claim("The cat is called an Egyptian cat", said[0] == "Egyptian cat")
 claim("The motorcycle is called a moped", said[4] == "moped")
 
-# %% mystnb={"image": {"alt": "Five photographs in a row with the network's answer above each: a cat's face, called Egyptian cat; an astronaut before a flag and a model of a rocket; a cup of coffee with a spoon, called espresso; a rocket on its launch pad; and a motorcycle in a garage, called moped."}}
-figure, axes = plt.subplots(1, 5, figsize=(9, 2.3), dpi=80)
+# %% tags=["hide-input"] mystnb={"image": {"alt": "Five photographs in two rows with the network's answer above each: a cat's face, called Egyptian cat; an astronaut before a flag and a model of a rocket; a cup of coffee with a spoon, called espresso; a rocket on its launch pad; and a motorcycle in a garage, called moped."}}
+figure, axes = plt.subplot_mosaic("AABBCC\n.DDEE.", figsize=(5.4, 4))
 for axis, picture, name, p in zip(
-    axes, pictures.images, said, best.values, strict=True
+    axes.values(), pictures.images, said, best.values, strict=True
 ):
-    show_image(axis, picture, f"{name}\np = {p:.2f}")
+    show_image(axis, picture, f"{name}, p = {p:.2f}")
 plt.show()
 
 # %% [markdown]
@@ -68,10 +69,10 @@ plt.show()
 # Around one image, a network is nearly a linear model, and a linear model is explained by its weights. They are the
 # gradient:
 #
-# $$z_t(x + \eta) \approx z_t(x) + \sum_i g_i\, \eta_i, \qquad g = \nabla_x z_t(x) .$$
+# $$z_t(x + \eta) \approx z_t(x) + \sum_i \frac{\partial z_t}{\partial x_i}\, \eta_i .$$
 #
-# In words: if value $i$ of the image grows a little, the logit grows by $g_i$ times as much. Its size, $|g|$, is the
-# **saliency map** {cite}`simonyan2014deep`; of the three colours one takes the largest.
+# In words: if value $i$ of the image grows a little, the logit grows by $\partial z_t / \partial x_i$ times as much. The size of
+# this slope is the **saliency map** {cite}`simonyan2014deep`; of the three colours one takes the largest.
 
 
 # %%
@@ -95,7 +96,7 @@ claim(
 )
 
 # %% [markdown]
-# A map is shown here with its highest percent cut off, or a few bright pixels would leave the rest black. Signed maps are blue
+# A map is shown here with its highest one per cent cut off, or a few bright pixels would leave the rest black. Signed maps are blue
 # where a value speaks for the class and red where it speaks against it.
 
 
@@ -111,16 +112,17 @@ def draw(axis, picture, title="", *, signed=False):
     axis.axis("off")
 
 
-# %% mystnb={"image": {"alt": "Two rows, cat and motorcycle. In each the photograph, its signed gradient, a fine grain of blue and red dots all over, and its saliency map, dark dots everywhere, denser on the cat's nose and cheek, and in the second row densest on a door behind the motorcycle."}}
-figure, axes = plt.subplots(2, 3, figsize=(7, 4.7), dpi=80)
-for row, picture, g, name in zip(axes, x, slope, ["cat", "motorcycle"], strict=True):
-    show_image(row[0], picture, name)
-    draw(row[1], g.sum(dim=0), "gradient, summed over colours", signed=True)
-    draw(row[2], g.abs().amax(dim=0), "saliency")
+# %% tags=["hide-input"] mystnb={"image": {"alt": "The cat and the motorcycle, each with its signed gradient beside it, a fine grain of blue and red dots all over; it is denser on the cat's nose and cheek, and densest on a door behind the motorcycle."}}
+figure, axes = plt.subplots(1, 4, figsize=(7, 2.1))
+for two, picture, g, name in zip(
+    (axes[:2], axes[2:]), x, slope, ["cat", "motorcycle"], strict=True
+):
+    show_image(two[0], picture, name)
+    draw(two[1], g.sum(dim=0), "its gradient", signed=True)
 plt.show()
 
 # %% [markdown]
-# *The gradient is a grain, with at best a shape in it.* The dots are denser on the cat's nose; in the garage they are densest on a door
+# *The gradient is a grain, with at best a shape in it.* Here it is summed over the colours. The dots are denser on the cat's nose; in the garage they are densest on a door
 # behind the motorcycle. Neighbours have opposite signs, and hardly two of them form a line. It is not a rounding error. It is what the question asks for: what would an infinitesimal change of one pixel
 # do? The network is made of thousands of pieces of linear functions, and the gradient is that of the piece in which the image
 # happens to lie.
@@ -129,9 +131,9 @@ plt.show()
 #
 # If the slope changes from one point to the next, average it over a neighbourhood {cite}`smilkov2017smoothgrad`:
 #
-# $$\bar g = \frac1m \sum_{j=1}^m \nabla_x z_t(x + \sigma\, \xi_j), \qquad \xi_j \sim \mathcal N(0, I) .$$
+# $$\text{SmoothGrad}(x) = \Big|\, \frac1m \sum_{j=1}^m \nabla_x z_t(x + \sigma\, \xi_j) \Big|, \qquad \xi_j \sim \mathcal N(0, I) .$$
 #
-# In words: add noise $m$ times, take the gradient each time, and average. In code one line more; `explain.smooth_grad` does it in batches.
+# In words: add noise $m$ times, take the gradient each time, average, and take the size. In code one line more; `explain.smooth_grad` does it in batches.
 
 # %%
 draws = torch.Generator().manual_seed(seed())
@@ -153,33 +155,33 @@ smooth = explain.smooth_grad(model, x, t, samples=10, sigma=0.1, generator=draws
 # ## Share out the answer
 #
 # A slope is not a share. A pixel that decided the answer may have a slope of zero, because the answer is **saturated**: enough
-# has been seen, and a little more or less changes nothing. Let the image fade in from black, $x^\alpha = \alpha x$, and watch
+# has been seen, and a little more or less changes nothing. Let the image fade in from black, $\tau x$ with $\tau$ from 0 to 1, and watch
 # the logit on its way.
 
 # %%
-alphas = torch.linspace(0, 1, 21)
-fading = alphas[:, None, None, None] * x[1]  # (21, 3, 224, 224), black to image
+taus = torch.linspace(0, 1, 21)
+fading = taus[:, None, None, None] * x[1]  # (21, 3, 224, 224), black to image
 way = predict(model, fading)[:, t[1]]
 speed = (gradient(fading[::2], t[[1]].expand(11)) * x[1]).sum(dim=(1, 2, 3))
 gained = (way - way[0]) / (way[-1] - way[0])
 claim("A tenth of the way brings over half of the gain", gained[2].item() > 0.5)
 claim("At the photograph itself the slope is below zero", speed[-1].item() < 0)
 
-# %% mystnb={"image": {"alt": "Left: the moped's logit while the photograph fades in from black; it rises steeply from zero to eight in the first tenth of the way and then hardly at all, and falls a little in the end. Right: its slope along the way, a high peak at a tenth, then small, and below zero at the end."}}
-figure, (left, right) = plt.subplots(1, 2, figsize=(8, 2.7))
-left.plot(alphas, way, color=COLOURS["blue"])
-left.set(xlabel="α, from black to the photograph", ylabel="logit of moped")
-right.plot(alphas[::2], speed, "o-", color=COLOURS["orange"], ms=4)
+# %% tags=["hide-input"] mystnb={"image": {"alt": "Left: the moped's logit while the photograph fades in from black; it rises steeply from zero to eight in the first tenth of the way and then hardly at all, and falls a little in the end. Right: its slope along the way, a high peak at a tenth, then small, and below zero at the end."}}
+figure, (left, right) = plt.subplots(1, 2, figsize=(7, 2.7))
+left.plot(taus, way, color=COLOURS["blue"])
+left.set(xlabel="τ, from black to the photograph", ylabel="logit of moped")
+right.plot(taus[::2], speed, "o-", color=COLOURS["orange"], ms=4)
 right.axhline(0, color=COLOURS["black"], linewidth=0.8)
-right.set(xlabel="α", ylabel="slope of the logit")
+right.set(xlabel="τ", ylabel="slope of the logit")
 plt.show()
 
 # %% [markdown]
 # *Most is gained where the picture is still nearly black.* The gradient at the photograph is the right
 # end of the right curve: one point of many, and the wrong one to ask where the gain came from. There the logit even falls as the picture grows brighter. So take all of them {cite}`sundararajan2017axiomatic`:
 #
-# $$\phi_i = (x_i - x_i^0) \int_0^1 \frac{\partial z_t}{\partial x_i}\big(x^0 + \alpha (x - x^0)\big)\, d\alpha,
-# \qquad \sum_i \phi_i = z_t(x) - z_t(x^0) .$$
+# $$\phi_i = (x_i - x_i^0) \int_0^1 \frac{\partial z_t}{\partial x_i}\big(x^0 + \tau (x - x^0)\big)\, d\tau,
+# \qquad \sum_i \phi_i = z_t(x) - z_t(x^0) .$$ (eq-integrated-gradients)
 #
 # In words: walk straight from a **baseline** $x^0$ to the image, and credit each value with what its change brought, step by step.
 # The equation on the right is the fundamental theorem of calculus. It is called **completeness**: nothing is lost and nothing is
@@ -221,26 +223,24 @@ tilt = [
 ]
 claim("From black, dark pixels get less than from white", tilt[0] < 0.5 * tilt[1])
 
-# %% mystnb={"image": {"alt": "Two rows, cat and motorcycle, with five pictures each: the photograph; its saliency, a fine grain; SmoothGrad, a smoother grain on the face or the vehicle; integrated gradients from black, with sparse blue and red dots along edges; and their size, which keeps to bright parts."}}
-figure, axes = plt.subplots(2, 5, figsize=(10, 4.2), dpi=75)
-for row, picture, a, b, c in zip(axes, x, plain, smooth, shares, strict=True):
-    show_image(row[0], picture, "photograph")
-    draw(row[1], a.amax(dim=0), "saliency")
-    draw(row[2], b.amax(dim=0), "SmoothGrad, 10 draws")
-    draw(row[3], c.sum(dim=0), "integrated gradients", signed=True)
-    draw(row[4], c.sum(dim=0).abs(), "their size")
+# %% tags=["hide-input"] mystnb={"image": {"alt": "Two rows, cat and motorcycle, with three maps each: saliency, a fine grain; SmoothGrad, a smoother grain on the face or the vehicle; and integrated gradients from black, with sparse blue and red dots along edges."}}
+figure, axes = plt.subplots(2, 3, figsize=(4.8, 3.6))
+for row, a, b, c in zip(axes, plain, smooth, shares, strict=True):
+    draw(row[0], a.amax(dim=0), "saliency")
+    draw(row[1], b.amax(dim=0), "SmoothGrad")
+    draw(row[2], c.sum(dim=0), "integrated gradients", signed=True)
 plt.show()
 
 # %% [markdown]
-# *Three answers to three questions.* Saliency: where is the network sensitive, here? SmoothGrad: where is it sensitive on average
-# nearby? Integrated gradients: which values brought the logit from black to here? None of them says "the network has seen an ear". A person
+# *Three answers to three questions.* Saliency: where is the network sensitive, here? SmoothGrad, with 10 draws: where is it
+# sensitive on average nearby? Integrated gradients: which values brought the logit from black to here? None of them says "the network has seen an ear". A person
 # adds that, and may be wrong.
 #
 # ## Cover a part, and ask again
 #
 # The most direct question needs no gradient {cite}`zeiler2014visualizing`: cover a window, and see how far the logit falls.
 #
-# $$m_{\text{window}} = z_t(x) - z_t(x \text{ with the window covered}) .$$
+# $$\text{fall}(\text{window}) = z_t(x) - z_t(x \text{ with the window covered}) .$$
 #
 # In words: what the answer loses without it. Where windows overlap, a pixel gets the mean of those that cover it.
 
@@ -276,7 +276,7 @@ covered = explain.occlusion(model, x, t, window=56, stride=28, baseline=0.5)
 #
 # ## The last convolution knows where
 #
-# This network ends as many do: a last convolution gives $K$ maps $A_k$ of 7 × 7 positions, each map is averaged, and one linear
+# This network ends as many do: a last convolution gives maps $A_k$ of 7 × 7 positions, each map is averaged, and one linear
 # layer turns the averages into logits. Then one may swap sum and average {cite}`zhou2016learning`:
 #
 # $$z_t = b_t + \sum_k w_{t,k} \cdot \operatorname{mean}_{ij} A_k(i, j)
@@ -320,20 +320,19 @@ by_hand = F.interpolate(weighted[:, None], (224, 224), mode="bilinear").squeeze(
 claim("explain.grad_cam agrees, up to rounding", apart(by_library, by_hand) < 0.01)
 gradcam = explain.grad_cam(model, x, t)  # its default: the last convolution itself
 
-# %% mystnb={"image": {"alt": "Two rows, cat and motorcycle. Beside each photograph lie three coloured maps over it in grey: occlusion, CAM and Grad-CAM. For the motorcycle all three light up its body. For the cat, CAM and Grad-CAM light up the middle of the face, and occlusion the chin and the left border."}}
-figure, axes = plt.subplots(2, 4, figsize=(9, 4.7), dpi=75)
+# %% tags=["hide-input"] mystnb={"image": {"alt": "Two rows, cat and motorcycle. In each, three coloured maps lie over the photograph in grey: occlusion, CAM and Grad-CAM. For the motorcycle all three light up its body. For the cat, CAM and Grad-CAM light up the middle of the face, and occlusion the chin and the left border."}}
+figure, axes = plt.subplots(2, 3, figsize=(5.4, 4))
 for row, picture, *blobs in zip(axes, x, covered, where, gradcam, strict=True):
-    show_image(row[0], picture, "photograph")
     names = ["occlusion", "CAM", "Grad-CAM"]
-    for axis, blob, name in zip(row[1:], blobs, names, strict=True):
+    for axis, blob, name in zip(row, blobs, names, strict=True):
         show_image(axis, picture.mean(dim=0, keepdim=True).mul(-1).add(1), name)
         axis.imshow(blob.clamp_min(0), cmap="magma", alpha=0.6)
 plt.show()
 
 # %% [markdown]
 # *Blobs, and they make sense at once, where they agree.* Bright is much. On the motorcycle all three do. On the cat they do not: CAM finds the
-# face, and covering a piece of the face hurts little, since enough of it is left; covering the chin hurts more. Two honest methods, two questions, two
-# answers.
+# face, and covering a piece of the face hurts little, since enough of it is left; covering the chin hurts more. Both methods are right: they answer two
+# questions.
 #
 # Be careful with how convincing a blob is. CAM has 49 numbers, drawn as 50,176: the soft
 # edges come from enlarging, and a position of the last layer has seen far more of the picture than the square over which it is
@@ -343,7 +342,8 @@ plt.show()
 #
 # A vision transformer {cite}`dosovitskiy2021image` has no maps. It cuts the image into patches, makes a **token** of each, puts a
 # class token in front, and lets every token look at every other. In each layer and head, row $i$ of the attention matrix
-# $A = \operatorname{softmax}(q k^{\mathsf T} / \sqrt d)$ says how token $i$ shares out its look. Here is one, small enough to train
+# $\text{Att} = \operatorname{softmax}(q k^{\mathsf T} / \sqrt{\text{width}})$ says how token $i$ shares out its look: $q$ and $k$ hold a query and a key for each
+# token, vectors of that width. Here is one, small enough to train
 # while you wait. First a layer:
 
 
@@ -407,21 +407,21 @@ fit(transformer, train, epochs=3, generator=generator, **rate)
 claim("It reads over 70 % of new digits", accuracy(transformer, test) > 0.7)
 
 # %% [markdown]
-# What does the class token look at? In the last layer, row 0 of $A$ tells, averaged over heads. But the tokens that it looks at
+# What does the class token look at? In the last layer, row 0 of $\text{Att}$ tells, averaged over heads. But the tokens that it looks at
 # have themselves looked around in the layer before. **Attention rollout** {cite}`abnar2020quantifying` follows the looks
 # through all layers: it takes each layer for a mixture, half of what a token was and half of what it looked at,
 # and multiplies.
 #
-# $$\tilde A_l = \tfrac12 \operatorname{mean}_{\text{heads}} A_l + \tfrac12 I,
-# \qquad R = \tilde A_L \cdots \tilde A_2\, \tilde A_1 .$$
+# $$M_l = \tfrac12 \operatorname{mean}_{\text{heads}} \text{Att}_l + \tfrac12 I,
+# \qquad R = M_{\text{last}} \cdots M_2\, M_1 .$$
 
 # %%
-digits = test.images[:8]
+digits = test.images[:4]
 attentions = []
 with torch.no_grad():
     answers = transformer(digits, attentions).argmax(dim=1)
 half = [0.5 * a.mean(dim=1) + 0.5 * torch.eye(50) for a in attentions]
-rollout = explain.attention_rollout(attentions)  # (8, 50, 50)
+rollout = explain.attention_rollout(attentions)  # (4, 50, 50)
 claim(
     "Two matrices, multiplied, are explain.attention_rollout, up to rounding",
     torch.allclose(half[1] @ half[0], rollout, atol=1e-5),
@@ -429,8 +429,8 @@ claim(
 row_sums = rollout.sum(dim=2)
 claim("Its rows add up to 1, up to rounding", (row_sums - 1).abs().max() < 1e-4)
 
-# %% mystnb={"image": {"alt": "Eight handwritten digits in a row; below each, the last layer's attention of the class token and the rollout, as 7 by 7 squares; the attention has few dark squares; those of the rollout are more and follow the strokes roughly."}}
-figure, axes = plt.subplots(3, 8, figsize=(9, 3.8))
+# %% tags=["hide-input"] mystnb={"image": {"alt": "Four handwritten digits in a row; below each, the last layer's attention of the class token and the rollout, as 7 by 7 squares; the attention has few dark squares; those of the rollout are more and follow the strokes roughly."}}
+figure, axes = plt.subplots(3, 4, figsize=(6, 4.6))
 looks = [attentions[-1].mean(dim=1)[:, 0, 1:], rollout[:, 0, 1:]]
 for column, digit, answer in zip(axes.T, digits, answers, strict=True):
     show_image(column[0], digit, f"read as {answer}")
@@ -467,6 +467,14 @@ for i in range(4):
 ranks = predict(model, grid[:1])[0] > predict(model, grid[:1])[0, classes][:, None]
 claim("All four are among its first hundred", int(ranks.sum(dim=1).max()) < 100)
 
+# %% tags=["hide-input", "fig-grid"] mystnb={"image": {"alt": "One picture made of four photographs in quarters: the cat at the upper left, the cup of coffee at the upper right, the rocket on its launch pad at the lower left and the motorcycle at the lower right."}}
+figure, axis = plt.subplots(figsize=(2.8, 2.8))
+show_image(axis, grid[0])
+plt.show()
+
+# %% [markdown]
+# *The picture of the grid game.* Which map finds the cat's quarter if asked for the cat, and the motorcycle's if asked for the moped?
+
 # %%
 draws = torch.Generator().manual_seed(seed())
 game = {
@@ -487,22 +495,25 @@ def hits(found):
     return 100 * (found * place).sum(dim=(1, 2)) / found.sum(dim=(1, 2))
 
 
-# %% mystnb={"image": {"alt": "Four rows, one for each class asked for: Egyptian cat, espresso, space shuttle, moped. In each row a picture of four photographs in a grid and its saliency, integrated gradients, occlusion, CAM and Grad-CAM. CAM, Grad-CAM and occlusion move with the class into the right quarter; saliency hardly changes."}}
+# %% tags=["hide-input"] mystnb={"image": {"alt": "Four columns, one for each class asked for: Egyptian cat, espresso, space shuttle, moped. Five rows of maps of the same picture: saliency, integrated gradients, occlusion, CAM and Grad-CAM. CAM, Grad-CAM and occlusion move with the class into the right quarter; saliency hardly changes."}}
+figure, axes = plt.subplots(5, 4, figsize=(6, 8.2))
 shown = ["saliency", "integrated gradients", "occlusion", "CAM", "Grad-CAM"]
-figure, axes = plt.subplots(4, 6, figsize=(10, 7.2), dpi=75)
-for i, row in enumerate(axes):
-    show_image(row[0], grid[i], f"asked: {wanted[i]}")
-    for axis, name in zip(row[1:], shown, strict=True):
-        score = hits(game[name])[i]
-        draw(axis, game[name][i].clamp_min(0), f"{name}\n{score:.0f} % in place")
-        axis.axhline(111.5, color="grey", linewidth=0.5)
-        axis.axvline(111.5, color="grey", linewidth=0.5)
+for row, name in zip(axes, shown, strict=True):
+    means = F.avg_pool2d(game[name].clamp_min(0), 4)  # (4, 56, 56)
+    for axis, found, score in zip(row, means, hits(game[name]), strict=True):
+        draw(axis, found, f"{score:.0f} % in place")
+        axis.axhline(27.5, color="grey", linewidth=0.5)
+        axis.axvline(27.5, color="grey", linewidth=0.5)
+    label = name.replace(" ", "\n")
+    row[0].text(-3, 28, label, rotation=90, ha="right", va="center", ma="center")
+for axis, name, score in zip(axes[0], wanted, hits(game["saliency"]), strict=True):
+    axis.set_title(f"{name}?\n{score:.0f} % in place", fontsize=9)
 plt.show()
 
 # %% [markdown]
-# *One picture, four questions.* Each row asks for another class. A map that answers must move from row to row. The blobs do. The fine grain of
+# *One picture, four questions.* Each column asks for another class, in {fig}`grid`. A map that answers must move from column to column. The blobs do. The fine grain of
 # saliency hardly does: it shows where the network is sensitive at all. Not everything is in place: asked for a space shuttle, the blobs also find
-# the cup, and no one can say from the map whether the map is wrong or the network.
+# the cup, and no one can say from the map whether the map is wrong or the network. (All maps are drawn in squares of 4 × 4 pixels.)
 
 # %% tags=["nbval-ignore-output"]
 mean_hits = {name: hits(found).mean().item() for name, found in game.items()}
@@ -550,7 +561,7 @@ claim("The gradient, that one alone does", rise.tolist() == [1, 0])
 # %% [markdown]
 # Both are correct answers to their questions, and both mislead. [Shapley values](self_explaining.ipynb) would give half to each.
 #
-# **The sign is lost.** Saliency takes $|g|$, Grad-CAM cuts at zero. What spoke against the class is gone, and sometimes it is
+# **The sign is lost.** Saliency takes the size of the slope, Grad-CAM cuts at zero. What spoke against the class is gone, and sometimes it is
 # the story.
 #
 # **The cover is a clue.** A grey square is something that no photograph has. The fall of the logit is part loss of the object,
@@ -574,6 +585,18 @@ claim("Black and grey covers give maps that correlate, but below 0.9", 0 < same 
 #
 # **Exercise 1** (10 minutes). *Gradient times input.* For a linear model $z = w^{\mathsf T} x + b$, what are the integrated gradients from
 # black? Show it on paper, then check with one step.
+#
+# <details><summary>Hint 1: where to look</summary>
+#
+# In {eq}`eq-integrated-gradients` the only part that depends on the model is the gradient. What is it for a linear model, and where on the way does it change?
+#
+# </details>
+#
+# <details><summary>Hint 2: what is left</summary>
+#
+# The integral of a constant over an interval of length 1 is that constant. So how many steps can be too few?
+#
+# </details>
 
 # %% tags=["hide-cell"]
 # Solution: the gradient is w everywhere, so its mean is w, and φ = x · w.
@@ -589,6 +612,18 @@ claim(
 # %% [markdown]
 # **Exercise 2** (15 minutes). *An earlier layer.* Ask Grad-CAM for the output of an earlier block, `model.network._blocks[4]`, in the grid game. It has
 # 28 × 28 positions instead of 7 × 7. Predict: is its score higher, because it is finer, or lower?
+#
+# <details><summary>Hint 1: what a map of this layer knows</summary>
+#
+# A map of an early layer responds to edges or colours. In which of the four quarters are there edges?
+#
+# </details>
+#
+# <details><summary>Hint 2: what Grad-CAM can say</summary>
+#
+# Grad-CAM has one weight for each map, the same at all positions. Ask `explain.grad_cam` with `layer=`, and score the result by `hits`.
+#
+# </details>
 
 # %% tags=["hide-cell"]
 # Solution: lower. Early features know edges and colours, not classes; one weight for

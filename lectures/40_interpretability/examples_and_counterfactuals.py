@@ -17,7 +17,7 @@
 # [projected gradient ascent](../20_adversarial/iterative_attacks.ipynb). The symbols are those of the
 # [notation page](../../book/notation.md).
 #
-# **Time**: 60 minutes to read; at most 60 CPU-seconds to run.
+# **Time**: 60 minutes to read; {{ cpu_seconds }} to run.
 
 # %%
 from functools import partial
@@ -38,6 +38,7 @@ from tml_helpers.plotting import COLOURS, show_image, use_style
 from tml_helpers.training import accuracy, fit, predict, seed_everything
 
 use_style()
+torch.set_num_threads(1)  # networks as small as these run fastest on one core
 
 # %% [markdown]
 # ## Two questions
@@ -105,33 +106,36 @@ claim(
 written, read = test.labels[wrong[torn]].item(), answers[wrong[torn]].item()
 print(f"a person wrote {written}, the network reads {read}")
 
-# %% mystnb={"image": {"alt": "A misread test digit on the left of each of four rows, followed by its eight nearest training digits with their labels: by pixels in the first row, by the two convolutional layers in the next two, and by the hidden layer in the last. Labels that differ from the true one are orange; further down there are more of them."}}
-figure, axes = plt.subplots(4, 9, figsize=(8.8, 5))
-for line, (name, indices) in zip(axes, near.items(), strict=True):
-    show_image(line[0], test.images[wrong[torn]], f"{written} by\n{name}")
-    for axis, index in zip(line[1:], indices[torn], strict=True):
+# %% tags=["hide-input"] mystnb={"image": {"alt": "A misread test digit on top of each of four columns, and below it its eight nearest training digits with their labels: by pixels in the first column, by the two convolutional layers in the next two, and by the hidden layer in the last. Labels that differ from the true one are orange; further to the right there are more of them."}}
+figure, axes = plt.subplots(9, 4, figsize=(4.8, 8))
+for column, (name, indices) in zip(axes.T, near.items(), strict=True):
+    show_image(column[0], test.images[wrong[torn]], name)
+    for axis, index in zip(column[1:], indices[torn], strict=True):
         label = train.labels[index].item()
-        show_image(axis, train.images[index], str(label))
-        axis.title.set_color(COLOURS["black" if label == written else "orange"])
+        show_image(axis, train.images[index])
+        hue = COLOURS["black" if label == written else "orange"]
+        axis.text(29, 14, label, color=hue, va="center", weight="bold")
+axes[0, 0].text(-2, 14, "test digit", ha="right", va="center")
+axes[1, 0].text(-2, 14, "nearest", ha="right", va="center")
 plt.show()
 
 # %% [markdown]
-# *One test digit that the network misreads, and its nearest training digits, layer by layer.* The number above a neighbour is its label, orange
-# where it is not what the person meant. The rows are lists of witnesses, and they do not agree: near in ink is not near in
+# *One test digit that the network misreads, and its nearest training digits, layer by layer.* The number beside a neighbour is its label, orange
+# where it is not what the person meant. The columns are lists of witnesses, and they do not agree: near in ink is not near in
 # the hidden layer, where only what matters for the ten classes is left. Where the neighbours turn orange, there the error is made. This digit was chosen
-# because its layers disagree; for many misread digits all rows are orange, and the network errs in good company.
+# because its layers disagree; for many misread digits all columns are orange.
 #
 # ## Deep k-nearest neighbours
 #
 # Let the witnesses vote {cite}`papernot2018deep`. For an image $x$ and a class $j$, count the neighbours in all layers that have **another** class:
 #
-# $$\alpha(x, j) = \sum_{\text{layers}} \big|\{\text{the } k \text{ neighbours of } x \text{ that are not of class } j\}\big| .$$
+# $$\nu(x, j) = \sum_{\text{layers}} \big|\{\text{the } k \text{ neighbours of } x \text{ that are not of class } j\}\big| .$$
 #
 # That is the **nonconformity** of calling it $j$: how strange it would be. How strange is too strange? The images that were set aside
 # tell. Of each we know the class, so we know how strange right answers usually are. The **p-value** of $j$ is the share of them that are at least as
 # strange:
 #
-# $$p_j(x) = \frac{\big|\{i : \alpha(x_i, y_i) \ge \alpha(x, j)\}\big|}{\text{number of images set aside}} .$$
+# $$p_j(x) = \frac{\big|\{i : \nu(x_i, y_i) \ge \nu(x, j)\}\big|}{\text{number of images set aside}} .$$
 #
 # The prediction is the class with the largest $p_j$, and that value is its **credibility**: near 0, and no class has support in the training
 # images. One minus the second largest is the **confidence**: near 0, and two classes have support.
@@ -139,7 +143,7 @@ plt.show()
 
 # %%
 def opponents(images, k=25):
-    """α(x, j): of k neighbours in each of three layers, how many have another class."""
+    """ν(x, j): of k neighbours in each of three layers, how many have another class."""
     votes = 0
     for name, code in codes(images).items():
         if name != "pixels":
@@ -221,8 +225,8 @@ claim(
 )
 claim("... but not a third of the hidden layer's", by_layer[2] < 1 / 3)
 
-# %% mystnb={"image": {"alt": "Two panels with a row of dots for each of four groups of images: read rightly, misread, adversarial, on its side. Left, the softmax probability: high for most images of every group. Right, the credibility from neighbours: spread over all values for digits read rightly, and close to zero for the other three groups."}}
-figure, panels = plt.subplots(1, 2, figsize=(8.5, 2.9), sharey=True)
+# %% tags=["hide-input"] mystnb={"image": {"alt": "Two panels with a row of dots for each of four groups of images: read rightly, misread, adversarial, on its side. Left, the softmax probability: high for most images of every group. Right, the credibility from neighbours: spread over all values for digits read rightly, and close to zero for the other three groups."}}
+figure, panels = plt.subplots(1, 2, figsize=(7, 2.9), sharey=True)
 jitter = np.random.default_rng(0)
 values = sure, {name: said.credibility for name, said in found.items()}
 for axis, by_group in zip(panels, values, strict=True):
@@ -257,14 +261,14 @@ claim("Of ordinary images, fewer than one in eight has p ≤ 0.05", rare < 1 / 8
 #
 # Neighbours explain one image. To explain a *data set*, or what a network calls a 7, show a few typical examples, the
 # **prototypes**, and a few that these do not stand for, the **criticisms**. MMD-critic {cite}`kim2016examples` makes "stand for"
-# exact. With a kernel $k(a, b) = \exp(-\|a - b\|^2 / 2\sigma^2)$, the squared maximum mean discrepancy between all $n$ samples and $m$ chosen ones
+# exact. With a kernel $\kappa(a, b) = \exp(-\|a - b\|^2 / 2\sigma^2)$, the squared maximum mean discrepancy between all $n$ samples and $m$ chosen ones
 # is
 #
-# $$\mathrm{MMD}^2 = \frac{1}{n^2}\sum_{i,j} k(x_i, x_j) - \frac{2}{nm}\sum_{i,s} k(x_i, s) + \frac{1}{m^2}\sum_{s,s'} k(s, s') .$$
+# $$\mathrm{MMD}^2 = \frac{1}{n^2}\sum_{i,j} \kappa(x_i, x_j) - \frac{2}{nm}\sum_{i,s} \kappa(x_i, s) + \frac{1}{m^2}\sum_{s,s'} \kappa(s, s') .$$
 #
 # In words: how alike the samples are among themselves, minus twice how much the chosen resemble them, plus how much the chosen resemble each other. The
 # last term keeps them apart. Prototypes are added one by one, each the one that lowers the sum most; criticisms are where the two averages
-# of $k$ differ most.
+# of $\kappa$ differ most.
 
 # %%
 sevens = train.select(train.labels == 7)
@@ -275,8 +279,8 @@ chosen = explain.mmd_critic(vectors, prototypes=8, criticisms=8)
 def discrepancy(indices):
     """MMD² up to its first term, which is the same for all choices."""
     squares = torch.cdist(vectors, vectors).square()
-    k = (-squares / (2 * torch.pdist(vectors).median() ** 2)).exp()
-    return (k[indices][:, indices].mean() - 2 * k[:, indices].mean()).item()
+    kappa = (-squares / (2 * torch.pdist(vectors).median() ** 2)).exp()
+    return (kappa[indices][:, indices].mean() - 2 * kappa[:, indices].mean()).item()
 
 
 draws = [torch.randperm(len(vectors), generator=generator)[:8] for _ in range(200)]
@@ -288,16 +292,17 @@ claim(
     (of_draws > discrepancy(chosen.prototypes)).float().mean() > 0.95,
 )
 
-# %% mystnb={"image": {"alt": "Two rows of eight handwritten sevens. The prototypes in the upper row are plain and typical, with and without a bar through the stem; the criticisms in the lower row are unusual: slanted, curled, thick or hardly legible."}}
-figure, axes = plt.subplots(2, 8, figsize=(8.2, 2.3))
-for row, (name, indices) in zip(axes, vars(chosen).items(), strict=True):
-    for axis, index in zip(row, indices, strict=True):
+# %% tags=["hide-input"] mystnb={"image": {"alt": "Four rows of four handwritten sevens. The eight prototypes in the upper two rows are plain and typical, with and without a bar through the stem; the eight criticisms in the lower two are unusual: slanted, curled, thick or hardly legible."}}
+figure, axes = plt.subplots(4, 4, figsize=(4.6, 4.8))
+halves = axes[:2], axes[2:]
+for rows, (name, indices) in zip(halves, vars(chosen).items(), strict=True):
+    for axis, index in zip(rows.flat, indices, strict=True):
         show_image(axis, sevens.images[index])
-    row[0].set_title(name, fontsize=9, loc="left")
+    rows[0, 0].set_title(name, fontsize=10, loc="left")
 plt.show()
 
 # %% [markdown]
-# *What the network takes a 7 to be, and what it finds odd.* The upper row is the short version of some 300 sevens. The lower row is what that version leaves
+# *What the network takes a 7 to be, and what it finds odd.* The upper two rows are the short version of some 300 sevens. The lower two are what that version leaves
 # out, and the more useful of the two when you look for errors in the data.
 #
 # ## This looks like that
@@ -306,7 +311,7 @@ plt.show()
 # of prototypes, each a vector the size of one cell of the feature map, each belonging to a class. An image has a grid of cells; prototype $p$
 # looks for the one that is nearest, and reports a similarity:
 #
-# $$s_p(x) = \max_{\text{cells } c} \log \frac{d^2 + 1}{d^2 + \varepsilon}, \quad d = \|f(x)_c - p\|_2,
+# $$s_p(x) = \max_{\text{cells } c} \log \frac{\|f(x)_c - p\|_2^2 + 1}{\|f(x)_c - p\|_2^2 + 10^{-4}},
 # \qquad z_k = \sum_p w_{kp}\, s_p(x) .$$
 #
 # In words: *this cell looks like that prototype*, this much; and the logit is the weighted sum. At first a prototype counts $1$ for its own class and
@@ -359,9 +364,12 @@ def framed(axis, image, box, title="", colour="orange"):
     )
 
 
-# %% mystnb={"image": {"alt": "Three rows of ten training digits, one column for each class from 0 to 9. On each digit an orange box marks the 16 by 16 pixels, or fewer at the border, that are the prototype: a bend, a crossing, the end of a stroke."}}
-figure, axes = plt.subplots(3, 10, figsize=(9, 3.1))
-for p, axis in enumerate(axes.T.flat):
+# %% tags=["hide-input"] mystnb={"image": {"alt": "Training digits in three blocks of at most four columns, one column for each class from 0 to 9, with three digits each. On each digit an orange box marks the 16 by 16 pixels, or fewer at the border, that are the prototype: a bend, a crossing, the end of a stroke."}}
+figure, axes = plt.subplots(9, 4, figsize=(4.4, 9))
+for axis in axes.flat:
+    axis.axis("off")
+columns = axes.reshape(3, 3, 4).swapaxes(1, 2)  # (blocks, classes, prototypes)
+for p, axis in zip(range(30), columns.flat, strict=False):
     title = str(p // 3) if p % 3 == 0 else ""
     framed(axis, train.images[patches.images[p]], patches.boxes[p], title)
 plt.show()
@@ -397,9 +405,9 @@ for i, index in enumerate(shown):
         + f" + {rest:.1f} from the others = logit {evidence.logits[i]:.1f}"
     )
 
-# %% mystnb={"image": {"alt": "Two test digits, one read rightly and one misread, in two blocks of three columns. In the upper row the test digit with a box around its patch, in the lower row the training digit with the box of the prototype that the patch resembles. Above each pair stands the similarity times the weight and their product."}}
-figure, axes = plt.subplots(2, 6, figsize=(9.4, 3.7))
-for i, (block, index) in enumerate(zip((axes[:, :3], axes[:, 3:]), shown, strict=True)):
+# %% tags=["hide-input"] mystnb={"image": {"alt": "Two test digits, one read rightly and one misread, in two blocks of two rows and three columns. In the upper row of a block the test digit with a box around its patch, in the lower row the training digit with the box of the prototype that the patch resembles. Above each pair stands the similarity times the weight, below it their product."}}
+figure, axes = plt.subplots(4, 3, figsize=(4.8, 7))
+for i, (block, index) in enumerate(zip((axes[:2], axes[2:]), shown, strict=True)):
     best = evidence.contributions[i].topk(3).indices
     for column, p in zip(block.T, best, strict=True):
         s, w = evidence.similarities[i, p], evidence.weights[i, p]
@@ -411,7 +419,7 @@ for i, (block, index) in enumerate(zip((axes[:, :3], axes[:, 3:]), shown, strict
 plt.show()
 
 # %% [markdown]
-# *Left a digit that is read rightly, right one that is misread: the patch above, what it looks like below.* The titles are the sum itself: similarity times
+# *Two rows for a digit that is read rightly, two for one that is misread: the patch, and below it what it looks like.* The titles are the sum itself: similarity times
 # weight. Nothing is estimated, nothing left out but the remaining prototypes, which the lines above the figure add. And the misread digit can be argued
 # with: one can point at the patch that resembles the wrong class, and say whether one agrees.
 #
@@ -448,7 +456,7 @@ claim(
 )
 claim("... and in the median by more than 0.2", (after - before).median() > 0.2)
 
-# %% mystnb={"image": {"alt": "A training digit with the box of a prototype, then a test digit of another class with the patch that is nearest to the prototype, before and after a change that is hardly visible; the similarity in the titles has grown."}}
+# %% tags=["hide-input"] mystnb={"image": {"alt": "A training digit with the box of a prototype, then a test digit of another class with the patch that is nearest to the prototype, before and after a change that is hardly visible; the similarity in the titles has grown."}}
 worst = (after - before).argmax()
 p = other[worst]
 figure, axes = plt.subplots(1, 3, figsize=(5.4, 2.1))
@@ -473,15 +481,15 @@ plt.show()
 # Neighbours look alike. That does not mean that they *caused* the answer. The causal question is: **what would the network say if this training image
 # had not been there?** It could be answered by training again without it, once for each image. Influence functions {cite}`koh2017understanding` estimate it without.
 #
-# Let $\hat\theta$ minimise $R(\theta) = \frac1n \sum_i L(z_i, \theta) + \text{regulariser}$, with Hessian $H$ there. Leaving out
-# $z$ takes $\frac1n L(z, \theta)$ away from $R$. At the new minimum the gradient is 0 again; to first order,
+# Let $L_i(\theta)$ be the loss of training image $i$, and let $\hat\theta$ minimise $\frac1n \sum_i L_i(\theta) + \text{regulariser}$, with Hessian $H$ there.
+# Leaving out image $i$ takes $\frac1n L_i(\theta)$ away from that objective. At the new minimum $\hat\theta_{-i}$ the gradient is 0 again; to first order,
 #
-# $$\theta_{-z} - \hat\theta \approx \tfrac1n H^{-1} \nabla L(z, \hat\theta), \qquad
-# L(z_{\text{test}}, \theta_{-z}) - L(z_{\text{test}}, \hat\theta) \approx
-# \tfrac1n \nabla L(z_{\text{test}})^\top H^{-1}\, \nabla L(z) .$$
+# $$\hat\theta_{-i} - \hat\theta \approx \tfrac1n H^{-1} \nabla L_i(\hat\theta), \qquad
+# L_{\text{test}}(\hat\theta_{-i}) - L_{\text{test}}(\hat\theta) \approx
+# \tfrac1n \nabla L_{\text{test}}(\hat\theta)^\top H^{-1}\, \nabla L_i(\hat\theta) .$$ (eq-influence)
 #
-# In words: how the test loss would change if $z$ were removed. **Positive: $z$ was helpful. Negative: it did harm.** (The paper writes the effect of
-# giving $z$ more weight, which is $-n$ times this.)
+# In words: how the test loss would change if image $i$ were removed. **Positive: it was helpful. Negative: it did harm.** (The paper writes the effect of
+# giving it more weight, which is $-n$ times this.)
 #
 # The theory wants a minimum and a curvature, so we take a model that has both: logistic regression on 14×14 pixels, 4 against 9. And because we want
 # to know the culprits, we plant some: one training label in twelve is switched.
@@ -514,7 +522,7 @@ linear = nn.Linear(197, 1, bias=False).double()
 linear.weight.data = minimum(everyone)
 
 # %% [markdown]
-# For this loss everything is known in closed form: with $p = \sigma(Xw)$ the gradient of a sample is $(p - y)\,x$, and the Hessian
+# For this loss everything is known in closed form: with $p = \operatorname{sigmoid}(Xw)$ the gradient of a sample is $(p - y)\,x$, and the Hessian
 # $X^\top \operatorname{diag}(p(1 - p)) X / n + \lambda I$. Five lines, and the library, which asks nothing of the model but that it can be
 # differentiated twice:
 
@@ -565,9 +573,9 @@ row = by_library[case]
 drawn = torch.randperm(n, generator=generator)[:30]
 removed = torch.cat([row.abs().topk(30).indices, drawn]).unique()
 change = []
-for z in removed:
+for i in removed:
     keep = everyone.clone()
-    keep[z] = False
+    keep[i] = False
     change.append((loss_at(minimum(keep)) - start)[case, 0])
 change = torch.stack(change)
 correlation = torch.corrcoef(torch.stack([row[removed], change]))[0, 1]
@@ -605,8 +613,8 @@ claim(
     (seen["loss"][fifth] - seen["self-influence"][fifth]).abs() < 15,
 )
 
-# %% mystnb={"image": {"alt": "Left: change of a test loss after retraining without an image, against the estimate by influence, one dot for each of about sixty training images; the dots lie close to the diagonal. Right: share of switched labels that are seen against the share of training images inspected: by self-influence and by loss the curves rise steeply, in random order along the diagonal."}}
-figure, (scatter, curve) = plt.subplots(1, 2, figsize=(8.5, 3.2))
+# %% tags=["hide-input"] mystnb={"image": {"alt": "Left: change of a test loss after retraining without an image, against the estimate by influence, one dot for each of about sixty training images; the dots lie close to the diagonal. Right: share of switched labels that are seen against the share of training images inspected: by self-influence and by loss the curves rise steeply, in random order along the diagonal."}}
+figure, (scatter, curve) = plt.subplots(1, 2, figsize=(7, 3.2))
 ends = [
     1000 * min(row[removed].min(), change.min()),
     1000 * max(row[removed].max(), change.max()),
@@ -624,18 +632,20 @@ plt.show()
 # %% [markdown]
 # *Left, the estimate against the truth; right, what it is good for.* On a convex model the estimate can be trusted, though it is a little too small for the most influential images: taking one
 # away also changes the curvature, which the first order does not know. On the right, note the dashed curve. For finding wrong labels the plain loss of each training image does
-# about as well, at no cost. Always draw the cheap rival.
+# about as well, at no cost. Always draw the cheap method beside the costly one.
 
 # %%
 ranked = row.argsort()
 columns = {"harmful": ranked[:5], "helpful": ranked.flip(0)[:5]}
 
-# %% mystnb={"image": {"alt": "A test digit on the left, and to its right five harmful training images in the upper row and five helpful ones in the lower row, each with the label that it has in the training set; labels that were switched are orange."}}
-figure, axes = plt.subplots(2, 6, figsize=(7.2, 2.9))
+# %% tags=["hide-input", "fig-influential"] mystnb={"image": {"alt": "A test digit on the left, and to its right a column of five harmful training images and a column of five helpful ones, each with the label that it has in the training set; labels that were switched are orange."}}
+figure, axes = plt.subplots(5, 3, figsize=(4.2, 6))
 name_of = ("4", "9")
-for line, (name, indices) in zip(axes, columns.items(), strict=True):
-    show_image(line[0], test_pictures[case], f"test: {name_of[int(y_test[case])]}")
-    for axis, index in zip(line[1:], indices, strict=True):
+for axis in axes[:, 0]:
+    axis.axis("off")
+show_image(axes[0, 0], test_pictures[case], f"test: {name_of[int(y_test[case])]}")
+for column, (name, indices) in zip(axes.T[1:], columns.items(), strict=True):
+    for axis, index in zip(column, indices, strict=True):
         show_image(axis, pictures[index], f"{name}: {name_of[int(y[index])]}")
         axis.title.set_color(COLOURS["orange" if switched[index] else "black"])
 plt.show()
@@ -643,18 +653,18 @@ plt.show()
 # %% [markdown]
 # *One test digit, the training images that hurt it most, and those that help it most.* The number is the label in the training set, orange where we switched
 # it. Most of the harmful ones look like the test digit and carry the other label. The helpful ones are not simply its nearest neighbours. Even an error can help: an orange image in
-# the lower row pushes the boundary to the right side of this digit, for the wrong reason.
+# the right column pushes the boundary to the right side of this digit, for the wrong reason.
 #
 # ## Counterfactuals: the smallest swap
 #
-# The last question turns round. Not what the answer rests on, but **what would have to be different**. In pixels the answer is an adversarial
-# example, and explains nothing to anyone. So ask in larger pieces {cite}`goyal2019counterfactual`: take a second image, the **distractor**, that the network sees as the other
-# class. Both become a grid of cells in some layer. Replace cells of the first by cells of the second until the class flips, and as few as possible:
+# The last question goes the other way. Not what the answer rests on, but **what would have to be different**. In pixels the answer is an adversarial
+# example, and explains nothing to anyone. So ask in larger pieces {cite}`goyal2019counterfactual`: take a second image, the **distractor** $\tilde x$, that the network sees as the other
+# class $\tilde y$. Both become a grid of cells in some layer. Replace cells of the first by cells of the second until the class flips, and as few as possible:
 #
-# $$\min |S| \quad \text{so that} \quad \arg\max_k\, \text{head}\big(f(x) \text{ with } f(x)_i \leftarrow f(x')_j \text{ for } (i, j) \in S\big)_k = y' .$$
+# $$\min |S| \quad \text{so that} \quad \arg\max_k\, \text{head}\big(f(x) \text{ with } f(x)_i \leftarrow f(\tilde x)_j \text{ for } (i, j) \in S\big)_k = \tilde y .$$
 #
-# Each cell takes part once. There are $h w \cdot h' w'$ single swaps, and all of them fit into one batch through the head, which is the small part of
-# the network. Take the one after which class $y'$ is most probable; repeat until it wins.
+# Each cell takes part once. There are as many single swaps as pairs of cells, and all of them fit into one batch through the head, which is the small part of
+# the network. Take the one after which class $\tilde y$ is most probable; repeat until it wins.
 
 
 # %%
@@ -699,8 +709,8 @@ claim("The loop and the library swap the same cells", [i for i, _ in by_hand] ==
 claim("Each becomes what was asked", [s.target for s in swapped] == [5, 9, 2])
 claim("... within half of the 49 swaps", max(len(s.cells) for s in swapped) < 24.5)
 
-# %% mystnb={"image": {"alt": "Three rows. In each, a digit with numbered boxes on the cells that were replaced, a second digit of another class with the same numbers on the cells that came in their place, and the probability of both classes after each swap: they cross within a few swaps. Rows: 3 to 5, 4 to 9, 7 to 2."}}
-figure, axes = plt.subplots(3, 3, figsize=(8.6, 7.6), width_ratios=(1.1, 1.1, 1))
+# %% tags=["hide-input", "fig-swaps"] mystnb={"image": {"alt": "Three rows. In each, a digit with numbered boxes on the cells that were replaced, a second digit of another class with the same numbers on the cells that came in their place, and the probability of both classes after each swap: they cross within a few swaps. Rows: 3 to 5, 4 to 9, 7 to 2."}}
+figure, axes = plt.subplots(3, 3, figsize=(7, 6.6), width_ratios=(1.1, 1.1, 1))
 for line, (a, b), s in zip(axes, wanted, swapped, strict=True):
     for axis, digit, boxes in ((line[0], a, s.boxes), (line[1], b, s.distractor_boxes)):
         name = "image" if digit == a else "distractor"
@@ -786,8 +796,8 @@ claim(
 )
 claim("Fewer than half of the 25 cells are swapped", len(swaps.cells) < 12.5)
 
-# %% mystnb={"image": {"alt": "A photograph of a cat on which seven of 25 squares are framed and numbered, most of them on its face; a photograph of a cup of coffee with the same numbers on the squares that came in their place, most of them on the cup; and the probability of both classes after each swap: that of Egyptian cat falls step by step, and that of espresso rises above it in the last two."}}
-figure, axes = plt.subplots(1, 3, figsize=(9, 2.9))
+# %% tags=["hide-input"] mystnb={"image": {"alt": "A photograph of a cat on which seven of 25 squares are framed and numbered, most of them on its face; a photograph of a cup of coffee with the same numbers on the squares that came in their place, most of them on the cup; and the probability of both classes after each swap: that of Egyptian cat falls step by step, and that of espresso rises above it in the last two."}}
+figure, axes = plt.subplots(1, 3, figsize=(7, 2.6))
 sides = (cat, swaps.boxes, words[0]), (coffee, swaps.distractor_boxes, words[1])
 for axis, (picture, boxes, word) in zip(axes, sides, strict=False):
     for number, box in enumerate(boxes, 1):
@@ -889,8 +899,20 @@ claim(
 #
 # ## Practice
 #
-# **Exercise 1** (10 minutes). *Several at once.* Influence speaks of one image. Remove the twenty most harmful images for the test digit above **together**. Is the change the
+# **Exercise 1** (10 minutes). *Several at once.* Influence speaks of one image. Remove the twenty most harmful images for the test digit of {fig}`influential` **together**. Is the change the
 # sum of the estimates? Predict which is larger, then train again.
+#
+# <details><summary>Hint 1: where to look</summary>
+#
+# `row` holds the estimates for this digit, and harm is negative. `minimum(keep)` trains without the images that `keep` leaves out.
+#
+# </details>
+#
+# <details><summary>Hint 2: what an estimate assumes</summary>
+#
+# {eq}`eq-influence` takes one image away and leaves all others where they are. What does the second removal meet that the first has changed?
+#
+# </details>
 
 # %% tags=["hide-cell"]
 # Solution: the sum has the right sign and size. It is not exact: the twenty resemble
@@ -904,8 +926,20 @@ claim("Removing the harmful images lowers the loss", together < 0)
 claim("The sum is right within a factor of 2.5", 0.4 < together / total < 2.5)
 
 # %% [markdown]
-# **Exercise 2** (15 minutes). *Which distractor?* The 4 above was turned into the first 9 that came along. Try twelve other nines, and for comparison the one nine of
+# **Exercise 2** (15 minutes). *Which distractor?* The 4 of {fig}`swaps` was turned into the first 9 that came along. Try twelve other nines, and for comparison the one nine of
 # these that is nearest to the 4 in the second convolution. Do likenesses save swaps?
+#
+# <details><summary>Hint 1: what to count</summary>
+#
+# `explain.counterfactual_patches` takes one distractor; the number of its swaps is `len(s.cells)`. `codes` gives unit vectors, so that a product of two is their likeness.
+#
+# </details>
+#
+# <details><summary>Hint 2: what to expect</summary>
+#
+# A cell of the 9 may be put at any place of the 4. How alike must the two be, as wholes, for that?
+#
+# </details>
 
 # %% tags=["hide-cell"]
 # Solution: hardly. A cell may be put anywhere, so any 9 has the few that are needed,

@@ -16,7 +16,7 @@
 # **Before you start**: [models that explain themselves](self_explaining.ipynb), for linear models and Shapley values. The
 # symbols are those of the [notation page](../../book/notation.md).
 #
-# **Time**: 45 minutes to read; at most 60 CPU-seconds to run.
+# **Time**: 45 minutes to read; {{ cpu_seconds }} to run.
 
 # %%
 import matplotlib.pyplot as plt
@@ -40,6 +40,7 @@ from tml_helpers.plotting import COLOURS, show_image, use_style
 from tml_helpers.training import predict
 
 use_style()
+torch.set_num_threads(1)  # networks as small as these run fastest on one core
 
 # %% [markdown]
 # ## The question: what did it look at?
@@ -57,8 +58,8 @@ for_or_against = LinearSegmentedColormap.from_list(
     "for_or_against", [COLOURS["orange"], "white", COLOURS["blue"]]
 )
 
-# %% mystnb={"image": {"alt": "A photograph of a motorcycle in a garage, with bright windows and tools behind it. Beside it three bars with the classifier's answers: moped is the longest by far, then motor scooter, then disk brake."}}
-figure, (left, right) = plt.subplots(1, 2, figsize=(7.5, 3))
+# %% tags=["hide-input"] mystnb={"image": {"alt": "A photograph of a motorcycle in a garage, with bright windows and tools behind it. Beside it three bars with the classifier's answers: moped is the longest by far, then motor scooter, then disk brake."}}
+figure, (left, right) = plt.subplots(1, 2, figsize=(6.5, 2.8))
 show_image(left, x[0])
 right.barh(range(3), p[best], color=COLOURS["blue"])
 right.set_yticks(range(3), labels=[model.classes[k] for k in best])
@@ -108,7 +109,7 @@ claim(
 )
 claim("Far away it is the worse of the two", error(local, 0.8) > error(everywhere, 0.8))
 
-# %% mystnb={"image": {"alt": "A plane divided by a wavy boundary into a blue and an orange region. Dots are scattered around a black cross; those near it are large and those far from it tiny. A straight black line runs through the wavy boundary beside the cross and follows it there; farther away the two part."}}
+# %% tags=["hide-input"] mystnb={"image": {"alt": "A plane divided by a wavy boundary into a blue and an orange region. Dots are scattered around a black cross; those near it are large and those far from it tiny. A straight black line runs through the wavy boundary beside the cross and follows it there; farther away the two part."}}
 axis_a, axis_b = np.meshgrid(np.linspace(-2, 2.6, 200), np.linspace(-1.6, 2.6, 200))
 plane = np.stack([axis_a, axis_b], axis=-1)  # (200, 200, 2)
 figure, axis = plt.subplots(figsize=(5, 3.8))
@@ -132,10 +133,10 @@ plt.show()
 # As a formula, LIME looks for
 #
 # $$\arg\min_{g}\; L(f, g, \pi_x) + \Omega(g), \qquad
-# L(f, g, \pi_x) = \sum_{z} \pi_x(z)\, \big(f(z) - g(z')\big)^2 .$$
+# L(f, g, \pi_x) = \sum_{z'} \pi_x(z')\, \big(f(x_{z'}) - g(z')\big)^2 .$$ (eq-lime)
 #
-# In words: among all simple models $g$, the one that errs least on the neighbours $z$, where near ones count more by
-# their weight $\pi_x(z)$. $\Omega(g)$ is the price of complexity: a deep tree or a line with a hundred weights imitates
+# In words: among all simple models $g$, the one that errs least on the neighbours $x_{z'}$ of $x$, where near ones count
+# more by their weight $\pi_x(z')$. What $g$ is told of a neighbour is $z'$; in the plane, its two coordinates. $\Omega(g)$ is the price of complexity: a deep tree or a line with a hundred weights imitates
 # better, and nobody can read it. The black box $f$ is only asked, never opened, so it may be anything. That is what
 # *model-agnostic* means.
 #
@@ -153,21 +154,23 @@ some = torch.randint(2, (3, count), generator=draw).bool()  # (3, superpixels)
 mean = torch.stack([x[0][:, segments == s].mean(dim=1) for s in range(count)])
 hidden = mean[segments].permute(2, 0, 1)  # (3, 224, 224): all superpixels hidden
 neighbours = torch.where(some[:, None, segments], x, hidden)  # (3, 3, 224, 224)
+asked = torch.stack([x[0], hidden, *neighbours])
+p_asked = predict(model, asked).softmax(dim=1)[:, best[0]]
 claim("There are between 20 and 80 superpixels", 20 < count < 80)
 
-# %% mystnb={"image": {"alt": "The motorcycle five times: with thin yellow borders around some forty regions of similar colour; three times with a random half of the regions replaced by flat patches of their mean colour; and with all regions flat, so that only coarse shapes remain."}}
-figure, axes = plt.subplots(1, 5, figsize=(10, 2.3))
+# %% tags=["hide-input"] mystnb={"image": {"alt": "The motorcycle six times. Top: with thin yellow borders around some forty regions of similar colour; as it is; and with all regions flat, so that only coarse shapes remain. Bottom: three times with a random half of the regions replaced by flat patches of their mean colour."}}
+figure, axes = plt.subplots(2, 3, figsize=(7, 5.1))
 borders = mark_boundaries(x[0].permute(1, 2, 0).numpy(), segments.numpy())
-shown = [torch.from_numpy(borders).permute(2, 0, 1), *neighbours, hidden]
-p_shown = predict(model, torch.stack([*neighbours, hidden])).softmax(dim=1)[:, best[0]]
-titles = ["superpixels", *(f"moped: {100 * q:.0f} %" for q in p_shown)]
-for axis, picture, title in zip(axes, shown, titles, strict=True):
+shown = [torch.from_numpy(borders).permute(2, 0, 1), *asked]
+titles = ["superpixels", *(f"moped: {100 * q:.0f} %" for q in p_asked)]
+for axis, picture, title in zip(axes.flat, shown, titles, strict=True):
     show_image(axis, picture, title)
 plt.show()
 
 # %% [markdown]
-# *Neighbours of a photograph.* Left: the superpixels, regions of similar colour, found by quickshift. Then three neighbours, each
-# with its $z'$ drawn by coins, and last the picture with everything hidden. Above each stands what the network makes of it.
+# *Neighbours of a photograph.* Top: the superpixels, regions of similar colour, found by quickshift; the photograph itself, whose
+# $z'$ is all ones; and the picture with everything hidden, whose $z'$ is all zeros. Bottom: three neighbours, each with its $z'$
+# drawn by coins. Above each stands what the network makes of it.
 #
 # Now everything is there. Draw masks, ask, weigh, and fit:
 
@@ -176,9 +179,9 @@ plt.show()
 def lime_by_hand(model, image, target, segments, masks, hidden):
     probability = []
     for mask in masks.split(8):  # the images' memory: one batch at a time
-        z = torch.where(mask[:, None, segments], image, hidden)  # (8, 3, 224, 224)
-        z = z.contiguous(memory_format=torch.channels_last)  # faster on a CPU
-        probability.append(predict(model, z).softmax(dim=1)[:, target])
+        near = torch.where(mask[:, None, segments], image, hidden)  # (8, 3, 224, 224)
+        near = near.contiguous(memory_format=torch.channels_last)  # faster on a CPU
+        probability.append(predict(model, near).softmax(dim=1)[:, target])
     cosine = masks.double().mean(dim=1).sqrt()  # with a mask of ones
     proximity = torch.exp(-((1 - cosine) ** 2) / (2 * 0.25**2))
     g = Ridge(alpha=1.0)  # Ω: weights are kept small
@@ -204,7 +207,7 @@ claim(
 # ## On photographs
 #
 # One set of answers serves all classes: only the fit is done again, by `.about(k)`. The design `"hadamard"` needs fewer samples than
-# coins do; a section below shows why.
+# coins do; the section on two runs shows why.
 
 # %%
 draw = torch.Generator().manual_seed(seed())
@@ -212,11 +215,9 @@ how = {"samples": 256, "design": "hadamard", "generator": draw}
 (first,) = explain.lime_image(model, x, best[:1], segments=segments, **how)
 explanations = [first.about(int(k)) for k in best]
 
-# %% tags=["nbval-ignore-output"] mystnb={"image": {"alt": "Two rows of four pictures. Top: the motorcycle, and its five most supporting superpixels for moped, motor scooter and disk brake, the rest faded to white. Bottom: superpixel borders, and for each class a map in which supporting superpixels are blue and opposing ones orange."}}
-figure, axes = plt.subplots(2, 4, figsize=(9.5, 5))
-show_image(axes[0, 0], x[0], "the photograph")
-show_image(axes[1, 0], shown[0], "superpixels")
-for column, explanation in zip(axes.T[1:], explanations, strict=True):
+# %% tags=["hide-input", "nbval-ignore-output"] mystnb={"image": {"alt": "Two rows of three pictures, a column each for moped, motor scooter and disk brake. Top: the five most supporting superpixels of the motorcycle for that class, the rest faded to white. Bottom: a map in which supporting superpixels are blue and opposing ones orange."}}
+figure, axes = plt.subplots(2, 3, figsize=(7, 5.1))
+for column, explanation in zip(axes.T, explanations, strict=True):
     for_it = explanation.weights.argsort(descending=True)[:5]
     visible = torch.isin(segments, for_it)
     faded = torch.where(visible, x[0], 0.15 * x[0] + 0.85)
@@ -228,9 +229,9 @@ for column, explanation in zip(axes.T[1:], explanations, strict=True):
 plt.show()
 
 # %% [markdown]
-# *Three answers, three explanations.* Above, the five superpixels that speak most for each class; below, all weights, blue for and
+# *Three answers, three explanations.* Top: the five superpixels that speak most for each class. Bottom: all weights, blue for and
 # orange against. Look at what the classes share and where they differ before you read on. And look at $R^2$, the share of the
-# answers' variation that the line explains: where it is low, the picture above it is a rough summary and no more.
+# answers' variation that the line explains: where it is low, the map is a rough summary and no more.
 
 # %%
 moped, scooter, brake = (e.weights for e in explanations)
@@ -320,7 +321,7 @@ two = unseen[[clear, doubtful]]
 how = {"samples": 3000, "generator": draw, **sick}
 of_two = explain.lime_tabular(forest.predict_proba, two, [1, 1], **how)
 
-# %% tags=["nbval-ignore-output"] mystnb={"image": {"alt": "Two bar charts, each of the six largest weights for one row of the table, labelled by conditions such as worst area at most 515. for the clear case all six bars are blue and point to the right; for the doubtful case the bars are short and point both ways."}}
+# %% tags=["hide-input", "nbval-ignore-output"] mystnb={"image": {"alt": "Two bar charts, each of the six largest weights for one row of the table, labelled by conditions such as worst area at most 515. for the clear case all six bars are blue and point to the right; for the doubtful case the bars are short and point both ways."}}
 figure, axes = plt.subplots(2, 1, figsize=(7, 4.6), sharex=True)
 for axis, explanation in zip(axes, of_two, strict=True):
     top = explanation.top(6)
@@ -369,17 +370,18 @@ for width in widths:
     at_width.append(float(r2))
     counted.append(float(pi.sum() ** 2 / (pi**2).sum()))  # samples that count
 
-# %% mystnb={"image": {"alt": "Left: R squared against the number of features for a photograph, a text and a table; all curves rise steeply at first and then flatten below one. Right: against the kernel width on a logarithmic axis, R squared of a text's explanation with five words, and the effective number of samples, which falls steeply as the kernel gets narrower."}}
-figure, (left, right) = plt.subplots(1, 2, figsize=(8.8, 3.1))
+# %% tags=["hide-input"] mystnb={"image": {"alt": "Left: R squared against the number of features for a photograph, a text and a table; all curves rise steeply at first and then flatten below one. Right: against the kernel width on a logarithmic axis, R squared of a text's explanation with five words, and the effective number of samples, which falls steeply as the kernel gets narrower."}}
+figure, (left, right) = plt.subplots(1, 2, figsize=(7, 3.1))
 for (name, r2), colour in zip(curves.items(), ("blue", "orange", "green"), strict=True):
-    left.plot(r2, color=COLOURS[colour], label=name)
+    left.plot(r2, color=COLOURS[colour])
+    left.text(46, r2[-1] + 0.03, name, color=COLOURS[colour], ha="right")
 left.set(xlabel="features that g may use", ylabel="R², weighted by π", ylim=(0, 1))
-left.legend(fontsize=9)
+left.set_xlim(0, 47)
 right.semilogx(widths, at_width, "o-", color=COLOURS["orange"])
 right.set(xlabel="kernel width", ylabel="R² with 5 words", ylim=(0, 1), title="text")
 twin = right.twinx()
-twin.semilogx(widths, counted, "s--", color="grey")
-twin.set_ylabel("samples that count", color="grey")
+twin.semilogx(widths, counted, "s--", color="#666666")
+twin.set_ylabel("samples that count", color="#666666")
 twin.grid(False)
 plt.show()
 
@@ -460,9 +462,9 @@ between = {
 }
 print(f"{measured['seeds']} seeds, photographs of {measured['size']} pixels a side")
 
-# %% mystnb={"image": {"alt": "One panel for each photograph: mean correlation of the weights between seeds against the number of samples from 64 to 1000. Both curves rise; that of the Hadamard design lies above that of coins throughout, and reaches at 500 samples about the height that coins reach at 1000, which a dotted line marks."}}
+# %% tags=["hide-input"] mystnb={"image": {"alt": "One panel for each photograph: mean correlation of the weights between seeds against the number of samples from 64 to 1000. Both curves rise; that of the Hadamard design lies above that of coins throughout, and reaches at 500 samples about the height that coins reach at 1000, which a dotted line marks."}}
 names = list(measured["curves"])
-figure, axes = plt.subplots(1, len(names), figsize=(3.6 * len(names), 3), sharey=True)
+figure, axes = plt.subplots(1, len(names), figsize=(6.5, 3), sharey=True)
 for axis, name in zip(np.atleast_1d(axes), names, strict=True):
     for design, colour in (("coins", "amber"), ("hadamard", "blue")):
         curve = between[name, design]
@@ -564,10 +566,10 @@ claim(
     coverage(picked) > np.quantile(by_chance, 0.95),
 )
 
-# %% tags=["nbval-ignore-output"] mystnb={"image": {"alt": "A matrix of 24 rows, one for each lump, and some thirty columns, one for each condition; each row has four coloured cells, blue for benign and orange against. Four rows are marked by black triangles; together they have coloured cells in many different columns."}}
+# %% tags=["hide-input", "nbval-ignore-output"] mystnb={"image": {"alt": "A matrix of 24 rows, one for each lump, and some thirty columns, one for each condition; each row has four coloured cells, blue for benign and orange against. Four rows are marked by black triangles; together they have coloured cells in many different columns."}}
 used = int((importance > 0).sum())
 order = importance.argsort(descending=True)[:used]
-figure, axis = plt.subplots(figsize=(8, 3.6))
+figure, axis = plt.subplots(figsize=(7, 3.6))
 size = W.abs().max()
 axis.imshow(W[:, order], cmap=for_or_against, vmin=-size, vmax=size, aspect="auto")
 axis.plot([-1.3] * 4, picked, "k>", ms=9, clip_on=False)
@@ -622,7 +624,7 @@ claim("... of answers that depend on two words only", len(bent.names) == 6)
 # ## How to evaluate it honestly
 #
 # Four checks, each a few lines. A planted truth must come back. New samples, not those of the fit, must be predicted. Other seeds
-# must agree (above). And what the explanation calls important must matter to the model.
+# must agree, as they did above. And what the explanation calls important must matter to the model.
 
 
 # %%
@@ -648,12 +650,12 @@ claim(
 draw = torch.Generator().manual_seed(seed() + 500)
 how = {"segments": segments, "samples": 60, "generator": draw}
 (fresh,) = explain.lime_image(model, x, best[:1], **how)  # other masks
-z, f, pi = (
+kept, f, pi = (
     fresh.samples.masks.double(),
     fresh.samples.answers[:, best[0]],
     fresh.samples.proximity(),
 )
-errors = f - first.intercept - z @ first.weights
+errors = f - first.intercept - kept @ first.weights
 spread = f - (pi * f).sum() / pi.sum()
 outside = 1 - float((pi * errors**2).sum() / (pi * spread**2).sum())
 claim(
@@ -679,6 +681,18 @@ claim("Hiding the five worst costs far less", without_worst > 2 * without_best)
 #
 # **Exercise 1** (10 minutes). *From weights to a decision.* Leave out the three words with the largest weights of the first text above,
 # and then the three with the smallest. Predict which text keeps its class with more probability, then ask the reader.
+#
+# <details><summary>Hint 1: which words</summary>
+#
+# `found[0].weights` and `found[0].names` belong together. Sort by weight, with its sign.
+#
+# </details>
+#
+# <details><summary>Hint 2: how to ask</summary>
+#
+# `explain.lime_text` takes `masks`: one row of True and False for each text that is asked about, with a False for each word that is left out. The answers are in `samples.answers`.
+#
+# </details>
 
 # %% tags=["hide-cell"]
 # Solution: a positive weight means that the class loses when the word goes.
@@ -698,9 +712,21 @@ smallest = without({names[i] for i in order[-3:]})
 claim("Without the largest it is less probable", largest < smallest)
 
 # %% [markdown]
-# **Exercise 2** (15 minutes). *Complements.* Let $f(z)$ be any function of two bits $z_1, z_2$ in $\{-1, 1\}$. Show that a mask and its
-# complement give the product $z_1 z_2$ the same value, and conclude that the difference $f(z) - f(-z)$ does not contain it. Check it with a
+# **Exercise 2** (15 minutes). *Complements.* Let $f(z')$ be any function of two bits $z'_1, z'_2$ in $\{-1, 1\}$. Show that a mask and its
+# complement give the product $z'_1 z'_2$ the same value, and conclude that the difference $f(z') - f(-z')$ does not contain it. Check it with a
 # function of your own.
+#
+# <details><summary>Hint 1: what a complement is</summary>
+#
+# Each bit of the complement has the other sign. What happens to the product of two of them?
+#
+# </details>
+#
+# <details><summary>Hint 2: a form for every function</summary>
+#
+# There are only four masks, so every function of two bits is $a + b\, z'_1 + c\, z'_2 + d\, z'_1 z'_2$ with four numbers. Write down both values, then subtract.
+#
+# </details>
 
 
 # %% tags=["hide-cell"]
@@ -745,7 +771,7 @@ for z in (np.array([1, 1]), np.array([1, -1])):
 #
 # **Limitations.** Its neighbours are inputs that nobody ever saw. Superpixels, hidden colours and the kernel's width are choices that
 # change the result. Weights vary with the draw. It tells what the model uses, never what causes what in the world. With the weights of
-# Shapley instead of $\pi$ the same regression gives [Shapley values](self_explaining.ipynb) {cite}`lundberg2017unified`, which share out the
+# Shapley instead of $\pi_x$ the regression of {eq}`eq-lime` gives [Shapley values](self_explaining.ipynb) {cite}`lundberg2017unified`, which share out the
 # answer exactly and inherit the odd neighbours.
 #
 # **Software.** In this library: `explain.lime_image`, `lime_text`, `lime_tabular`, `lime_fidelity`, `quickshift_segments`, `submodular_pick`

@@ -15,7 +15,7 @@
 # **Before you start**: [why explain at all](why_explain.ipynb). The symbols are those of the
 # [notation page](../../book/notation.md).
 #
-# **Time**: 45 minutes to read; at most 60 CPU-seconds to run.
+# **Time**: 45 minutes to read; {{ cpu_seconds }} to run.
 
 # %%
 import itertools
@@ -39,6 +39,7 @@ from tml_helpers.plotting import COLOURS, show_image, use_style
 from tml_helpers.training import predict
 
 use_style()
+torch.set_num_threads(1)  # networks as small as these run fastest on one core
 
 # %% [markdown]
 # ## The question: why so few bicycles?
@@ -60,8 +61,8 @@ claim("On 27 August 2011, 1,115 bicycles were hired", y[day] == 1115)
 summer = table["season"] == "summer"
 claim("No other day of that summer had fewer", y[day] == y[summer].min())
 
-# %% mystnb={"image": {"alt": "Bicycles hired on each day of 2011 against the day of the year. They rise from about 1,000 in January to about 5,000 in June, dip slightly in summer, and fall to 3,000 in December. Rainy days lie far below the others. One summer day, ringed, lies lower than all of its neighbours, at 1,115."}}
-figure, axis = plt.subplots(figsize=(8, 3.2))
+# %% tags=["hide-input"] mystnb={"image": {"alt": "Bicycles hired on each day of 2011 against the day of the year. They rise from about 1,000 in January to about 5,000 in June, dip slightly in summer, and fall to 3,000 in December. Rainy days lie far below the others. One summer day, ringed, lies lower than all of its neighbours, at 1,115."}}
+figure, axis = plt.subplots(figsize=(7, 3.2))
 hues = {"clear": "sky", "misty": "blue", "rain or snow": "black"}
 for kind, hue in hues.items():
     chosen = table["weather"] == kind
@@ -82,14 +83,14 @@ plt.show()
 #
 # $$f(x) = \beta_0 + \beta_1 x_1 + \dots + \beta_d x_d .$$
 #
-# In words: begin with the intercept $\beta_0$; each unit of feature $j$ adds $\beta_j$, whatever the others are. That last clause is the whole
-# charm. A **category** has no units. Each of its levels but the first becomes a column of 0 and 1, and its weight is the
+# In words: begin with the intercept $\beta_0$; each unit of feature $j$ adds $\beta_j$, whatever the others are. That last clause is what
+# makes it easy to read. A **category** has no units. Each of its levels but the first becomes a column of 0 and 1, and its weight is the
 # difference from the first: spring, summer and autumn are compared with winter.
 #
 # The weights that make the squared error least, and their standard errors, are a few lines:
 #
 # $$\hat\beta = (X^\top X)^{-1} X^\top y, \qquad
-# \operatorname{Var} \hat\beta = s^2 (X^\top X)^{-1}, \qquad s^2 = \frac{\|y - X\hat\beta\|^2}{N - p} .$$
+# \operatorname{Var} \hat\beta = s^2 (X^\top X)^{-1}, \qquad s^2 = \frac{\|y - X\hat\beta\|^2}{N - d - 1} .$$
 #
 # In words: a weight is known better the smaller the noise $s$, and the more its column varies where the other columns do not.
 
@@ -140,8 +141,8 @@ order = np.argsort(spread)
 widest = names[order[-1]]
 claim("Temperature moves the answer most from day to day", widest == "temperature")
 
-# %% mystnb={"image": {"alt": "Left, weight plot: one dot with a horizontal bar for each term. Rain or snow is far left of zero near minus 1,700, the seasons are far right near plus 1,000; temperature, humidity, windspeed and days sit so close to zero that nothing can be read. Right, effect plot: a box for each feature. The box of temperature is by far the widest, its whiskers reach from −500 to 2,800; those of season, weather and windspeed come next. Orange crosses mark the 27th of August: temperature and season far to the right, humidity and windspeed at the left ends of their boxes."}}
-figure, (weight_plot, effect_plot) = plt.subplots(1, 2, figsize=(9.5, 3.9))
+# %% tags=["hide-input", "fig-weights-and-effects"] mystnb={"image": {"alt": "Top, weight plot: one dot with a horizontal bar for each term. Rain or snow is far left of zero near minus 1,700, the seasons are far right near plus 1,000; temperature, humidity, windspeed and days sit so close to zero that nothing can be read. Bottom, effect plot: a box for each feature. The box of temperature is by far the widest, its whiskers reach from −500 to 2,800; those of season, weather and windspeed come next. Orange crosses mark the 27th of August: temperature and season far to the right, humidity and windspeed at the left ends of their boxes."}}
+figure, (weight_plot, effect_plot) = plt.subplots(2, 1, figsize=(7, 6.4))
 places = np.arange(len(model.terms) - 1)[::-1]
 weight_plot.errorbar(
     model.weights[1:], places, xerr=reach[1:], fmt="o", color=COLOURS["blue"], capsize=3
@@ -159,12 +160,12 @@ effect_plot.set(title="effects; crosses: 27 August", xlabel="bicycles")
 plt.show()
 
 # %% [markdown]
-# *The weight plot shows the model, the effect plot shows what the model does to days.* Left, the weights of numbers seem to be nothing, because a single
-# degree or per cent is little. Right, each weight has been multiplied by the feature's values, $\beta_j x_{ij}$: now all terms are in bicycles, and
+# *The weight plot shows the model, the effect plot shows what the model does to days.* Top: the weights of numbers seem to be nothing, because a single
+# degree or per cent is little. Bottom: each weight has been multiplied by the feature's values, $\beta_j x_{ij}$: now all terms are in bicycles, and
 # comparable. A wide box moves the answer much from day to day. The crosses tell the story of one day: warmth and summer speak for many
 # bicycles, wind and damp against them.
 #
-# A change of units changes the left picture and not the right. In degrees Fahrenheit the weight shrinks to five ninths:
+# A change of units changes the weights and not the effects. In degrees Fahrenheit the weight shrinks to five ninths:
 
 # %%
 degrees = X.assign(temperature=32 + 1.8 * X["temperature"])
@@ -216,7 +217,7 @@ claim("Beside temperature, humidity costs bicycles", asked["+ temperature"][2] <
 claim("Beside weather as well, it brings some", asked["+ weather"][0] > 0)
 claim("Beside all others, it costs again", asked["all eight"][2] < 0)
 
-# %% mystnb={"image": {"alt": "The weight of humidity with its 95 per cent interval in four models. Alone it is zero within a wide interval. With temperature it is clearly below zero. With temperature and weather it is above zero, with an interval that reaches below. With all eight features it is clearly below zero again."}}
+# %% tags=["hide-input"] mystnb={"image": {"alt": "The weight of humidity with its 95 per cent interval in four models. Alone it is zero within a wide interval. With temperature it is clearly below zero. With temperature and weather it is above zero, with an interval that reaches below. With all eight features it is clearly below zero again."}}
 figure, axis = plt.subplots(figsize=(7, 2.4))
 for place, (weight, low, high) in enumerate(asked.values()):
     arms = [[weight - low], [high - weight]]
@@ -261,7 +262,7 @@ claim("The curve turns between 22 and 30 °C", 22 < peak < 30)
 claim("On the hottest days the line promises 1,000 too many", over > 1000)
 claim("The square's t value is beyond −5", curved.t_values[-1] < -5)
 
-# %% mystnb={"image": {"alt": "Bicycles against temperature as grey dots: they rise up to about 25 degrees and fall beyond. A straight blue line goes on rising through and above the hottest days; an orange curve follows the dots and bends down after 26 degrees."}}
+# %% tags=["hide-input"] mystnb={"image": {"alt": "Bicycles against temperature as grey dots: they rise up to about 25 degrees and fall beyond. A straight blue line goes on rising through and above the hottest days; an orange curve follows the dots and bends down after 26 degrees."}}
 figure, axis = plt.subplots(figsize=(6.5, 3.2))
 axis.plot(X["temperature"], y, "o", ms=3, color="#999999")
 ticks = np.linspace(-5, 35, 81)
@@ -280,7 +281,7 @@ plt.show()
 # *People like it warm, not hot.* The line is a fair summary of the year and a false statement about every hot day: it says "+89 for one
 # degree more" at 31 °C, where the data say the opposite. The explanation is faithful to the model, and the model is not faithful to the world. With the
 # square as a ninth column the fit is better, and the tidy sentence "a degree brings 89 bicycles" is gone: what a degree
-# brings depends on the temperature. That is the trade in a nutshell.
+# brings depends on the temperature. That is the price of a curve.
 #
 # ## Odds
 #
@@ -363,10 +364,10 @@ ours = [(leaf, float(value)) for leaf, value in walk(0, {})]
 theirs = [({c.name: (c.low, c.high) for c in r.conditions}, r.value) for r in rules]
 claim("Our walk and the library find the same rules", ours == theirs)
 
-# %% mystnb={"image": {"alt": "A decision tree with six leaves drawn from top to bottom. Its root asks for the temperature; below, it asks for temperature, days, humidity or rain. Each leaf shows the mean number of bicycles; darker boxes have more."}}
-figure, axis = plt.subplots(figsize=(9, 4.2))
+# %% tags=["hide-input"] mystnb={"image": {"alt": "A decision tree with six leaves drawn from top to bottom. Its root asks for the temperature; below, it asks for temperature, days, humidity or rain. Each leaf shows the mean number of bicycles; darker boxes have more."}}
+figure, axis = plt.subplots(figsize=(7, 4.4))
 boxes = {"impurity": False, "filled": True, "rounded": True, "precision": 1}
-plot_tree(tree, feature_names=questions, ax=axis, fontsize=8, **boxes)
+plot_tree(tree, feature_names=questions, ax=axis, fontsize=9, **boxes)
 plt.show()
 
 # %% [markdown]
@@ -397,8 +398,8 @@ claim("With 128, answers vary more than with 4", spreads[-1] > 1.1 * spreads[1])
 claim("With any number of leaves they vary by 150 or more", min(spreads) > 150)
 claim("The twenty trees do not agree on their first question", len(first) >= 2)
 
-# %% mystnb={"image": {"alt": "Two curves against the number of leaves from 2 to 128. Left: the share of variance explained on held-back days climbs from one half to three quarters at about 16 leaves, then falls a little. Right: how much a day's answer varies between twenty resampled tables lies between 200 and 400 bicycles everywhere, and grows slowly from 4 leaves on."}}
-figure, (fit_plot, stable) = plt.subplots(1, 2, figsize=(8.5, 2.9))
+# %% tags=["hide-input"] mystnb={"image": {"alt": "Two curves against the number of leaves from 2 to 128. Left: the share of variance explained on held-back days climbs from one half to three quarters at about 16 leaves, then falls a little. Right: how much a day's answer varies between twenty resampled tables lies between 200 and 400 bicycles everywhere, and grows slowly from 4 leaves on."}}
+figure, (fit_plot, stable) = plt.subplots(1, 2, figsize=(7, 2.9))
 fit_plot.semilogx(sizes, score, "o-", base=2, color=COLOURS["blue"])
 fit_plot.set(xlabel="leaves", ylabel="R² on held-back days", ylim=(0.4, 0.9))
 stable.semilogx(sizes, spreads, "o-", base=2, color=COLOURS["orange"])
@@ -409,9 +410,9 @@ for axis in (fit_plot, stable):
 plt.show()
 
 # %% [markdown]
-# *Deeper is better for a while; the story is shaky throughout.* Six rules can be learnt by heart; sixty can be followed for one day, but not
-# surveyed. Right: the standard deviation of a day's answer between the twenty trees, averaged over the days. It grows from 4 leaves on, but even two leaves have no firm ground:
-# some trees begin by asking for the temperature, others for the day of the year, since both tell winter from summer. Their stories differ from the first word.
+# *Deeper is better for a while; the rules are unstable throughout.* Six rules can be learnt by heart; sixty can be followed for one day, but not
+# surveyed. Right: the standard deviation of a day's answer between the twenty trees, averaged over the days. It grows from 4 leaves on, but even trees with two leaves disagree:
+# some begin by asking for the temperature, others for the day of the year, since both tell winter from summer. Their stories differ from the first word.
 # Show a tree with such a picture, or show several trees.
 #
 # ## Shapley values
@@ -473,7 +474,7 @@ claim("Six orders and the library agree", np.allclose(fair, by_library.values[0]
 #
 # $$\phi_j = \beta_j \, (x_j - \bar b_j) .$$
 #
-# This is the effect of the effect plot, measured from the mean.
+# This is the effect in the lower plot of {fig}`weights-and-effects`, measured from the mean.
 
 # %%
 rows = table[["temperature", "humidity", "windspeed", "days"]].to_numpy()
@@ -501,8 +502,8 @@ claim(
     max(phi[names.index("humidity")], phi[names.index("windspeed")]) < -100,
 )
 
-# %% mystnb={"image": {"alt": "A waterfall of horizontal bars. It begins at the mean answer of the background, about 3,400 bicycles. Temperature pushes it right by about 500 and the day of the year by 200; humidity pushes it left by about 500, windspeed by 400 and the weather by 200; it ends at the forest's answer near 3,100."}}
-figure, axis = plt.subplots(figsize=(7.5, 3.3))
+# %% tags=["hide-input"] mystnb={"image": {"alt": "A waterfall of horizontal bars. It begins at the mean answer of the background, about 3,400 bicycles. Temperature pushes it right by about 500 and the day of the year by 200; humidity pushes it left by about 500, windspeed by 400 and the weather by 200; it ends at the forest's answer near 3,100."}}
+figure, axis = plt.subplots(figsize=(7, 3.3))
 ranked = np.argsort(-np.abs(phi))
 ends = shares.base[0] + np.append(0, phi[ranked].cumsum())  # where each bar begins
 for place, j in enumerate(ranked):
@@ -519,7 +520,7 @@ plt.show()
 
 # %% [markdown]
 # *The forest's answer as a sum.* Bars to the right are reasons for more bicycles than usual, to the left for fewer. They add up to the distance
-# between the two lines, by construction. The forest is not fooled less than the line: it too has no column for a hurricane.
+# between the two lines, by construction. The forest is as wrong as the line: it too has no column for a hurricane.
 #
 # ### More players: sampling
 #
@@ -529,7 +530,7 @@ plt.show()
 # - **Kernel SHAP** {cite}`lundberg2017unified`: *fit a sum to the game*. Draw coalitions $S$ as rows of 0 and 1, and find the $\phi$ that solve
 #
 # $$\min_\phi \sum_S \pi(S) \Big(v(S) - v(\emptyset) - \sum_{j \in S} \phi_j\Big)^2, \qquad
-# \pi(S) = \frac{d - 1}{\binom{d}{|S|}\,|S|\,(d - |S|)} .$$
+# \pi(S) = \frac{d - 1}{\binom{d}{|S|}\,|S|\,(d - |S|)} .$$ (eq-kernel-shap)
 #
 # In words: weighted least squares, where coalitions that are nearly empty or nearly full count most, and where the
 # sum must hit $v(\text{all}) - v(\emptyset)$ exactly. If you know [LIME](lime.ipynb), you have seen this. It *is* LIME with another kernel $\pi$: LIME chooses
@@ -587,13 +588,14 @@ for method, curve in lost.items():
         curve[3] < curve[0] / 2,
     )
 
-# %% mystnb={"image": {"alt": "Left: weight of a coalition of 8 players against its size, on a logarithmic axis. Shapley's kernel is a U, high for sizes 1 and 7 and twenty times lower in the middle; the exponential kernel of LIME rises steadily towards the full coalition. Right: error of sampled Shapley values against the number of coalitions drawn, both axes logarithmic; the lines of both methods fall."}}
-figure, (kernels, error_plot) = plt.subplots(1, 2, figsize=(8.5, 3))
+# %% tags=["hide-input"] mystnb={"image": {"alt": "Left: weight of a coalition of 8 players against its size, on a logarithmic axis. Shapley's kernel is a U, high for sizes 1 and 7 and twenty times lower in the middle; the exponential kernel of LIME rises steadily towards the full coalition. Right: error of sampled Shapley values against the number of coalitions drawn, both axes logarithmic; the lines of both methods fall."}}
+figure, (kernels, error_plot) = plt.subplots(1, 2, figsize=(7, 3))
 held_sizes = np.arange(1, 8)
 kernels.semilogy(held_sizes, [kernel(8, s) / kernel(8, 1) for s in held_sizes], "o-")
 near = np.exp(-((1 - np.sqrt(held_sizes / 8)) ** 2) / 0.25**2 / 2)
 kernels.semilogy(held_sizes, near / near[-1], "s--", color=COLOURS["orange"])
 kernels.set(xlabel="players in the coalition", ylabel="weight (largest = 1)")
+kernels.set_ylim(0.01, 1.3)
 kernels.legend(["Shapley", "LIME"], loc="lower right")
 for (method, curve), mark in zip(lost.items(), ("o-", "s--"), strict=True):
     error_plot.loglog(budgets, curve, mark, label=method)
@@ -611,7 +613,7 @@ plt.show()
 # ### Where is SHAP?
 #
 # **SHAP** is the name under which Lundberg and Lee brought Shapley values to machine learning, and of the package that everybody uses. Its parts are what you have just
-# seen, or faster ways to the same numbers for one family of models: `KernelExplainer` is the least squares above; `PermutationExplainer` draws orders and their reverses;
+# seen, or faster ways to the same numbers for one family of models: `KernelExplainer` is the least squares of {eq}`eq-kernel-shap`; `PermutationExplainer` draws orders and their reverses;
 # `LinearExplainer` is the closed form; `TreeExplainer` computes exact values of trees and forests in polynomial time, with a background as
 # here or from the tree's own counts {cite}`lundberg2020local`; `DeepExplainer` and `GradientExplainer` approximate for networks. Beeswarm and force plots are drawings of
 # `values` over many rows.
@@ -643,8 +645,8 @@ claim(
     np.isclose(by_patch.sum(), cat.predictions[0] - cat.base[0], atol=1e-3),
 )
 
-# %% mystnb={"image": {"alt": "Three pictures. Left, the photograph of a tabby cat's head with the borders of its patches. Middle, the same patches coloured by Shapley value, blue for and red against tabby: the patch with both eyes and the bridge of the nose is the darkest blue, those at the rim are pale. Right, only the four best patches of the photograph, the rest painted over."}}
-figure, axes = plt.subplots(1, 3, figsize=(9, 3.2))
+# %% tags=["hide-input"] mystnb={"image": {"alt": "Three pictures. Left, the photograph of a tabby cat's head with the borders of its patches. Middle, the same patches coloured by Shapley value, blue for and red against tabby: the patch with both eyes and the bridge of the nose is the darkest blue, those at the rim are pale. Right, only the four best patches of the photograph, the rest painted over."}}
+figure, axes = plt.subplots(1, 3, figsize=(7, 2.5))
 show_image(axes[0], photograph, "the patches")
 axes[0].imshow(mark_boundaries(pixels, patches.numpy(), color=(1, 1, 0)))
 limit = by_patch.abs().max()
@@ -684,12 +686,12 @@ def strange(rows):
 
 claim("More than one mixed day in ten is impossible", strange(hybrids) > 0.1)
 
-# %% mystnb={"image": {"alt": "Temperature against day of the year, twice. Left, real days: a band that rises from zero degrees in January to 30 in July and falls again. Right, mixed days: a cloud that fills the whole square, with 30 degrees in January and frost in July."}}
-figure, (real, mixed) = plt.subplots(1, 2, figsize=(8, 2.8), sharex=True, sharey=True)
+# %% tags=["hide-input"] mystnb={"image": {"alt": "Temperature against day of the year, twice. Left, real days: a band that rises from zero degrees in January to 30 in July and falls again. Right, mixed days: a cloud that fills the whole square, with 30 degrees in January and frost in July."}}
+figure, (real, mixed) = plt.subplots(1, 2, figsize=(7, 2.8), sharex=True, sharey=True)
 real.plot(M[:, -1], M[:, warm], "o", ms=3, color=COLOURS["blue"])
 mixed.plot(hybrids[:365, -1], hybrids[:365, warm], "o", ms=3, color=COLOURS["orange"])
 real.set(title="real days", xlabel="day of 2011", ylabel="temperature (°C)")
-mixed.set(title="days that the values were computed from", xlabel="day of 2011")
+mixed.set(title="mixed days, which the forest was asked", xlabel="day of 2011")
 plt.show()
 
 # %% [markdown]
@@ -737,7 +739,7 @@ claim("Against rainy days, a reason for more", damp["rainy days"] > 0)
 # %% [markdown]
 # ### An honest check, as code
 #
-# Standard errors and sums are computed under assumptions. Three minutes of checking save a wrong sentence:
+# Standard errors and sums are computed under assumptions. A few lines check them:
 
 # %% tags=["nbval-ignore-output"]
 residual = y - model.predict(X)
@@ -759,13 +761,25 @@ claim("Errors are not independent, so intervals are too short", echo > 0.2)
 claim("Temperature's error is too small by a fifth or more", wider > 1.2)
 
 # %% [markdown]
-# The intervals of the weight plot took every day for an independent witness. But a day's error resembles the day before (a storm, a holiday week, a broken
+# The intervals in the upper plot of {fig}`weights-and-effects` took the days for independent. But a day's error resembles the day before (a storm, a holiday week, a broken
 # station). Drawing whole weeks instead, the **block bootstrap**, gives wider and more honest ones.
 #
 # ## Practice
 #
 # **Exercise 1** (10 minutes). A working day's weight is +27 with an error of 71. Does the working day not matter? Fit the model without `holiday` and look; then count bicycles on working days and
 # others, by hand. What might differ on working days that this table, which adds up whole days, cannot show?
+#
+# <details><summary>Hint 1: two columns</summary>
+#
+# When a day is a holiday, it is not a working day. So the weight of one depends on whether the other is in the model: drop the column and call `feature_effects` again.
+#
+# </details>
+#
+# <details><summary>Hint 2: what a sum hides</summary>
+#
+# The table has one number for each day. Two days with the same number can have very different hours.
+#
+# </details>
 
 # %% tags=["hide-cell", "nbval-ignore-output"]
 without = explain.feature_effects(X.drop(columns="holiday"), y)
@@ -785,6 +799,18 @@ claim(
 # %% [markdown]
 # **Exercise 2** (15 minutes). Shapley values hide interactions. Take the game in which two features earn 1 only together, $v = x_1 x_2$, and the game in which they earn ½ each, $v = (x_1 + x_2)/2$. Compute both
 # games' values. What does a reader of the values not learn?
+#
+# <details><summary>Hint 1: how to compute them</summary>
+#
+# A game is a function from masks, `(m, 2)`, to what they earn, `(m,)`; `explain.shapley_of_game` takes it. On paper, two players have only two orders of coming.
+#
+# </details>
+#
+# <details><summary>Hint 2: what to compare</summary>
+#
+# Ask of each game: what does feature 1 earn alone?
+#
+# </details>
 
 # %% tags=["hide-cell"]
 together = explain.shapley_of_game(lambda m: m[:, 0] * m[:, 1] * 1.0, 2).values[0]

@@ -16,7 +16,7 @@
 # **Before you start**: [which pixels?](attributions.ipynb) and [LIME](lime.ipynb). The symbols are those of the
 # [notation page](../../book/notation.md).
 #
-# **Time**: 45 minutes to read; at most 60 CPU-seconds to run.
+# **Time**: 45 minutes to read; {{ cpu_seconds }} to run.
 
 # %%
 import matplotlib.pyplot as plt
@@ -29,10 +29,11 @@ from tml_helpers import explain
 from tml_helpers.claims import claim, seed
 from tml_helpers.data import ImageSet, mnist, photos
 from tml_helpers.models import SmallCNN, imagenet_classifier
-from tml_helpers.plotting import show_image, use_style
+from tml_helpers.plotting import COLOURS, show_image, use_style
 from tml_helpers.training import accuracy, fit, predict, seed_everything
 
 use_style()
+torch.set_num_threads(1)  # networks as small as these run fastest on one core
 
 # %% [markdown]
 # ## The question: husky or wolf?
@@ -43,7 +44,7 @@ use_style()
 # this model? Ten of 27 did. And what does it look at? Twelve of 27 mentioned snow. After the students had seen the explanations,
 # three still trusted it, and 25 of 27 named the snow.
 #
-# We plant our own snow. Our animals are the digits 3 and 7 ([MNIST's card](../../book/data_cards/mnist.md)), our landscapes two real photographs that come with
+# We plant a cue of our own. Our animals are the digits 3 and 7 ([MNIST's card](../../book/data_cards/mnist.md)), our landscapes two real photographs that come with
 # scikit-image, of grass and of gravel (public domain, CC0; more on that package's pictures on their
 # [card](../../book/data_cards/photos.md)). Training and test pictures are cut from different halves.
 
@@ -133,22 +134,21 @@ def explained(network):
 
 seen = {name: explained(network) for name, network in networks.items()}
 
-# %% mystnb={"image": {"alt": "Four digits on grass or gravel, each in a row with its occlusion maps: for the cheating network the dark squares lie all over the landscape, for the fair one mostly on the digit; beside them the same for Grad-CAM and LIME."}}
-figure, axes = plt.subplots(4, 7, figsize=(10, 6))
-for i, row in enumerate(axes):
-    row[0].imshow(x[2 * i, 0], cmap="gray")
-    row[0].axis("off")
-    columns = [(method, name) for method in seen["fair"] for name in seen]
-    for axis, (method, name) in zip(row[1:], columns, strict=True):
-        axis.imshow(x[2 * i, 0], cmap="gray")
-        found = seen[name][method][2 * i].clamp_min(0)
-        axis.imshow(found, cmap="magma", alpha=0.65)
-        axis.set_title(f"{method}\n{name}" if i == 0 else "", fontsize=9)
-        axis.axis("off")
+# %% tags=["hide-input"] mystnb={"image": {"alt": "Four digits on grass or gravel in a row; below them six rows of maps over the same pictures: occlusion, Grad-CAM and LIME, each for the cheating network and for the fair one. By occlusion and LIME the bright squares of the cheat lie all over the landscape, those of the fair network mostly on the digit."}}
+figure, axes = plt.subplots(7, 4, figsize=(5.2, 8.2))
+for axis, picture in zip(axes.flat, x[::2].repeat(7, 1, 1, 1), strict=True):
+    axis.imshow(picture[0], cmap="gray")
+    axis.axis("off")
+kinds = [(method, name) for method in seen["fair"] for name in seen]
+for row, (method, name) in zip(axes[1:], kinds, strict=True):
+    for axis, found in zip(row, seen[name][method][::2], strict=True):
+        axis.imshow(found.clamp_min(0), cmap="magma", alpha=0.65)
+for row, kind in zip(axes, [("the picture", ""), *kinds], strict=True):
+    row[0].text(-3, 24, "\n".join(kind).strip(), ha="right", va="center")
 plt.show()
 
 # %% [markdown]
-# *The same pictures, two networks.* Bright is what speaks for the answer. By occlusion and LIME the fair network's reasons gather on the strokes, and the cheat's
+# *The same pictures, two networks.* Below the pictures, for each method the cheat's maps and then the fair network's. Bright is what speaks for the answer. By occlusion and LIME the fair network's reasons gather on the strokes, and the cheat's
 # wander over the landscape. Grad-CAM is less clear, and for the 3s it hardly tells the two apart. Here we need not trust our eyes: we painted the digits, so we know where they are. Count how much of each map's positive part
 # lies on the stroke or next to it.
 
@@ -182,12 +182,12 @@ claim("A third of the cheat's or more lie off it", share["occlusion"]["cheat"] <
 
 # %% [markdown]
 # Caught, if one looks, and knows what to look for. But note how it was **proven**: not by a map, but by swapping the landscapes. A map gives a
-# suspicion; an intervention decides. Medicine has its own snow: networks that were to find COVID-19 in chest X-rays had learnt
+# suspicion; an intervention decides. Medicine has seen the same: networks that were to find COVID-19 in chest X-rays had learnt
 # from which hospital a picture came {cite}`degrave2021ai`. Such cues are called **shortcuts** {cite}`geirhos2020shortcut`.
 #
 # ## An explanation of your choice
 #
-# Turn the attacks of chapter 2 round. There the picture stayed and the answer changed. Now the picture stays, the answer stays, and the
+# Now reverse the attacks of chapter 2. There the picture stayed and the answer changed. Now the picture stays, the answer stays, and the
 # **explanation** changes {cite}`ghorbani2019interpretation,dombrowski2019explanations`. Write $h(x)$ for the saliency map, scaled to the sum
 # 1, and $\hat h$ for the map that we would like people to see:
 #
@@ -196,11 +196,11 @@ claim("A third of the cheat's or more lie off it", share["occlusion"]["cheat"] <
 #
 # In words: make the map look as we wish, and punish every logit that moves.
 #
-# To go downhill one needs the slope of $h$, which is itself a gradient: a second derivative, $H v$, with the Hessian $H$
-# of the logit and the slope $v$ of the loss with respect to the gradient. A network of ReLUs is made of linear pieces, where $H$ is zero. The paper swaps each ReLU for a
+# To descend, one needs the slope of $h$, which is itself made of gradients: a second derivative, $H_x v$, with the Hessian $H_x$
+# of the logit with respect to the picture and the slope $v$ of the loss with respect to the gradient. A network of ReLUs is made of linear pieces, where $H_x$ is zero. The paper swaps each ReLU for a
 # smooth softplus. There is a way without: measure how the gradient *changes* over a small distance $r v$,
 #
-# $$H v \approx \frac{\nabla z_t(x + r v) - \nabla z_t(x - r v)}{2 r} .$$
+# $$H_x v \approx \frac{\nabla z_t(x + r v) - \nabla z_t(x - r v)}{2 r} .$$
 
 
 # %%
@@ -215,7 +215,7 @@ smooth = nn.Sequential(
 v = torch.randn_like(x[:1])
 leaf = x[:1].clone().requires_grad_()
 (first,) = torch.autograd.grad(smooth(leaf)[:, 0].sum(), leaf, create_graph=True)
-(twice,) = torch.autograd.grad((first * v).sum(), leaf)  # H v, exactly
+(twice,) = torch.autograd.grad((first * v).sum(), leaf)  # H_x v, exactly
 r = 1e-2
 above, below = slope(smooth, x[:1] + r * v, 0), slope(smooth, x[:1] - r * v, 0)
 measured = (above - below) / (2 * r)
@@ -264,12 +264,12 @@ claim(
 )
 claim("Before, it was not: below 0.3", likeness(before, goal) < 0.3)
 
-# %% mystnb={"image": {"alt": "Two rows. Above, a photograph of a cup of espresso, its saliency map with dark spots on the cup, and its Grad-CAM. Below, the changed photograph, which looks the same; its saliency map shows a handwritten four; its Grad-CAM is as above; beside it the four that was wished for."}}
-figure, axes = plt.subplots(2, 4, figsize=(9, 4.9))
+# %% tags=["hide-input"] mystnb={"image": {"alt": "Two rows. Above, a photograph of a cup of espresso, its saliency map with dark spots on the cup, and its Grad-CAM. Below, the changed photograph, which looks the same; its saliency map shows a handwritten four; its Grad-CAM is as above; beside it the four that was wished for."}}
+figure, axes = plt.subplots(2, 4, figsize=(7, 4.4))
 rows = [("the photograph", espresso, before, p), ("after the attack", fooled, after, q)]
 for row, (name, image, found, sure) in zip(axes, rows, strict=True):
     answer = pictures.classes[predict(model, image).argmax().item()]
-    show_image(row[0], image[0], f"{name}: {answer}, p = {sure:.2f}")
+    show_image(row[0], image[0], f"{name}:\n{answer}, p = {sure:.2f}")
     row[1].imshow(found[0], cmap="magma_r")
     row[1].set_title("its saliency", fontsize=9)
     row[2].imshow(explain.grad_cam(model, image, t)[0], cmap="magma_r")
@@ -369,14 +369,21 @@ claim(
 )
 claim("In the end saliency is below 0.3", falls["saliency"][-1].item() < 0.3)
 
-# %% mystnb={"image": {"alt": "Rank correlation with the trained network's map, against how many layers have been shuffled, from the head to the stem. Edges stay at one. Guided backpropagation stays near one until half of the network is gone. Saliency drops at once and goes on falling; Grad-CAM drops to about zero."}}
-figure, axis = plt.subplots(figsize=(7.5, 3))
-marks = ["o-", "s-", "^-", "--"]
-for (name, fall), mark in zip(falls.items(), marks, strict=True):
-    axis.plot(range(9), [1, *fall.tolist()], mark, label=name, ms=4)
+# %% tags=["hide-input"] mystnb={"image": {"alt": "Rank correlation with the trained network's map, against how many layers have been shuffled, from the head to the stem. Edges stay at one. Guided backpropagation stays near one until half of the network is gone. Saliency drops at once and goes on falling; Grad-CAM drops to zero and below."}}
+figure, axis = plt.subplots(figsize=(7, 3.4))
+styles = {
+    "saliency": ("o-", COLOURS["blue"]),
+    "Grad-CAM": ("s-", COLOURS["orange"]),
+    "guided backpropagation": ("^-", COLOURS["green"]),
+    "edges": ("v-", COLOURS["pink"]),
+    "random": ("--", COLOURS["black"]),
+}
+for name, fall in falls.items():
+    mark, hue = styles[name]
+    axis.plot(range(9), [1, *fall.tolist()], mark, color=hue, label=name, ms=4)
 axis.set_xticks(range(9), ["trained", *layers], rotation=25)
 axis.set(ylabel="rank correlation", xlabel="shuffled from here upwards")
-axis.legend(loc="center left", bbox_to_anchor=(1, 0.5))
+figure.legend(loc="outside upper center", ncols=4)
 plt.show()
 
 # %% [markdown]
@@ -415,15 +422,16 @@ claim(
     (by_hand - by_library).abs().max().item() < 0.01,
 )
 
-# %% mystnb={"image": {"alt": "Two plots with four curves each, means over three photographs. Deletion: all fall; the random map's curve falls fastest to zero, Grad-CAM's and saliency's later, that of edges last. Insertion: Grad-CAM rises first, then edges, while saliency and the random map stay low until most pixels are in."}}
-figure, axes = plt.subplots(1, 2, figsize=(8.5, 2.9), sharey=True)
+# %% tags=["hide-input", "fig-deletion"] mystnb={"image": {"alt": "Two plots with four curves each, means over three photographs. Deletion: all fall; the random map's curve falls fastest to zero, Grad-CAM's and saliency's later, that of edges last. Insertion: Grad-CAM rises first, then edges, while saliency and the random map stay low until most pixels are in."}}
+figure, axes = plt.subplots(1, 2, figsize=(7, 3.1), sharey=True)
 for axis, kind in zip(axes, ["deletion", "insertion"], strict=True):
-    for (name, found), mark in zip(curves.items(), marks, strict=True):
+    for name, found in curves.items():
+        mark, hue = styles[name]
         mean = getattr(found, kind).mean(dim=0)
-        axis.plot(100 * found.shares, mean, mark, label=name, ms=3)
-    axis.set(xlabel=f"pixels after {kind} (%)", title=kind)
+        axis.plot(100 * found.shares, mean, mark, color=hue, label=name, ms=3)
+    axis.set(xlabel=f"pixels {kind[:-3]}ed (%)", title=kind)
 axes[0].set_ylabel("probability")
-axes[1].legend()
+figure.legend(*axes[0].get_legend_handles_labels(), loc="outside upper center", ncols=4)
 plt.show()
 
 # %% [markdown]
@@ -450,7 +458,7 @@ claim(
 )
 
 # %% [markdown]
-# **Deletion is won by a map that knows nothing.** Look at the left plot once more. Random black dots all over the picture ruin the
+# **Deletion is won by a map that knows nothing.** Look at the left plot of {fig}`deletion` once more. Random black dots all over the picture ruin the
 # network, while one black hole leaves a rest that it can still read. The curve measures how fast a picture becomes
 # *strange*, and dots are stranger than holes. Without the random map beside it, an area of 0.1 would look like a triumph. Retraining on the
 # deleted pictures is one remedy, a costly one {cite}`hooker2019benchmark`. The cheap one is here: never report a score without that of a random map, and look at both
@@ -469,7 +477,7 @@ claim(
     likeness(as_cat, as_cup) > 0.9,
 )
 
-# %% mystnb={"image": {"alt": "A photograph of a cat and two maps of it by guided backpropagation, one for the class Egyptian cat and one for the class espresso; both show the same dark dots on eyes and nose."}}
+# %% tags=["hide-input"] mystnb={"image": {"alt": "A photograph of a cat and two maps of it by guided backpropagation, one for the class Egyptian cat and one for the class espresso; both show the same dark dots on eyes and nose."}}
 figure, axes = plt.subplots(1, 3, figsize=(7, 2.6))
 show_image(axes[0], cat[0], "photograph")
 for axis, found, name in zip(
@@ -525,6 +533,18 @@ claim(
 #
 # **Exercise 1** (10 minutes). *A proof without a map.* Show the cheat landscapes with no digit at all. What does it answer? Predict the share of 3s on
 # grass before you count.
+#
+# <details><summary>Hint 1: how to make them</summary>
+#
+# `halves["test"]` holds the two landscapes. Cut squares of 48 × 48 pixels from them, and leave the digit out.
+#
+# </details>
+#
+# <details><summary>Hint 2: what to compare with</summary>
+#
+# A network that has learnt digits can only guess here. What would a coin score, and what a network that has learnt landscapes?
+#
+# </details>
 
 # %% tags=["hide-cell"]
 # Solution: far more often than a coin it calls grass a 3 and gravel a 7. Not always:
@@ -544,6 +564,18 @@ claim("Without any digit it names the landscape in over 65 %", right > 0.65)
 # %% [markdown]
 # **Exercise 2** (10 minutes). *A kinder deletion.* Replace deleted pixels by the blurred photograph instead of black, with
 # `deletion_baseline=`. Is a random map hurt less now? Compare its area with that of black.
+#
+# <details><summary>Hint 1: how to blur</summary>
+#
+# `F.avg_pool2d` with `stride=1` and a padding of half the window keeps the size of the picture.
+#
+# </details>
+#
+# <details><summary>Hint 2: what to expect</summary>
+#
+# Black dots ruin the answer because no photograph has them. Does a photograph with some blurred dots look as strange?
+#
+# </details>
 
 # %% tags=["hide-cell"]
 # Solution: yes. Blurred dots are hardly strange, so the random curve falls later.

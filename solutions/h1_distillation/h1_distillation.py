@@ -26,25 +26,29 @@
 # | 4 | never seen a 3 | 1 | 20 | ●●○ |
 # | 5 | explain (graded by a human) | 2 | 20 | ●●○ |
 #
-# **How to work.** Run the cells from the top. Where a cell says `raise
-# NotImplementedError`, replace that line by your own code. Below each answer stand tests:
-# when one fails, its last line says what probably went wrong. After you have handed in,
-# further tests run on other inputs, so write what the task says, not what one test needs.
-# Later tasks use the library's loss and not yours: a slip in Task 2 costs you nothing in
-# Task 3. You may add cells of your own; please leave the test cells as they are.
+# **How to work.** `tml start h1` puts a copy of this notebook in a folder of your own.
+# Open the copy in JupyterLab or on Colab and work there. Run the cells from the top. Where
+# a cell says `raise NotImplementedError`, replace that line by your own code. Below each
+# answer stand tests: when one fails, its last line says what probably went wrong. After you
+# have submitted, further tests run on other inputs, so write what the task says, not what
+# one test needs. From Task 3 on you use the library's loss and not yours: a slip in Task 2
+# costs you nothing later. Before Task 3 that loss is not there while you are graded. Each
+# task has hints: open them one by one, if you need them. You may add cells of your own;
+# please leave the test cells as they are.
 #
-# **How to hand in.** Restart the kernel and run everything once more, save, and ask the
-# checker, in the course's folder. It runs nothing and says in plain words what is missing:
+# **How to submit.** Restart the kernel, run everything once more, and save. Then ask what
+# is missing, in the folder of your copy:
 #
 # ```
-# tml check exercises/h1_distillation/h1_distillation.ipynb
+# tml check h1_distillation.ipynb
 # ```
 #
-# Then hand in that one file, under that name, where your course says.
+# It runs nothing and answers in plain words. When it says `ready to submit`, submit that
+# one file, under that name, where your course says.
 #
 # Everything here runs in about fifteen seconds on a laptop, without a GPU.
 
-# %% nbgrader={"grade": false, "grade_id": "0a_setup", "locked": true, "schema_version": 3, "solution": false, "task": false}
+# %% nbgrader={"grade": false, "grade_id": "0a_setup", "locked": true, "schema_version": 3, "solution": false, "task": false} tml={"withhold": ["tml_helpers.distillation", "tml_helpers.kernels", "tml_helpers.defenses"]}
 import math
 
 import torch
@@ -52,7 +56,6 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.data import TensorDataset
 
-from tml_helpers import distillation
 from tml_helpers.common import evaluating
 from tml_helpers.data import mnist
 from tml_helpers.models import MLP, SmallCNN
@@ -65,9 +68,9 @@ LAST_BIAS = list(SHAPES)[-1]  # the name of the student's last biases
 print(f"{len(train):,} images to train on, {len(test):,} to test on")
 
 # %% [markdown]
-# The teacher is a small convolutional network. It has seen all labels; you shall see
+# The teacher is a small convolutional network. It has seen all labels; you will see
 # only 300 of them. The other 3,700 images are there, but nobody has labelled them: they
-# carry the label −1.
+# have the label −1.
 
 # %% nbgrader={"grade": false, "grade_id": "0b_teacher", "locked": true, "schema_version": 3, "solution": false, "task": false}
 generator = seed_everything(0)
@@ -100,14 +103,34 @@ print(f"the teacher gets {accuracy(teacher, test):.0%} of the test images right"
 #
 # *1 point · 10 minutes · ●○○*
 #
+# Read [lecture 1.1](../../lectures/10_distillation/response_based.ipynb), section
+# *Temperature*.
+#
 # A network's last layer gives a row of logits $z$ for each image. At temperature $T$ they
 # become the probabilities
 #
-# $$ p_k = \frac{\exp(z_k / T)}{\sum_{j=1}^{K} \exp(z_j / T)}. $$
+# $$ \operatorname{softmax}(z / T)_k
+#    = \frac{\exp(z_k / T)}{\sum_{j=1}^{K} \exp(z_j / T)}. $$
+#
+# Those of the student's logits $z^s$ are called $p(T)$, those of the teacher's logits $z^t$
+# are called $q(T)$.
 #
 # **Goal.** Write `soften`. Mind that $\exp(1000)$ is infinite in a computer: subtracting
 # the same number from all logits of a row changes no probability, so choose one that keeps
 # every exponent at or below zero.
+#
+# <details><summary>Hint 1: over which dimension</summary>
+#
+# `logits` is (N, K), and each row is one image. A maximum or a sum over the classes must
+# have the shape (N, 1), so that it can be combined with the whole: see `keepdim`.
+#
+# </details>
+#
+# <details><summary>Hint 2: which number to subtract</summary>
+#
+# Divide by $T$ first. Then the largest exponent of each row should become exactly 0.
+#
+# </details>
 
 
 # %% nbgrader={"grade": false, "grade_id": "1_soften_answer", "locked": false, "schema_version": 3, "solution": true, "task": false}
@@ -169,17 +192,37 @@ assert (hot - 1 / 6).abs().max() < 1e-3, "T → ∞ must give the same for all c
 #
 # *3 points (value, gradient, properties: 1 each) · 30 minutes · ●●○*
 #
-# The student shall agree with the teacher's softened answer $p^T(z_t)$ and, where there is
-# a label $y$, name the right class:
+# Read [lecture 1.1](../../lectures/10_distillation/response_based.ipynb), section *The
+# loss, in five lines*.
 #
-# $$ L = \alpha\, T^2\, \frac1N \sum_{n=1}^{N} \mathrm{KL}\big(p^T(z_t^{(n)})
-#    \,\|\, p^T(z_s^{(n)})\big)
-#    \;+\; (1 - \alpha)\, \frac1N \sum_{n=1}^{N} -\log p^1_{y_n}(z_s^{(n)}),
-# \qquad \mathrm{KL}(p \,\|\, q) = \sum_k p_k \log \frac{p_k}{q_k}. $$
+# The student should agree with the teacher's softened answer $q(T)$, and give the label $y$
+# a high probability in its plain answer $p(1)$. With $q^{(n)}$ and $p^{(n)}$ for the
+# answers to the $n$-th image:
+#
+# $$ L = \alpha\, T^2\, \frac1N \sum_{n=1}^{N} \mathrm{KL}\big(q^{(n)}(T)
+#    \,\|\, p^{(n)}(T)\big)
+#    \;+\; (1 - \alpha)\, \frac1N \sum_{n=1}^{N} -\log p^{(n)}_{y_n}(1),
+# \qquad \mathrm{KL}(q \,\|\, p) = \sum_k q_k \log \frac{q_k}{p_k}. $$
 #
 # **Goal.** Write `distillation_loss` with PyTorch's operations, so that gradients reach the
 # student's logits, and only the student's. Logarithms: `torch.log_softmax` stays finite
 # where the logarithm of a softmax is $-\infty$.
+#
+# <details><summary>Hint 1: in which order</summary>
+#
+# Go from the inside out: $\log p(T)$ and $\log q(T)$, both (N, K); the sum over the
+# classes, (N,); the mean over the images, a scalar; then $T^2$ and $\alpha$. The hard term
+# takes the student's logits as they are.
+#
+# </details>
+#
+# <details><summary>Hint 2: what is easily overlooked</summary>
+#
+# $q(T)$ is the exponential of its logarithm, which you have already. A mean over all
+# $N \cdot K$ numbers is not the mean over the images. And which of the two networks is not
+# being trained?
+#
+# </details>
 
 
 # %% nbgrader={"grade": false, "grade_id": "2_loss_answer", "locked": false, "schema_version": 3, "solution": true, "task": false}
@@ -220,8 +263,8 @@ def loss_and_gradients(
 
 
 # %% [markdown]
-# **Value.** Two images, two classes, $T = 3$: the student is undecided, $(½, ½)$, and the
-# teacher's softened answer is $(¾, ¼)$. By hand:
+# **Value.** Two images, two classes, $T = 3$: the student is undecided, $p(3) = (½, ½)$,
+# and the teacher's softened answer is $q(3) = (¾, ¼)$. By hand:
 # $T^2\, \mathrm{KL} = 9 \cdot (¾ \log \tfrac{3}{2} + ¼ \log \tfrac{1}{2}) = 1.1773$.
 
 # %% nbgrader={"grade": true, "grade_id": "2a_loss_value", "locked": true, "points": 1, "schema_version": 3, "solution": false, "task": false}
@@ -340,6 +383,9 @@ for rows, classes, T in [(4, 10, 1.0), (16, 5, 6.0)]:
 #
 # *3 points (step 1, loop 2) · 40 minutes · ●●●*
 #
+# Read [lecture 1.1](../../lectures/10_distillation/response_based.ipynb), sections *Where
+# it pays* and *What goes wrong*.
+#
 # From here on use the library's `distillation.distillation_loss`, which has the arguments
 # of yours.
 #
@@ -353,9 +399,27 @@ for rows, classes, T in [(4, 10, 1.0), (16, 5, 6.0)]:
 # dropout and batch normalisation: in training mode it answers at random, and each answer
 # changes its running averages. So it must answer in evaluation mode, without gradients,
 # and come back exactly as it was: parameters, buffers, and the mode that it had.
+#
+# <details><summary>Hint 1: in which order</summary>
+#
+# The teacher's answers; the student's answers; the loss; clear the student's gradients;
+# go backward; step. The value that is returned is that of the loss before the step.
+#
+# </details>
+#
+# <details><summary>Hint 2: how the teacher comes back as it was</summary>
+#
+# The first cell imports `evaluating`: within `with evaluating(network):` a network is in
+# evaluation mode, and afterwards each part has the mode that it had. `torch.no_grad` can
+# stand in the same `with`. Plain gradient descent is `torch.optim.SGD`.
+#
+# </details>
 
 
-# %% nbgrader={"grade": false, "grade_id": "3_networks", "locked": true, "schema_version": 3, "solution": false, "task": false}
+# %% nbgrader={"grade": false, "grade_id": "3_networks", "locked": true, "schema_version": 3, "solution": false, "task": false} tml={"give": ["tml_helpers.distillation", "tml_helpers.kernels"]}
+from tml_helpers import distillation
+
+
 def moody_teacher() -> nn.Module:
     """A teacher whose answers depend on its mode: it has dropout and batch statistics."""
     return nn.Sequential(
@@ -482,6 +546,21 @@ for training in (True, False):
 # `labels == UNLABELLED` says who has none. A batch may well have no label at all: then
 # there is no hard term (the mean over nothing is not a number). The library's loss takes
 # `labels=None` when `alpha=1`.
+#
+# <details><summary>Hint 1: two terms over two sets of images</summary>
+#
+# Ask the student once for the whole batch. The soft term uses all of its rows, the hard
+# term those that a mask picks: which images of this batch have a label?
+#
+# </details>
+#
+# <details><summary>Hint 2: how to put the terms together</summary>
+#
+# Let the library compute the soft term alone, with `alpha=1`, and multiply by your $\alpha$
+# yourself. Add the hard term only if the mask has an entry that is true. Then the
+# optimiser's three lines, as in every loop.
+#
+# </details>
 
 
 # %% nbgrader={"grade": false, "grade_id": "3b_loop_answer", "locked": false, "schema_version": 3, "solution": true, "task": false}
@@ -533,14 +612,16 @@ print(f"300 labels alone:    {accuracy_of(alone, test.images, test.labels):.0%}"
 print(f"with the teacher:    {accuracy_of(with_teacher, test.images, test.labels):.0%}")
 
 # %% nbgrader={"grade": true, "grade_id": "3b_loop", "locked": true, "points": 2, "schema_version": 3, "solution": false, "task": false}
-state = distil(train.images, few_labels, teacher_logits, seed=1)
+fewer = few_labels.clone()
+fewer[100:] = UNLABELLED
+state = distil(train.images, fewer, teacher_logits, seed=1)
 assert all(w.isfinite().all() for w in state.values()), (
     "the student's parameters are not numbers: a batch without labels has no hard term"
 )
 reached = accuracy_of(state, test.images, test.labels)
 assert reached > 0.5, f"the student reaches {reached:.0%}: does it learn at all?"
 ### BEGIN HIDDEN TESTS
-assert reached > 0.875, (
+assert reached > 0.87, (
     f"the student reaches {reached:.0%}, as it would without images that nobody labelled: "
     "does it learn the teacher's answers to them, and no class, for −1 is none?"
 )
@@ -572,12 +653,29 @@ assert sure < 0.3, (
 #
 # *1 point · 20 minutes · ●●○*
 #
+# Read [lecture 1.1](../../lectures/10_distillation/response_based.ipynb), section *The
+# surprise: a student that never saw a 3*.
+#
 # Hinton's experiment: take every 3 out of the training images. The student then never sees
 # one, but its teacher says of some 5s and 8s that they look a little like a 3.
 #
 # **Goal.** Write `distil_without`, which trains on all images but those of one digit, and
 # `raise_bias`, which adds a number to that digit's bias in the student's last layer. A
-# student that never saw a 3 has learnt that a 3 never comes; the bias undoes just that.
+# student that never saw a 3 has learned that no image is a 3; the bias undoes just that.
+#
+# <details><summary>Hint 1: which images</summary>
+#
+# Compare the labels with the digit: that gives a mask. Three tensors go into the
+# `TensorDataset`, and their rows must still belong together.
+#
+# </details>
+#
+# <details><summary>Hint 2: how to change one number in a copy</summary>
+#
+# A copy of the dictionary is not enough: its tensors would be the old ones, and adding to
+# one would change the student as well. `LAST_BIAS` is the key, `digit` the index.
+#
+# </details>
 
 
 # %% nbgrader={"grade": false, "grade_id": "4_never_seen_answer", "locked": false, "schema_version": 3, "solution": true, "task": false}
@@ -702,15 +800,25 @@ for digit, soft in ((3, state), (8, eightless)):
 #
 # ### a. Why T²? (1 point)
 #
+# Read [lecture 1.1](../../lectures/10_distillation/response_based.ipynb), section *Why
+# $T^2$*.
+#
 # In three to five sentences: why does the soft term carry the factor $T^2$, and what goes
 # wrong when you leave it out and then change $T$?
 #
 # *Rubric.* ½ point: says how the gradient of the soft term shrinks with $T$, with a reason
 # (a formula, a limit, or numbers that you measured above). ½ point: says what this does to
 # the balance between the soft and the hard term.
+#
+# <details><summary>Hint: what to look at</summary>
+#
+# Measure it: `loss_and_gradients` from Task 2 gives the student's gradient. Take `alpha=1`
+# and some temperatures, divide by $T^2$, and compare with the gradient for `alpha=0`.
+#
+# </details>
 
 # %% [markdown] nbgrader={"grade": true, "grade_id": "5a_why", "locked": false, "points": 1, "schema_version": 3, "solution": true, "task": false}
-# The gradient of the soft term for a logit of the student is (p_s − p_t)/T: one factor 1/T
+# The gradient of the soft term for a student's logit is (p(T) − q(T))/T: one factor 1/T
 # comes from dividing the logits, and for large T the difference of the two softened answers
 # itself shrinks like 1/T. So the gradient falls like 1/T², and the factor T² brings it back
 # to the same size at every temperature. Without it, going from T = 2 to T = 8 would make
@@ -720,12 +828,22 @@ for digit, soft in ((3, state), (8, eightless)):
 # %% [markdown]
 # ### b. When would you not distil? (1 point)
 #
+# Read [lecture 1.1](../../lectures/10_distillation/response_based.ipynb), section *An
+# honest experiment*.
+#
 # In three to five sentences: name a situation in which you would not distil, and say how
 # you would find out that you are in it.
 #
 # *Rubric.* ½ point: a situation in which distillation gains nothing or does harm, with the
 # reason. ½ point: a measurement that would show it (which two numbers are compared, on
 # which data).
+#
+# <details><summary>Hint: what to look at</summary>
+#
+# Lecture 1.1 has settings in which the teacher helped much, little, and not at all. What
+# did the student have in each that it did not have in the others?
+#
+# </details>
 
 # %% [markdown] nbgrader={"grade": true, "grade_id": "5b_when_not", "locked": false, "points": 1, "schema_version": 3, "solution": true, "task": false}
 # When every training image is labelled already, the teacher adds little; it pays where the
@@ -736,7 +854,7 @@ for digit, soft in ((3, state), (8, eightless)):
 # with an interval; where the intervals overlap I would save the effort.
 
 # %% [markdown]
-# ## Before you hand in
+# ## Before you submit
 #
-# Restart the kernel, run all cells, save, and run `tml check` on this file, as the first
-# cell says. It lists what is missing, and says `ready to submit` when nothing is.
+# Restart the kernel, run all cells, save, and run `tml check h1_distillation.ipynb`. It
+# lists what is missing, and says `ready to submit` when nothing is.

@@ -22,38 +22,41 @@
 # |---|---|---|---|---|
 # | 1 | the fast gradient sign method | 1 | 15 | ●○○ |
 # | 2 | projected gradient ascent | 3 | 40 | ●●○ |
-# | 3 | the loss of adversarial training | 1 | 15 | ●●○ |
-# | 4 | friendly attacks, which stop in time | 1 | 30 | ●●● |
+# | 3 | friendly attacks, which stop in time | 1 | 30 | ●●● |
+# | 4 | the loss of adversarial training | 1 | 15 | ●●○ |
 # | 5 | the table: three radii, natural and robust accuracy | 2 | 30 | ●●○ |
 # | 6 | explain (graded by a human) | 2 | 20 | ●●○ |
 #
 # **Threat model.** White box; any wrong class; each pixel moves by at most $\varepsilon$,
 # within $[0, 1]$.
 #
-# **How to work.** Run the cells from the top. Where a cell says `raise
-# NotImplementedError`, replace that line by your own code. Below each answer stand tests:
-# when one fails, its last line says what probably went wrong. After you have handed in,
-# further tests run on other inputs, so write what the task says, not what one test needs.
-# From Task 3 on you use the library's attacks and not yours: a slip in Task 2 costs you
-# nothing later. You may add cells of your own; please leave the test cells as they are.
+# **How to work.** `tml start h2` puts a copy of this notebook in a folder of your own.
+# Open the copy in JupyterLab or on Colab and work there. Run the cells from the top. Where
+# a cell says `raise NotImplementedError`, replace that line by your own code. Below each
+# answer stand tests: when one fails, its last line says what probably went wrong. After you
+# have submitted, further tests run on other inputs, so write what the task says, not what
+# one test needs. From Task 4 on you use the library's attacks and not yours: a slip in
+# Task 2 or 3 costs you nothing later. Before Task 4 the library's attacks are not there
+# while you are graded. Each task has hints: open them one by one, if you need them. You may
+# add cells of your own; please leave the test cells as they are.
 #
-# **How to hand in.** Restart the kernel and run everything once more, save, and ask the
-# checker, in the course's folder. It runs nothing and says in plain words what is missing:
+# **How to submit.** Restart the kernel, run everything once more, and save. Then ask what
+# is missing, in the folder of your copy:
 #
 # ```
-# tml check exercises/h2_adversarial_training/h2_adversarial_training.ipynb
+# tml check h2_adversarial_training.ipynb
 # ```
 #
-# Then hand in that one file, under that name, where your course says.
+# It runs nothing and answers in plain words. When it says `ready to submit`, submit that
+# one file, under that name, where your course says.
 #
 # Everything here runs in about half a minute on a laptop, without a GPU.
 
-# %% nbgrader={"grade": false, "grade_id": "0a_setup", "locked": true, "schema_version": 3, "solution": false, "task": false}
+# %% nbgrader={"grade": false, "grade_id": "0a_setup", "locked": true, "schema_version": 3, "solution": false, "task": false} tml={"withhold": ["tml_helpers.attacks", "tml_helpers.kernels", "tml_helpers.defenses"]}
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from tml_helpers import attacks
 from tml_helpers.data import mnist
 from tml_helpers.grading import ask
 from tml_helpers.models import SmallCNN
@@ -64,8 +67,8 @@ train, test = mnist("train", source="default"), mnist("test", source="default")
 EPSILONS = (0.1, 0.2, 0.3)  # the three radii by which MNIST networks are compared
 
 # %% [markdown]
-# The network that you attack first, and later harden, is a small convolutional one. It
-# travels as its `state_dict`; `reader` makes a network of it.
+# The network that you attack first, and later harden, is a small convolutional one. It is
+# passed on as its `state_dict`; `reader` makes a network of it.
 
 
 # %% nbgrader={"grade": false, "grade_id": "0b_network", "locked": true, "schema_version": 3, "solution": false, "task": false}
@@ -102,11 +105,28 @@ print(f"the network reads {share_right(start, test.images, test.labels):.0%} cor
 #
 # *1 point · 15 minutes · ●○○*
 #
+# Read [lecture 2.1](../../lectures/20_adversarial/linear_explanation.ipynb), section *The
+# fast gradient sign method*.
+#
 # $$ x' = x + \varepsilon \cdot \operatorname{sign}\big(\nabla_x L(x, y)\big),
 # \quad \text{cut to } [0, 1]. $$
 #
 # **Goal.** Write `fgsm`. Ask for the gradient with respect to the images alone, with
 # `torch.autograd.grad`: an attack must leave nothing behind in the network.
+#
+# <details><summary>Hint 1: a gradient for what</summary>
+#
+# A gradient is computed only for a tensor that requires one, and `images` must stay as it
+# is: work on a copy of it.
+#
+# </details>
+#
+# <details><summary>Hint 2: what comes after the gradient</summary>
+#
+# A sign does not depend on how long the gradient is, so mean and sum of the loss give the
+# same images. Then follow the formula, its last three words included: there are two limits.
+#
+# </details>
 
 
 # %% nbgrader={"grade": false, "grade_id": "1_fgsm_answer", "locked": false, "schema_version": 3, "solution": true, "task": false}
@@ -175,17 +195,35 @@ for epsilon in (0.02, 0.15, 0.3):
 #
 # *3 points (projection, walk, strength: 1 each) · 40 minutes · ●●○*
 #
+# Read [lecture 2.2](../../lectures/20_adversarial/iterative_attacks.ipynb), section
+# *Projected gradient ascent*.
+#
 # One long step over a bent loss overshoots. Many small ones do not, but they may leave the
 # ball, so each is followed by the way back:
 #
-# $$ x^{t+1} = \Pi\big(x^t + \alpha\, \operatorname{sign}\nabla_x L(x^t, y)\big),
-# \qquad x^0 = \Pi\big(x + u\big), \quad u \sim \text{uniform on } [-\varepsilon, \varepsilon]. $$
+# $$ x^{(i+1)} = \Pi\big(x^{(i)} + \alpha\, \operatorname{sign}\nabla_x L(x^{(i)}, y)\big),
+# \qquad x^{(0)} = \Pi\big(x + \text{noise, uniform on } [-\varepsilon, \varepsilon]\big). $$
 #
 # $\Pi$ gives the nearest point that lies within $\varepsilon$ of the *original* image, pixel
 # by pixel, and in $[0, 1]$.
 #
 # **Goal.** Write `project` and `pgd`. Draw the start with
 # `torch.empty_like(images).uniform_(-epsilon, epsilon, generator=generator)`.
+#
+# <details><summary>Hint 1: the projection</summary>
+#
+# Two things are limited: by how much a pixel has changed, and what value it has. Compute
+# the change, limit it, go back to the image, and limit that.
+#
+# </details>
+#
+# <details><summary>Hint 2: the walk</summary>
+#
+# The gradient belongs to the point where the walk stands, the projection to the image where
+# it began. Let every step ask for its gradient on a fresh copy of the current point, as
+# `fgsm` did.
+#
+# </details>
 
 
 # %% nbgrader={"grade": false, "grade_id": "2_pgd_answer", "locked": false, "schema_version": 3, "solution": true, "task": false}
@@ -317,6 +355,8 @@ for steps in (1, 2):
 # **Strength.** Twenty steps must be stronger than one.
 
 # %% nbgrader={"grade": true, "grade_id": "2c_strength", "locked": true, "points": 1, "schema_version": 3, "solution": false, "task": false}
+from tml_helpers import attacks
+
 x, y = test.images[:30], test.labels[:30]
 left = share_right(start, try_pgd(start, x, y, 0.2, steps=20, step_size=0.025), y)
 one_step = share_right(start, attacks.fgsm(reader(start), x, y, epsilon=0.2), y)
@@ -346,126 +386,39 @@ assert share_right(start, mine, y) < 0.5, (
 ### END HIDDEN TESTS
 
 # %% [markdown]
-# ## Task 3 · The loss of adversarial training
-#
-# *1 point · 15 minutes · ●●○*
-#
-# Madry's adversarial training minimises the loss on the worst image of the ball:
-#
-# $$ \min_\theta \; \mathbb{E}_{(x, y)} \Big[ \max_{\|x' - x\|_\infty \le \varepsilon}
-#    L(\theta, x', y) \Big]. $$
-#
-# The inner maximum is found by an attack. Then the network takes a training step on what
-# was found: no gradient flows through the attack itself.
-#
-# **Goal.** Write `madry_loss`. From here on use the library: `attacks.pgd(model, images,
-# labels, epsilon=..., steps=..., generator=...)`.
-
-
-# %% nbgrader={"grade": false, "grade_id": "3_madry_answer", "locked": false, "schema_version": 3, "solution": true, "task": false}
-def madry_loss(
-    model: nn.Module,
-    images: Tensor,
-    labels: Tensor,
-    *,
-    epsilon: float,
-    steps: int,
-    generator: torch.Generator,
-) -> Tensor:
-    """Mean cross-entropy on adversarial images that `attacks.pgd` finds in the ball.
-
-    images: (N, 1, 28, 28). labels: (N,). Returns a scalar, to call backward on.
-    """
-    ### BEGIN SOLUTION
-    adversarial = attacks.pgd(
-        model, images, labels, epsilon=epsilon, steps=steps, generator=generator
-    )
-    return F.cross_entropy(model(adversarial), labels)
-    ### END SOLUTION
-
-
-# Given, for the tests: keep this function in the same cell.
-def try_madry_loss(
-    state: dict[str, Tensor],
-    images: Tensor,
-    labels: Tensor,
-    *,
-    epsilon: float,
-    steps: int,
-    seed: int,
-) -> dict:
-    """The loss, and its gradients for the network's parameters."""
-    model, generator = reader(state).train(), torch.Generator().manual_seed(seed)
-    settings = {"epsilon": epsilon, "steps": steps, "generator": generator}
-    loss = madry_loss(model, images, labels, **settings)
-    parts = dict(model.named_parameters())
-    slopes = torch.autograd.grad(loss, list(parts.values()), allow_unused=True)
-    return {
-        "loss": loss.item(),
-        "gradients": {
-            k: g for k, g in zip(parts, slopes, strict=True) if g is not None
-        },
-        "training": model.training,
-    }
-
-
-# %% nbgrader={"grade": true, "grade_id": "3_madry", "locked": true, "points": 1, "schema_version": 3, "solution": false, "task": false}
-x, y = train.images[:50], train.labels[:50]
-came = try_madry_loss(start, x, y, epsilon=0.2, steps=5, seed=1)
-clean = F.cross_entropy(reader(start)(x), y).item()
-assert came["loss"] > 2 * clean, (
-    f"the loss is {came['loss']:.2f}, and {clean:.2f} on clean images: the network is to "
-    "be trained on adversarial images"
-)
-assert came["gradients"], (
-    "no gradient reaches the network: the loss is what it learns from"
-)
-### BEGIN HIDDEN TESTS
-drawn = torch.randperm(len(train))[:40]
-x, y = train.images[drawn], train.labels[drawn]
-y[:5] = (predict(reader(start), x[:5]).argmax(dim=1) + 1) % 10  # five are misread
-for epsilon, steps in ((0.1, 3), (0.3, 6)):
-    came = try_madry_loss(start, x, y, epsilon=epsilon, steps=steps, seed=5)
-    model = reader(start)
-    worst = attacks.pgd(
-        model,
-        x,
-        y,
-        epsilon=epsilon,
-        steps=steps,
-        generator=torch.Generator().manual_seed(5),
-    )
-    exact = F.cross_entropy(model(worst), y)
-    assert abs(came["loss"] - exact.item()) < 1e-3 * exact.item(), (
-        "not the mean loss of the labels on what attacks.pgd finds with this epsilon, these "
-        "steps and this generator: is the loss on clean images mixed in, or another label?"
-    )
-    parts = dict(model.named_parameters())
-    slopes = torch.autograd.grad(exact, list(parts.values()))
-    for name, slope in zip(parts, slopes, strict=True):
-        assert name in came["gradients"], f"no gradient reaches {name}"
-        error = (came["gradients"][name] - slope).norm() / slope.norm()
-        assert error < 1e-2, (
-            "the gradient for the network's parameters is not the loss's"
-        )
-### END HIDDEN TESTS
-
-# %% [markdown]
-# ## Task 4 · Friendly attacks, which stop in time
+# ## Task 3 · Friendly attacks, which stop in time
 #
 # *1 point · 30 minutes · ●●●*
 #
-# The worst image may be so bad that the network unlearns what it knew. *Friendly*
-# adversarial training stops an attack soon after it has succeeded. Before each step, look
-# at what the network answers. An image that was found misread more than $\tau$ times so
-# far, this time included, rests where it is. All others take a step.
+# Read [lecture 2.5](../../lectures/20_adversarial/defenses.ipynb), section *What robustness
+# costs*.
+#
+# In Tasks 4 and 5 a network is trained on what an attack finds. The worst image may be so
+# bad that the network unlearns what it knew. *Friendly* adversarial training stops an
+# attack soon after it has succeeded. Before each step, look at what the network answers. An
+# image that was found misread more than $\tau$ times so far, this time included, rests
+# where it is. All others take a step.
 #
 # **Goal.** Write `friendly_pgd`, which starts at the images themselves, without a Python
 # loop over images: a mask says who still moves. Simple is good: moving all, and then
 # taking back those that rest, is right.
+#
+# <details><summary>Hint 1: what to remember</summary>
+#
+# Keep one whole number for each image: how often it was found misread so far. The order
+# within a step matters: look at the answers, count, compare with $\tau$, and only then move.
+#
+# </details>
+#
+# <details><summary>Hint 2: how to take back without a loop</summary>
+#
+# `torch.where(mask, a, b)` takes from `a` where the mask is true, and from `b` elsewhere.
+# The mask has the shape (N,); to choose whole images it needs the shape (N, 1, 1, 1).
+#
+# </details>
 
 
-# %% nbgrader={"grade": false, "grade_id": "4_friendly_answer", "locked": false, "schema_version": 3, "solution": true, "task": false}
+# %% nbgrader={"grade": false, "grade_id": "3_friendly_answer", "locked": false, "schema_version": 3, "solution": true, "task": false}
 def friendly_pgd(
     model: nn.Module,
     images: Tensor,
@@ -514,7 +467,7 @@ def try_friendly_pgd(
     return friendly_pgd(reader(state), images, labels, epsilon, **settings).detach()
 
 
-# %% nbgrader={"grade": true, "grade_id": "4_friendly", "locked": true, "points": 1, "schema_version": 3, "solution": false, "task": false}
+# %% nbgrader={"grade": true, "grade_id": "3_friendly", "locked": true, "points": 1, "schema_version": 3, "solution": false, "task": false}
 x, y = test.images[:40], test.labels[:40]
 walk = {"steps": 8, "step_size": 0.04}
 found = try_friendly_pgd(start, x, y, 0.25, tau=0, **walk)
@@ -528,6 +481,8 @@ assert "attacks." not in ask.source(friendly_pgd), (
     "write it yourself, without attacks.pgd"
 )
 ### BEGIN HIDDEN TESTS
+from tml_helpers import attacks
+
 drawn = torch.randperm(len(test))[:40]
 x, y = test.images[drawn], test.labels[drawn]
 y[:5] = (predict(reader(start), x[:5]).argmax(dim=1) + 1) % 10  # five are misread
@@ -550,9 +505,136 @@ for tau in (0, 2):
 ### END HIDDEN TESTS
 
 # %% [markdown]
+# ## Task 4 · The loss of adversarial training
+#
+# *1 point · 15 minutes · ●●○*
+#
+# Read [lecture 2.5](../../lectures/20_adversarial/defenses.ipynb), section *Adversarial
+# training*.
+#
+# Madry's adversarial training minimises the loss on the worst image of the ball:
+#
+# $$ \min_\theta \; \mathbb{E}_{(x, y)} \Big[ \max_{\|x' - x\|_\infty \le \varepsilon}
+#    L(\theta, x', y) \Big]. $$
+#
+# The inner maximum is found by an attack. Then the network takes a training step on what
+# was found: no gradient flows through the attack itself.
+#
+# **Goal.** Write `madry_loss`. From here on use the library: `attacks.pgd(model, images,
+# labels, epsilon=..., steps=..., generator=...)`.
+#
+# <details><summary>Hint 1: two steps</summary>
+#
+# First the inner maximum, then the loss. What does `attacks.pgd` return?
+#
+# </details>
+#
+# <details><summary>Hint 2: the loss of what</summary>
+#
+# What the attack found is a batch of images like any other, and its labels are still the
+# true ones. The result must be a tensor on which `backward` can be called, not a number.
+#
+# </details>
+
+
+# %% nbgrader={"grade": false, "grade_id": "4_library", "locked": true, "schema_version": 3, "solution": false, "task": false} tml={"give": ["tml_helpers.attacks", "tml_helpers.kernels"]}
+from tml_helpers import attacks
+
+
+# %% nbgrader={"grade": false, "grade_id": "4_madry_answer", "locked": false, "schema_version": 3, "solution": true, "task": false}
+def madry_loss(
+    model: nn.Module,
+    images: Tensor,
+    labels: Tensor,
+    *,
+    epsilon: float,
+    steps: int,
+    generator: torch.Generator,
+) -> Tensor:
+    """Mean cross-entropy on adversarial images that `attacks.pgd` finds in the ball.
+
+    images: (N, 1, 28, 28). labels: (N,). Returns a scalar, to call backward on.
+    """
+    ### BEGIN SOLUTION
+    adversarial = attacks.pgd(
+        model, images, labels, epsilon=epsilon, steps=steps, generator=generator
+    )
+    return F.cross_entropy(model(adversarial), labels)
+    ### END SOLUTION
+
+
+# Given, for the tests: keep this function in the same cell.
+def try_madry_loss(
+    state: dict[str, Tensor],
+    images: Tensor,
+    labels: Tensor,
+    *,
+    epsilon: float,
+    steps: int,
+    seed: int,
+) -> dict:
+    """The loss, and its gradients for the network's parameters."""
+    model, generator = reader(state).train(), torch.Generator().manual_seed(seed)
+    settings = {"epsilon": epsilon, "steps": steps, "generator": generator}
+    loss = madry_loss(model, images, labels, **settings)
+    parts = dict(model.named_parameters())
+    slopes = torch.autograd.grad(loss, list(parts.values()), allow_unused=True)
+    return {
+        "loss": loss.item(),
+        "gradients": {
+            k: g for k, g in zip(parts, slopes, strict=True) if g is not None
+        },
+        "training": model.training,
+    }
+
+
+# %% nbgrader={"grade": true, "grade_id": "4_madry", "locked": true, "points": 1, "schema_version": 3, "solution": false, "task": false}
+x, y = train.images[:50], train.labels[:50]
+came = try_madry_loss(start, x, y, epsilon=0.2, steps=5, seed=1)
+clean = F.cross_entropy(reader(start)(x), y).item()
+assert came["loss"] > 2 * clean, (
+    f"the loss is {came['loss']:.2f}, and {clean:.2f} on clean images: the network is to "
+    "be trained on adversarial images"
+)
+assert came["gradients"], (
+    "no gradient reaches the network: the loss is what it learns from"
+)
+### BEGIN HIDDEN TESTS
+drawn = torch.randperm(len(train))[:40]
+x, y = train.images[drawn], train.labels[drawn]
+y[:5] = (predict(reader(start), x[:5]).argmax(dim=1) + 1) % 10  # five are misread
+for epsilon, steps in ((0.1, 3), (0.3, 6)):
+    came = try_madry_loss(start, x, y, epsilon=epsilon, steps=steps, seed=5)
+    model = reader(start)
+    worst = attacks.pgd(
+        model,
+        x,
+        y,
+        epsilon=epsilon,
+        steps=steps,
+        generator=torch.Generator().manual_seed(5),
+    )
+    exact = F.cross_entropy(model(worst), y)
+    assert abs(came["loss"] - exact.item()) < 1e-3 * exact.item(), (
+        "not the mean loss of the labels on what attacks.pgd finds with this epsilon, these "
+        "steps and this generator: is the loss on clean images mixed in, or another label?"
+    )
+    parts = dict(model.named_parameters())
+    slopes = torch.autograd.grad(exact, list(parts.values()))
+    for name, slope in zip(parts, slopes, strict=True):
+        assert name in came["gradients"], f"no gradient reaches {name}"
+        error = (came["gradients"][name] - slope).norm() / slope.norm()
+        assert error < 1e-2, (
+            "the gradient for the network's parameters is not the loss's"
+        )
+### END HIDDEN TESTS
+
+# %% [markdown]
 # ## Task 5 · The table
 #
 # *2 points (reported as measured, and robust: 1 each) · 30 minutes · ●●○*
+#
+# Read [lecture 2.5](../../lectures/20_adversarial/defenses.ipynb), section *The price list*.
 #
 # For each radius $\varepsilon$ of 0.1, 0.2 and 0.3: train at $\varepsilon$, and report the
 # accuracy on clean images and under attack *at the same* $\varepsilon$, on images that the
@@ -563,6 +645,20 @@ for tau in (0, 2):
 # `attacks.fgsm` and `attacks.pgd` with 20 steps; leave the step size as it is. In `harden`
 # call `attacks.pgd` once more, and not your functions: so a slip in Task 3 or 4 costs
 # nothing here. Its argument `tau` makes it friendly, if you like.
+#
+# <details><summary>Hint 1: the body of the loop in harden</summary>
+#
+# Take the batch's images and labels, attack them, compute the loss on what was found; then
+# the optimiser's three lines. Attack the network as it is now, at the radius that is given.
+#
+# </details>
+#
+# <details><summary>Hint 2: the three numbers of measure</summary>
+#
+# `share_right` takes a state and images. So the three accuracies are three calls of it, with
+# three batches of images and the same labels. An attack needs a network: see `reader`.
+#
+# </details>
 
 
 # %% nbgrader={"grade": false, "grade_id": "5_table_answer", "locked": false, "schema_version": 3, "solution": true, "task": false}
@@ -694,11 +790,20 @@ assert share_right(fresh, worst, y) > 0.2, (
 #
 # ### a. Read your table (1 point)
 #
+# Read [lecture 2.5](../../lectures/20_adversarial/defenses.ipynb), section *What robustness
+# costs*.
+#
 # In three to five sentences: how do natural and robust accuracy change with $\varepsilon$, and
 # why? What do you expect of the network of $\varepsilon = 0.1$ when it is attacked at 0.3?
 #
 # *Rubric.* ½ point: both trends, with a reason (a harder inner problem, capacity, more
 # images that overlap). ½ point: the expectation, with a number that was measured.
+#
+# <details><summary>Hint: how to measure the expectation</summary>
+#
+# `results[0.1]["state"]` is the network of $\varepsilon = 0.1$, and `measure` takes any radius.
+#
+# </details>
 
 # %% [markdown] nbgrader={"grade": true, "grade_id": "6a_read", "locked": false, "points": 1, "schema_version": 3, "solution": true, "task": false}
 # Natural accuracy falls a little, from 97 % before to about 90 %, while robust accuracy
@@ -711,6 +816,9 @@ assert share_right(fresh, worst, y) > 0.2, (
 # %% [markdown]
 # ### b. Too good to be true (1 point)
 #
+# Read [lecture 2.6](../../lectures/20_adversarial/honest_evaluation.ipynb), section *Eight
+# things that must hold*.
+#
 # A colleague's network has 95 % accuracy under PGD with 20 steps at $\varepsilon = 0.3$, and
 # was trained in five minutes. In three to five sentences: name two measurements that would
 # tell whether it is robust or whether its gradients are hidden.
@@ -718,6 +826,13 @@ assert share_right(fresh, worst, y) > 0.2, (
 # *Rubric.* ½ point for each measurement that can tell, with what would be seen in either
 # case (an attack without gradients, transfer from another network, an unbounded attack,
 # random noise against PGD, more steps and restarts, another loss).
+#
+# <details><summary>Hint: what a measurement must do</summary>
+#
+# Look for something that PGD must achieve on *every* network, robust or not, as long as the
+# gradient leads it. What would you see if the gradient led nowhere?
+#
+# </details>
 
 # %% [markdown] nbgrader={"grade": true, "grade_id": "6b_too_good", "locked": false, "points": 1, "schema_version": 3, "solution": true, "task": false}
 # First I would let epsilon grow to 1: a grey image of any kind is then allowed, so PGD must
@@ -729,7 +844,7 @@ assert share_right(fresh, worst, y) > 0.2, (
 # with more steps, restarts and a margin loss.
 
 # %% [markdown]
-# ## Before you hand in
+# ## Before you submit
 #
-# Restart the kernel, run all cells, save, and run `tml check` on this file, as the first
-# cell says. It lists what is missing, and says `ready to submit` when nothing is.
+# Restart the kernel, run all cells, save, and run `tml check h2_adversarial_training.ipynb`.
+# It lists what is missing, and says `ready to submit` when nothing is.

@@ -27,25 +27,28 @@
 # | 4 | Grad-CAM | 2 | 40 | ●●○ |
 # | 5 | explain (graded by a human) | 2 | 20 | ●●○ |
 #
-# **How to work.** Run the cells from the top. Where a cell says `raise
-# NotImplementedError`, replace that line by your own code. Below each answer stand tests:
-# when one fails, its last line says what probably went wrong. After you have handed in,
-# further tests run on other inputs, so write what the task says, not what one test needs.
-# The last parts of Tasks 2 and 4 build on what you write before them; all else is tested by
-# itself. You may add cells of your own; please leave the test cells as they are.
+# **How to work.** `tml start h4` puts a copy of this notebook in a folder of your own.
+# Open the copy in JupyterLab or on Colab and work there. Run the cells from the top. Where
+# a cell says `raise NotImplementedError`, replace that line by your own code. Below each
+# answer stand tests: when one fails, its last line says what probably went wrong. After you
+# have submitted, further tests run on other inputs, so write what the task says, not what
+# one test needs. The last parts of Tasks 2 and 4 build on what you write before them; all
+# else is tested by itself. Each task has hints: open them one by one, if you need them. You
+# may add cells of your own; please leave the test cells as they are.
 #
-# **How to hand in.** Restart the kernel and run everything once more, save, and ask the
-# checker, in the course's folder. It runs nothing and says in plain words what is missing:
+# **How to submit.** Restart the kernel, run everything once more, and save. Then ask what
+# is missing, in the folder of your copy:
 #
 # ```
-# tml check exercises/h4_explanations/h4_explanations.ipynb
+# tml check h4_explanations.ipynb
 # ```
 #
-# Then hand in that one file, under that name, where your course says.
+# It runs nothing and answers in plain words. When it says `ready to submit`, submit that
+# one file, under that name, where your course says.
 #
 # Everything here runs in about a quarter of a minute on a laptop, without a GPU.
 
-# %% nbgrader={"grade": false, "grade_id": "0a_setup", "locked": true, "schema_version": 3, "solution": false, "task": false}
+# %% nbgrader={"grade": false, "grade_id": "0a_setup", "locked": true, "schema_version": 3, "solution": false, "task": false} tml={"withhold": ["tml_helpers.explain", "tml_helpers.kernels", "lime"]}
 from collections.abc import Callable
 
 import matplotlib.pyplot as plt
@@ -98,10 +101,27 @@ print(f"{float(is_cat(cat[None])):.0%} sure of an Egyptian cat")
 #
 # *1 point · 15 minutes · ●○○*
 #
+# Read [lecture 4.3](../../lectures/40_interpretability/lime.ipynb), section *Features that
+# people understand*.
+#
 # A **mask** has one entry for each superpixel: `True` where it is visible.
 #
 # **Goal.** Write `hide`. A pixel of the result is the image's where its superpixel is
 # visible, and the fill's where it is hidden.
+#
+# <details><summary>Hint 1: from superpixels to pixels</summary>
+#
+# `segments` holds a superpixel's number for each pixel, and a tensor can be indexed by a
+# tensor of numbers. Try it with one mask first: which shape has the result?
+#
+# </details>
+#
+# <details><summary>Hint 2: all masks at once</summary>
+#
+# For each mask and pixel you need to know whether it is visible: (M, H, W). The channels
+# need a dimension of their own, of length 1. `torch.where` chooses between image and fill.
+#
+# </details>
 
 
 # %% nbgrader={"grade": false, "grade_id": "1_hide_answer", "locked": false, "schema_version": 3, "solution": true, "task": false}
@@ -154,10 +174,13 @@ assert (shown[0] - picture).abs().max() < TOLERANCE, "nothing hidden: the image 
 #
 # *4 points (neighbourhood 1, line 1, all together 2) · 60 minutes · ●●○*
 #
+# Read [lecture 4.3](../../lectures/40_interpretability/lime.ipynb), sections *Straight
+# lines are enough, nearby* and *On photographs*.
+#
 # LIME draws masks $z'$ by tossing a coin for each superpixel, asks the black box $f$ about
 # each picture $z$, and fits a line to the answers. Pictures near the photograph count more:
 #
-# $$ \pi(z') = \exp\!\Big(-\frac{d(z')^2}{2\,\sigma^2}\Big), \qquad
+# $$ \pi_x(z) = \exp\!\Big(-\frac{d(z')^2}{2\,\sigma^2}\Big), \qquad
 #    d(z') = 1 - \cos\big(z', \mathbf 1\big) = 1 - \sqrt{k / S}, $$
 #
 # where $k$ of the $S$ superpixels are visible. In words: $d$ is the cosine distance to the
@@ -165,6 +188,12 @@ assert (shown[0] - picture).abs().max() < TOLERANCE, "nothing hidden: the image 
 # $\sigma$ (`width`) says how far a neighbour may be.
 #
 # **Goal of the first part.** Write `proximity`.
+#
+# <details><summary>Hint: what k / S is</summary>
+#
+# A mask holds ones and zeros. What is the mean of its numbers? (A mean needs floats.)
+#
+# </details>
 
 
 # %% nbgrader={"grade": false, "grade_id": "2a_proximity_answer", "locked": false, "schema_version": 3, "solution": true, "task": false}
@@ -206,13 +235,29 @@ for width in (0.1, 0.25, 2.0):
 ### END HIDDEN TESTS
 
 # %% [markdown]
-# **The line.** Find the coefficients $w$ and the intercept $w_0$ that make the weighted
-# squared error small:
+# **The line** is $g(z') = b + w^\top z'$. Find the coefficients $w$ and the intercept $b$
+# that make the weighted squared error as small as possible:
 #
-# $$ \sum_m \pi_m \,\Big(f_m - w_0 - \sum_s w_s z'_{m,s}\Big)^2 . $$
+# $$ \sum_m \pi_m \,\Big(f_m - b - \sum_s w_s z'_{m,s}\Big)^2 . $$
 #
 # `torch.linalg.lstsq` solves a problem without weights. So scale each row and each answer
 # by a number that makes the two problems the same: which one?
+#
+# **Goal of the second part.** Write `fit_line`.
+#
+# <details><summary>Hint 1: where the intercept comes from</summary>
+#
+# `lstsq` knows no intercept. It is the coefficient of one more column: which number must
+# stand in it, for each mask, so that $b$ is added to every answer?
+#
+# </details>
+#
+# <details><summary>Hint 2: where the weights go</summary>
+#
+# Multiply a row and its answer by a number $c$. By what is its squared error multiplied?
+# Choose $c$ so that this is $\pi_m$. The last column belongs to the row as well.
+#
+# </details>
 
 
 # %% nbgrader={"grade": false, "grade_id": "2b_line_answer", "locked": false, "schema_version": 3, "solution": true, "task": false}
@@ -272,6 +317,20 @@ assert (one - other).abs().max() < 1e-3, "a weight of 2 must count like asking t
 # **Goal.** Write `lime`: toss the coins with `torch.rand(samples, S, generator=generator)
 # < 0.5`, ask about all pictures in batches of at most 50, weigh, and fit. You may use your
 # functions from above, and must write it yourself: without `tml_helpers.explain`.
+#
+# <details><summary>Hint 1: what is there already</summary>
+#
+# `hide` makes the pictures, `proximity` the weights, `fit_line` the result. What is left is
+# to draw the masks (how many superpixels has `segments`?) and to ask.
+#
+# </details>
+#
+# <details><summary>Hint 2: how to ask in batches</summary>
+#
+# `Tensor.split` cuts the masks into batches. Make the pictures of one batch at a time, or
+# memory will not hold them, and put the answers together in the order of the masks.
+#
+# </details>
 
 
 # %% nbgrader={"grade": false, "grade_id": "2c_lime_answer", "locked": false, "schema_version": 3, "solution": true, "task": false}
@@ -406,7 +465,10 @@ assert not torch.equal(found, other), "toss the coins with the generator that is
 #
 # *1 point · 15 minutes · ●○○*
 #
-# A line can always be fitted. Whether it deserves trust says the share of the answers'
+# Read [lecture 4.3](../../lectures/40_interpretability/lime.ipynb), section *Fidelity
+# against complexity*.
+#
+# A line can always be fitted. Whether it deserves trust is told by the share of the answers'
 # variance that it explains, near the photograph:
 #
 # $$ R^2 = 1 - \frac{\sum_m \pi_m (f_m - g_m)^2}{\sum_m \pi_m (f_m - \bar f)^2},
@@ -416,6 +478,19 @@ assert not torch.equal(found, other), "toss the coins with the generator that is
 #
 # **Goal.** Write `fidelity`. (Where all answers are equal there is nothing to explain; you
 # need not handle it.)
+#
+# <details><summary>Hint 1: in which order</summary>
+#
+# First $\bar f$, then the two sums of squares, then $R^2$.
+#
+# </details>
+#
+# <details><summary>Hint 2: where the weights go</summary>
+#
+# They stand in three places. Check yours: if all weights are five times as large, nothing
+# may change.
+#
+# </details>
 
 
 # %% nbgrader={"grade": false, "grade_id": "3_fidelity_answer", "locked": false, "schema_version": 3, "solution": true, "task": false}
@@ -464,14 +539,31 @@ assert abs(fidelity(3 - 2 * answers, 3 - 2 * line, weights) - exact) < 1e-3, (
 #
 # *2 points (map 1, network 1) · 40 minutes · ●●○*
 #
-# The last convolution of a network gives $K$ maps $A^k$, each about one thing that it can
-# see, and where. How much does the class need each of them? Grad-CAM asks the gradient of
-# the class's logit $z_c$, averages it over the map, and adds up:
+# Read [lecture 4.4](../../lectures/40_interpretability/attributions.ipynb), section *The
+# last convolution knows where*.
 #
-# $$ \alpha_k = \frac{1}{hw} \sum_{i,j} \frac{\partial z_c}{\partial A^k_{ij}}, \qquad
-#    M = \operatorname{ReLU}\Big(\sum_k \alpha_k A^k\Big). $$
+# The last convolution of a network gives $K$ maps $A_k$, each about one thing that it can
+# see, and where. How much does the class $t$ need each of them? Grad-CAM computes the
+# gradient of the class's logit $z_t$ with respect to the maps, averages it over each map,
+# and adds up:
+#
+# $$ \alpha_k = \frac{1}{hw} \sum_{i,j} \frac{\partial z_t}{\partial A_k(i, j)}, \qquad
+#    \text{Grad-CAM}(i, j) = \operatorname{ReLU}\Big(\sum_k \alpha_k A_k(i, j)\Big). $$
 #
 # **Goal of the first part.** Write `weigh`, the two formulas.
+#
+# <details><summary>Hint 1: one number for each map</summary>
+#
+# `gradients` is (K, h, w). Over which dimensions do you average to be left with (K,)?
+#
+# </details>
+#
+# <details><summary>Hint 2: the sum over the maps</summary>
+#
+# Multiply each map by its number, add up over $k$, and cut off what is negative last.
+# `torch.einsum` can do the first two at once.
+#
+# </details>
 
 
 # %% nbgrader={"grade": false, "grade_id": "4a_map_answer", "locked": false, "schema_version": 3, "solution": true, "task": false}
@@ -516,6 +608,20 @@ for shape in ((5, 4, 4), (8, 3, 7), (1, 6, 2)):
 # target's logit with respect to the maps (`torch.autograd.grad`), weigh, and enlarge the
 # result to the image's size with `F.interpolate(..., mode="bilinear",
 # align_corners=False)`. Leave nothing behind in the network.
+#
+# <details><summary>Hint 1: a gradient for the maps alone</summary>
+#
+# The maps are where the gradient ends. So `features` can run without gradients; then say
+# that its result requires one, before `head` sees it.
+#
+# </details>
+#
+# <details><summary>Hint 2: shapes</summary>
+#
+# Networks and `F.interpolate` take batches, (N, C, H, W): here a batch of one image, and a
+# batch of one map with one channel. `None` as an index adds a dimension, 0 takes it away.
+#
+# </details>
 
 
 # %% nbgrader={"grade": false, "grade_id": "4b_network_answer", "locked": false, "schema_version": 3, "solution": true, "task": false}
@@ -654,12 +760,22 @@ for channels, kernels, classes, size in ((3, 10, 4, (8, 8)), (1, 12, 2, (12, 6))
 #
 # ### a. Two answers to one question (1 point)
 #
+# Read [lecture 4.4](../../lectures/40_interpretability/attributions.ipynb), sections *Cover
+# a part, and ask again* and *The last convolution knows where*.
+#
 # In three to five sentences: where do LIME and Grad-CAM agree about the cat, where not, and
 # what in their construction makes them differ?
 #
 # *Rubric.* ½ point: an agreement and a difference that can be seen in the two pictures.
 # ½ point: a reason (hidden parts against gradients, superpixels against a coarse grid,
 # probability against logit, pictures that the network never saw in training).
+#
+# <details><summary>Hint: what to look at</summary>
+#
+# Look at the two pictures side by side: at borders, at the size of the smallest thing that
+# is marked, at what is marked in one alone. Then ask of each method what it was given.
+#
+# </details>
 
 # %% [markdown] nbgrader={"grade": true, "grade_id": "5a_two", "locked": false, "points": 1, "schema_version": 3, "solution": true, "task": false}
 # Both point at the face and not at the background: Grad-CAM's heat lies on the left eye, the
@@ -674,6 +790,9 @@ for channels, kernels, classes, size in ((3, 10, 4, (8, 8)), (1, 12, 2, (12, 6))
 # %% [markdown]
 # ### b. A wolf on green grass (1 point)
 #
+# Read [lecture 4.6](../../lectures/40_interpretability/when_explanations_lie.ipynb), section
+# *The question: husky or wolf?*.
+#
 # A colleague's network tells huskies from wolves, right for 95 of 100 test photographs. In
 # three to five sentences: which experiment with your functions would tell whether it looks
 # at the animal or at the snow, what would you see in either case, and what would still not
@@ -682,6 +801,13 @@ for channels, kernels, classes, size in ((3, 10, 4, (8, 8)), (1, 12, 2, (12, 6))
 # *Rubric.* ½ point: an experiment with both outcomes (share of the explanation on the
 # background, or hiding and swapping the background). ½ point: a limit (a few photographs,
 # no ground truth, an explanation that is stable and wrong, correlated cues).
+#
+# <details><summary>Hint: what your functions can do</summary>
+#
+# Superpixels need not come from colours: which two regions matter here? And `hide` takes any
+# fill, also another photograph.
+#
+# </details>
 
 # %% [markdown] nbgrader={"grade": true, "grade_id": "5b_wolf", "locked": false, "points": 1, "schema_version": 3, "solution": true, "task": false}
 # I would explain fifty test photographs with LIME, with one superpixel for the animal and
@@ -694,7 +820,7 @@ for channels, kernels, classes, size in ((3, 10, 4, (8, 8)), (1, 12, 2, (12, 6))
 # photographs say little about the next one.
 
 # %% [markdown]
-# ## Before you hand in
+# ## Before you submit
 #
-# Restart the kernel, run all cells, save, and run `tml check` on this file, as the first
-# cell says. It lists what is missing, and says `ready to submit` when nothing is.
+# Restart the kernel, run all cells, save, and run `tml check h4_explanations.ipynb`. It
+# lists what is missing, and says `ready to submit` when nothing is.

@@ -11,7 +11,7 @@ import yaml
 from filelock import FileLock
 
 ROOT = Path(__file__).parents[2]
-BUILD = "build . --toc book/_toc.yml --all -W -n --keep-going"
+BUILD = "build . --toc book/_toc.yml --all -W -n --keep-going"  # make book STRICT=1
 
 
 @dataclass(frozen=True)

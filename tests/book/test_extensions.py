@@ -143,18 +143,39 @@ def test_thebe_is_removed(build: Build) -> None:
 MACHINE = {"cores": 2, "processor": "P", "system": "Linux", "python": "3.11.2", "torch": "2.13.0"}
 
 
-def test_timings_are_sorted_by_cost_below_the_machine_that_they_were_taken_on() -> None:
+def course(root: Path) -> Path:
+    """A course of two chapters, with a homework in the first."""
+    for name, text in {
+        "book/chapters.yml": "".join(f"- {{number: {n}, title: T, question: Q}}\n" for n in (2, 1)),
+        "lectures/10_x/z.py": "# %% [markdown]\n# # 1.1 First\n",
+        "lectures/10_x/a.py": "# %% [markdown]\n# # 1.2 Second\n",
+        "lectures/20_y/m.py": "# %% [markdown]\n# # 2.1 Other\n",
+        "solutions/h1/h1.py": "# %% [markdown]\n# # H1 · Home\n",
+    }.items():
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_text(text)
+    return root
+
+
+def test_timings_stand_in_the_books_order_below_the_machine_that_they_were_taken_on(tmp_path: Path) -> None:
     costs = {
-        "a.ipynb": {"cpu_seconds": 1.4, "wall_seconds": 0.6, "machine": MACHINE},
-        "elsewhere.ipynb": {"cpu_seconds": 50, "wall_seconds": 51, "machine": MACHINE | {"processor": "Q"}},
-        "solutions/h/b.ipynb": {"cpu_seconds": 30.6, "wall_seconds": 20, "machine": MACHINE},
+        "solutions/h1/h1.ipynb": {"cpu_seconds": 30.6, "wall_seconds": 20, "machine": MACHINE},
+        "lectures/10_x/a.ipynb": {"cpu_seconds": 50, "machine": MACHINE},
+        "lectures/10_x/z.ipynb": {"cpu_seconds": 1.4, "wall_seconds": 0.6, "machine": MACHINE},
+        "lectures/20_y/m.ipynb": {"cpu_seconds": 40, "wall_seconds": 51, "machine": MACHINE | {"processor": "Q"}},
     }
-    lines = timings.table({"notebooks": costs})
-    rows = ["| [](/exercises/h/b.ipynb), solved | 31 | 20 |", "| [](/a.ipynb) | 1 | 1 |"]
-    first, second = (n for n, line in enumerate(lines) if line.startswith("Measured on 2 cores of "))
-    assert [line for line in lines[first:second] if line.startswith("| [")] == rows
-    assert "of Q (Linux)" in lines[second]
-    assert lines[-2] == "| [](/elsewhere.ipynb) | 50 | 51 |"
+    lines = timings.table({"notebooks": costs}, course(tmp_path))
+    rows = [
+        "| [](/lectures/10_x/z.ipynb) | 1 | 1 |",
+        "| [](/lectures/10_x/a.ipynb) | 50 | – |",
+        "| [](/exercises/h1/h1.ipynb), solved | 31 | 20 |",
+    ]
+    second, first = (n for n, line in enumerate(lines) if line.startswith("Measured on 2 cores of "))
+    assert "of Q (Linux)" in lines[second], "chapters.yml begins with chapter 2"
+    assert [line for line in lines[second:first] if line.startswith("| [")] == [
+        "| [](/lectures/20_y/m.ipynb) | 40 | 51 |"
+    ]
+    assert [line for line in lines[first:] if line.startswith("| [")] == rows
 
 
 def test_costs_of_grading_stand_side_by_side() -> None:
@@ -163,7 +184,7 @@ def test_costs_of_grading_stand_side_by_side() -> None:
         {"assignment": "plain", "grader": "tml grade", "each": 0.2, "start": 4.96, "memory": 90.4},
     ]
     class_ = {"submissions": 300, "jobs": 2, "wall": 59.6, "cpu": 61.2}
-    lines = timings.grading({"machine": MACHINE, "rows": rows, "class": class_})
+    lines = timings.grading({"machine": MACHINE, "rows": rows, "class": class_}, Path())
     assert "| plain | 0.80 | 0.20 | 0.25 | 3.0 | 5.0 | 100 | 90 |" in lines
     assert lines[-1] == "300 trivial submissions took 60 seconds with 2 at once, 61 CPU seconds in all."
 

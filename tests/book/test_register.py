@@ -9,6 +9,7 @@ from built_site import ROOT
 from catalogue import FACTS, Card, Catalogue
 from tables import chapters, data_cards, modules
 
+from tml_helpers import doctor
 from tml_helpers.data import LOADERS
 
 sys.path += [str(ROOT / "tools"), str(ROOT / "tests")]
@@ -117,7 +118,7 @@ def book(tmp_path: Path) -> Path:
         "changes/0.1.0/a.md": "One\nchange.\n",
         "changes/0.10.0/a.md": "Later.\n",
         "changes/unreleased/a.md": "New.\n\nAnd more.\n",
-        "README.md": "before\n<!-- register: chapters -->\n<!-- register: end -->\nafter\n",
+        "README.md": "".join(f"<!-- register: {name} -->\n<!-- register: end -->\n" for name in ("needs", "chapters")),
     }
     for name, text in files.items():
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
@@ -142,9 +143,12 @@ def change(file: Path, old: str, new: str) -> None:
 def test_lists_are_in_the_order_of_the_numbers(book: Path) -> None:
     contents = (book / "book/_toc.yml").read_text(encoding="utf-8")
     assert re.findall(r"lectures/10_one/(\w)", contents) == ["z", "x", "y"]
+    assert re.findall(r"caption: (.*)", contents) == ["1 Distillation"]
     assert re.findall(r"exercises/(\S+)", contents) == ["h2_two/h2_two"]
     assert re.findall(r"book/(data_cards|api)/(\w+)", contents) == [("data_cards", "cats"), ("api", "pets")]
-    assert (book / "README.md").read_text(encoding="utf-8").splitlines()[4:-2] == [
+    readme = (book / "README.md").read_text(encoding="utf-8").splitlines()
+    assert readme[1 : readme.index("<!-- register: end -->")] == doctor.table()
+    assert readme[-4:-1] == [
         "| 1 Distillation | lectures 1.1–1.2, 1.10, the rest in preparation |",
         "| 2 Attacks | homework H2 |",
         "| 3 Fairness | in preparation |",

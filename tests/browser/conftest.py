@@ -16,9 +16,9 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "homework"))
 from built_site import Site, site
 from reading import Reader
 
-from tml_helpers import cli, machine
+from tml_helpers import doctor
 
-CHROMIUM = machine.program(*cli.PROGRAMS["Chromium"][0])
+CHROMIUM = doctor.find("Chromium")
 FLAGS = [
     "--headless",
     "--no-sandbox",

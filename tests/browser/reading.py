@@ -1,10 +1,11 @@
-"""A reader of the book, and what every page shows: served in light, in dark and on a phone, and from its file."""
+"""A reader of the book, and what every page shows: in light, in dark, on wide screens, a phone, and from its file."""
 
 from accessibility import bad_colours, violations
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 PHONE = {"width": 390, "height": 844}
 DESK = {"width": 1280, "height": 900}
+WIDE = (1200, 1280, 1920)
 
 
 class Reader:
@@ -53,6 +54,17 @@ def too_wide(page: Page) -> list[str]:
     )
 
 
+def cut_code(page: Page) -> list[str]:
+    """Cells of code, and what they printed, that go on where one must scroll to; also in what is folded."""
+    return page.evaluate(
+        """() => {
+          for (const one of document.querySelectorAll('article details')) one.open = true;
+          return [...document.querySelectorAll('article div.cell pre')].filter(one => one.scrollWidth > one.clientWidth)
+            .map(one => one.textContent.slice(0, 60));
+        }"""
+    )
+
+
 def cut_formulas(page: Page) -> list[str]:
     """Formulas of which the beginning lies where nobody can scroll to."""
     return page.evaluate(
@@ -63,7 +75,7 @@ def cut_formulas(page: Page) -> list[str]:
 
 
 def faults(name: str, served: Reader, from_file: Reader) -> dict[str, list[str]]:
-    """What is wrong with a page: served in light, in dark and on a phone; then from the file, in dark."""
+    """What is wrong with a page: served in light, in dark, on wide screens and a phone; then from the file, in dark."""
     served.complaints.clear()
     from_file.complaints.clear()
     served.page.set_viewport_size(DESK)
@@ -74,6 +86,9 @@ def faults(name: str, served: Reader, from_file: Reader) -> dict[str, list[str]]
     page.emulate_media(color_scheme="dark")
     expect(page.locator("html")).to_have_attribute("data-theme", "dark")
     found["dark"] = bad_colours(page, served.approved)
+    for width in WIDE:
+        page.set_viewport_size({"width": width, "height": 900})
+        found[f"cut code at {width} pixels"] = cut_code(page)
     page.set_viewport_size(PHONE)
     found |= {"too wide": too_wide(page), "cut": cut_formulas(page)}
 

@@ -35,6 +35,7 @@ MARKDOWN = [
     "<meta http-equiv='refresh' content='0;url=http://127.0.0.1:9/'>",
     "![pixel](http://127.0.0.1:9/pixel.png)",
     "$$\\href{javascript:window.pwned=1}{x}$$",
+    "$\\text{<img src=x onerror='window.pwned=1'>}$ and $x^2$",
 ]
 HTML = f"<script>{RUN}</script><img src=x onerror='{RUN}'>"
 OUTPUTS = {
@@ -89,6 +90,7 @@ def test_feedback_runs_nothing_and_asks_for_nothing(page: Page, course: Path) ->
     assert opened(page, course / "feedback/eve/sums/sums.html") == []
     assert page.locator("script, iframe, object, embed, svg, [onload], [onerror], [ontoggle]").count() == 0
     assert "window.pwned = 1" in page.locator("main").inner_text(), "the attempt is shown as text"
+    assert page.locator("math msup").first.text_content() == "x2", "formulas are typeset without a script"
 
 
 def test_the_executed_notebook_runs_nothing_where_instructors_open_it(page: Page, course: Path, tmp_path: Path) -> None:

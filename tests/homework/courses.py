@@ -73,6 +73,13 @@ def cell(notebook: Any, name: str) -> Any:
     return next(c for c in notebook.cells if c.metadata.get("nbgrader", {}).get("grade_id") == name)
 
 
+def executed(notebook: Any) -> Any:
+    """The notebook as it is when all of its cells were run from the top."""
+    for number, code in enumerate((c for c in notebook.cells if c.cell_type == "code"), start=1):
+        code.execution_count = number
+    return notebook
+
+
 def submit(course: Path, student: str, assignment: str, notebook: Any, *, name: str = "") -> Path:
     """Put a notebook, or any text, where a student's submission belongs."""
     file = course / "submitted" / student / assignment / (name or f"{assignment}.ipynb")

@@ -19,6 +19,8 @@ from courses import tiny_course, unfinished
 from nbformat.v4 import new_notebook
 
 from tml_helpers.grading import Collected, collect
+from tml_helpers.grading.collect import Download, downloads
+from tml_helpers.grading.course import Course
 
 module = importlib.import_module("tml_helpers.grading.collect")  # the function has its name
 
@@ -245,6 +247,51 @@ def test_right_name_wins_and_a_choice_is_not_guessed(course: Path, tmp_path: Pat
     assert all(part in notes(found)["bea"] for part in ("'one.ipynb'", "'two.ipynb'", "there is no sums.ipynb"))
 
 
+@pytest.mark.parametrize(
+    "name", ["doejane_12345_sums.ipynb", "doejane_12345-678910_sums.ipynb", "doejane 12345 678910 sums.ipynb"]
+)
+def test_a_name_that_is_nearly_canvas_s_is_asked_about(course: Path, tmp_path: Path, name: str) -> None:
+    """It would be a student of its own, and the one whose it is would have sent nothing."""
+    source = as_zip(tmp_path, {"poe_1_10_sums.ipynb": b"a", "roe_2_11_sums.ipynb": b"b", name: b"c"})
+    found = collect("sums", source, course=course)
+    assert submitted(course) == {"1/sums/sums.ipynb": b"a", "2/sums/sums.ipynb": b"b"}
+    assert found[2].file is None
+    assert found[2].note == (
+        f"{name!r} is not named as Canvas names the others: give it its name back, "
+        "or put it by hand into submitted/STUDENT/sums/"
+    )
+
+
+def test_a_folder_that_is_nearly_moodle_s_is_asked_about(course: Path, tmp_path: Path) -> None:
+    end = "_assignsubmission_file_/sums.ipynb"
+    source = as_folder(tmp_path, {f"Ann A_1{end}": b"a", f"Bea B_2{end}": b"b", "Cy C_3_file_/sums.ipynb": b"c"})
+    found = collect("sums", source, course=course)
+    assert submitted(course) == {"Ann_A_1/sums/sums.ipynb": b"a", "Bea_B_2/sums/sums.ipynb": b"b"}
+    assert [(c.student, c.file) for c in found][2] == ("Cy_C_3_file_", None)
+    assert found[2].note.startswith("'Cy C_3_file_' is not named as Moodle names the others")
+
+
+def test_half_a_platform_s_is_no_platform_s(course: Path, tmp_path: Path) -> None:
+    """A plain class has a file that happens to look like Canvas's."""
+    collect("sums", as_zip(tmp_path, {"hw_2026_1_anna.ipynb": b"a", "bea.ipynb": b"b"}), course=course)
+    assert submitted(course) == {"2026/sums/sums.ipynb": b"a", "bea/sums/sums.ipynb": b"b"}
+
+
+def test_how_a_file_was_named_is_remembered(course: Path, tmp_path: Path) -> None:
+    """The latest name, also where its content was there already; what was not taken has none."""
+    first = {"doe_1_10_sums.ipynb": b"a", "roe_LATE_2_11_sums.ipynb": b"b", "poe_3_12_essay.pdf": b"c"}
+    collect("sums", as_zip(tmp_path, {f"all/{name}": content for name, content in first.items()}), course=course)
+    collect("sums", as_zip(tmp_path, {"doe_1_20_sums-1.ipynb": b"a"}), course=course)
+    assert downloads(Course.open(course), "sums") == {
+        "1": {"sums": Download("canvas", "doe_1_20_sums-1.ipynb", late=False)},
+        "2": {"sums": Download("canvas", "roe_LATE_2_11_sums.ipynb", late=True)},
+        "3": {},
+    }
+    collect("pairs", as_zip(tmp_path, {"Ä B_4_assignsubmission_file_/x/left.ipynb": b"a"}), course=course)
+    name = "Ä B_4_assignsubmission_file_/x/left.ipynb"
+    assert downloads(Course.open(course), "pairs") == {"Ä_B_4": {"left": Download("moodle", name, late=False)}}
+
+
 def test_several_notebooks(course: Path, tmp_path: Path) -> None:
     """The name that an assignment gives is no version: `task-1` is not `task`. A lone notebook is not guessed."""
     source = as_zip(
@@ -330,7 +377,7 @@ def test_member_that_climbs_out(course: Path, tmp_path: Path, evil: str) -> None
     assert ["it is a path that leads elsewhere" in c.note for c in left_out] == [True]
     after = {p for p in tmp_path.rglob("*") if "course/submitted" not in str(p)}
     state = course / ".tml-grading"
-    assert after - before == {source, state, state / "sums", state / "lock"}
+    assert after - before == {source, state, state / "sums", state / "sums/downloads.json", state / "lock"}
 
 
 def test_evil_member_does_not_stop_the_class(course: Path, tmp_path: Path) -> None:

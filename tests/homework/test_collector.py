@@ -4,6 +4,7 @@ import json
 import math
 import os
 from dataclasses import replace
+from datetime import datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -12,8 +13,10 @@ import pytest
 
 from tml_helpers.grading import run, sandbox
 from tml_helpers.grading.assignment import Paper
+from tml_helpers.grading.collect import Download
 from tml_helpers.grading.course import Course
-from tml_helpers.grading.gradebook import Points
+from tml_helpers.grading.gradebook import HandedIn, Points
+from tml_helpers.grading.roster import Person, Roster
 from tml_helpers.grading.run import Grade, _checked, _Collector, _Work
 from tml_helpers.grading.sandbox import Submission, Task
 
@@ -150,17 +153,32 @@ def test_a_grade_says_what_waits_and_what_went_wrong(collector: _Collector) -> N
     made.notes = ["late\x1b"]
     made.reports["sums"]["remarks"] = ["the cell x was stopped"]
     expected = "late\ufffd; the cell x was stopped; 4.5 points wait to be graded by hand"
-    assert collector._judged(made, POINTS) == Grade("ada", 1 / 3, 6, "timeout", expected)
-    assert collector._judged(work(sums="ok"), []) == Grade("ada", 0, 6, "ok", "")
-    assert collector._judged(work(sums="ok"), POINTS[:1]).reason == ""
+    assert collector._judged(made, POINTS, HandedIn()) == Grade("ada", 1 / 3, 6, "timeout", expected)
+    assert collector._judged(work(sums="ok"), [], HandedIn()) == Grade("ada", 0, 6, "ok", "")
+    assert collector._judged(work(sums="ok"), POINTS[:1], HandedIn()).reason == ""
+
+
+def test_a_grade_says_how_late_it_was_and_what_that_cost(collector: _Collector) -> None:
+    """The score is that before; where nobody knows when it came, Canvas's word counts."""
+    late = HandedIn(late=timedelta(hours=25), penalty=0.5)
+    said = "handed in 1 day 1 hour late: 0.5 points are taken off"
+    assert collector._judged(work(sums="ok"), POINTS[:1], late) == Grade("ada", 1 / 3, 6, "ok", said)
+    collector.downloads = {"ada": {"sums": Download("canvas", "a_LATE_1_2_sums.ipynb", late=True)}}
+    assert collector._judged(work(sums="ok"), [], late).reason == said
+    assert collector._judged(work(sums="ok"), [], HandedIn()).reason == "late, says Canvas"
+
+
+def test_who_handed_in_nothing_is_a_line(collector: _Collector) -> None:
+    collector.roster = Roster([Person("ada"), Person("b\nob")], {})
+    assert collector._missing(["ada"]) == [Grade("b\ufffdob", 0, 6, "missing", "nothing was handed in")]
 
 
 def test_a_reason_is_no_longer_than_a_reader_reads(collector: _Collector) -> None:
     made = work(sums="ok")
     made.reports["sums"]["remarks"] = [str(n) for n in range(20)]
-    assert collector._judged(made, []).reason == "; ".join(map(str, range(20)))
+    assert collector._judged(made, [], HandedIn()).reason == "; ".join(map(str, range(20)))
     made.reports["sums"]["remarks"].append("20")
-    assert collector._judged(made, []).reason == "; ".join(map(str, range(20))) + "; and 1 more"
+    assert collector._judged(made, [], HandedIn()).reason == "; ".join(map(str, range(20))) + "; and 1 more"
 
 
 def test_of_several_notebooks_each_is_named(collector: _Collector) -> None:
@@ -168,7 +186,7 @@ def test_of_several_notebooks_each_is_named(collector: _Collector) -> None:
     for name in "ab":
         made.reports[name]["remarks"] = [f"in {name}"]
     collector.papers = [PAPER, PAPER]
-    assert collector._judged(made, []).reason == "a: in a; b: in b"
+    assert collector._judged(made, [], HandedIn()).reason == "a: in a; b: in b"
 
 
 def test_the_log_says_where_a_grade_is_from(collector: _Collector) -> None:
@@ -264,12 +282,19 @@ def test_a_question_that_a_human_has_graded_waits_no_more(
         grade("test", 1, False, None),
     ]
     comments = [SimpleNamespace(name="essay", comment="soon"), SimpleNamespace(name="test", comment=None)]
-    book = SimpleNamespace(find_submission_notebook=lambda *_: SimpleNamespace(grades=grades, comments=comments))
+    found = SimpleNamespace(grades=grades, comments=comments, late_submission_penalty=1.5)
+    book = SimpleNamespace(find_submission_notebook=lambda *_: found)
     shown: list[Any] = []
-    monkeypatch.setattr(run.feedback, "page", lambda *given: shown.append(given) or "<p>")
+    monkeypatch.setattr(run.feedback, "page", lambda *given, **about: shown.append((*given, about)) or "<p>")
+    collector.roster = Roster([Person("ada", "Ada", "Lovelace")], {})
+    handed_in = HandedIn(datetime(2026, 3, 1, 12), datetime(2026, 3, 2, 9, 5))
     fragments = [{"name": name, "html": ""} for name in ("", "test", "essay", "again")]
-    collector._write_feedback(book, "ada", "sums", {"messages": {"test": "no"}, "fragments": fragments}, "remarks")
-    ((title, questions, given, remarks),) = shown
+    report = {"messages": {"test": "no"}, "fragments": fragments}
+    collector._write_feedback(book, "ada", "sums", report, "remarks", handed_in)
+    collector._write_feedback(book, "bob", "sums", report, "remarks", HandedIn())
+    (title, questions, given, remarks, about), (*_, other) = shown
+    facts = {"student": "Ada Lovelace (ada)", "due": "2026-03-01 12:00 UTC", "handed in": "2026-03-02 09:05 UTC"}
+    assert (about, other["facts"]) == ({"facts": facts, "penalty": 1.5}, {"student": "bob"})
     assert (title, given, remarks) == ("sums", fragments, "remarks")
     assert [tuple(question.values()) for question in questions] == [
         ("test", 1, 3, "no", ""),

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import nbformat
+from courses import executed
 
 TESTS = Path(__file__).parents[1]
 COMMANDS = """
@@ -39,6 +40,7 @@ def test_release_and_check_work_on_windows_and_collecting_says_that_it_does_not(
     released: Path, answered: Any, tmp_path: Path
 ) -> None:
     mine, in_place = tmp_path / "sums.ipynb", released / "handouts/sums/sums.ipynb"
+    executed(answered)
     nbformat.write(answered, mine)
     commands: list[list[object]] = [
         ["release", "sums"],
@@ -50,8 +52,9 @@ def test_release_and_check_work_on_windows_and_collecting_says_that_it_does_not(
     assert said == [
         f"wrote {in_place}",
         "0",
-        "- the cell double has no answer yet",
-        "- the cell why has no answer yet",
+        "- Question `double`: no answer yet, in the cell that begins `def double`",
+        '- Question `why`: no answer yet, in the text cell below "Sums"',
+        "- no cell was run: restart the kernel, run all cells, and save",
         f"{in_place}: fix this before you submit",
         "1",
         f"{mine}: ready to submit",
@@ -64,7 +67,7 @@ def test_release_and_check_work_on_windows_and_collecting_says_that_it_does_not(
 def test_every_command_works_where_text_is_ascii_unless_told_otherwise(
     released: Path, answered: Any, tmp_path: Path
 ) -> None:
-    answered.cells[2].source += "  # 2 × 2"
+    executed(answered).cells[2].source += "  # 2 × 2"
     answered.cells[4].source = "Zweimal x ist so groß wie x und x."
     mine = tmp_path / "sent/Zoë/×.ipynb"
     mine.parent.mkdir(parents=True)

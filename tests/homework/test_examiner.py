@@ -290,6 +290,13 @@ TASKS = [
         },
     ),
     Task(
+        "seeded",
+        "def lower(x):\n    return x - 1",
+        "---\nx = np.random.rand()\nassert lower(x) == x - 1",
+        locked="np.random.seed(0)",
+        wrong={"def lower(x): return x - 1 if x == np.random.RandomState(0).rand() else 0": "a hidden test failed"},
+    ),
+    Task(
         "touched",
         "np.random.seed(0)\nrng.random()\ndef tripled(x):\n    return 3 * x",
         "x = rng.normal(size=3)\nnp.testing.assert_allclose(tripled(x), 3 * x)\n---\n"

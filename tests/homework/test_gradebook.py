@@ -2,15 +2,18 @@
 
 import os
 from collections.abc import Iterator
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+from nbgrader.plugins import LateSubmissionPlugin
+from nbgrader.preprocessors import AssignLatePenalties
 from traitlets.config import Config
 
 from tml_helpers.grading import gradebook
 from tml_helpers.grading.course import Course
-from tml_helpers.grading.gradebook import Points
+from tml_helpers.grading.gradebook import HandedIn, Points
 
 
 class Book:
@@ -76,6 +79,67 @@ def test_who_did_not_answer_hears_it(book: Book) -> None:
     assert comments() == {"double": None, "why": "No response."}
     book.enter(SCORES)
     assert comments() == {"double": None, "why": None}
+
+
+class Halved(LateSubmissionPlugin):
+    """A course's own rule: half of the points are taken off for each day."""
+
+    def late_submission_penalty(self, _: str, score: float, seconds: float) -> float:
+        return score * 0.5 * seconds / 86400
+
+
+@pytest.fixture
+def late(book: Book, monkeypatch: pytest.MonkeyPatch) -> Book:
+    """Due at noon; a timestamp says when ada's came, and the course's rule takes points off."""
+    book.book.find_assignment("sums").duedate = datetime(2026, 3, 1, 12)
+    monkeypatch.setattr(AssignLatePenalties, "init_plugin", lambda rule: setattr(rule, "plugin_inst", Halved()))
+    (book.course.root / "submitted/ada/sums").mkdir(parents=True)
+    return book
+
+
+def stamp(book: Book, time: str) -> Path:
+    file = book.course.root / "submitted/ada/sums/timestamp.txt"
+    file.write_text(f"{time} UTC", encoding="utf-8")
+    return file
+
+
+def test_what_is_taken_off_for_being_late(late: Book) -> None:
+    scores = {"sums": {"double_test": 2, "why": 1.0}}
+    stamp(late, "2026-03-02 00:00:00")
+    late.enter(scores)
+    found = gradebook.handed_in(late.book, late.course, "sums", "ada")
+    assert found == HandedIn(datetime(2026, 3, 1, 12), datetime(2026, 3, 2), timedelta(hours=12), 0.75)
+    assert found.lateness == "handed in 12 hours late: 0.75 points are taken off"
+    late.give(3)
+    again = gradebook.handed_in(late.book, late.course, "sums", "ada")
+    assert again.penalty == 1.25, "of all points, also of those that a human gave after the run"
+    stamp(late, "2026-03-01 12:00:00")
+    late.enter(scores)
+    assert gradebook.handed_in(late.book, late.course, "sums", "ada").lateness == "", "handed in again, in time"
+
+
+def test_a_submission_whose_time_nobody_knows_is_not_as_late_as_the_former(late: Book) -> None:
+    file = stamp(late, "2026-03-09 00:00:00")
+    late.enter(SCORES)
+    assert gradebook.handed_in(late.book, late.course, "sums", "ada").penalty > 0
+    file.unlink()
+    late.enter(SCORES)
+    assert gradebook.handed_in(late.book, late.course, "sums", "ada") == HandedIn(datetime(2026, 3, 1, 12))
+
+
+def test_nothing_is_late_without_a_due_date(book: Book) -> None:
+    assert gradebook.handed_in(book.book, book.course, "sums", "ada") == HandedIn()
+    book.enter(SCORES)
+    assert gradebook.handed_in(book.book, book.course, "sums", "ada") == HandedIn()
+
+
+@pytest.mark.parametrize(
+    ("seconds", "said"),
+    [(59, "less than a minute"), (60, "1 minute"), (7260, "2 hours 1 minute"), (86400 * 3 + 60, "3 days 1 minute"),
+     (86400 + 3600 * 5 + 120, "1 day 5 hours")],
+)  # fmt: skip
+def test_how_late_it_was_in_words(seconds: int, said: str) -> None:
+    assert HandedIn(late=timedelta(seconds=seconds)).lateness == f"handed in {said} late: no points are taken off"
 
 
 def test_all_is_written_or_nothing(book: Book, monkeypatch: pytest.MonkeyPatch) -> None:

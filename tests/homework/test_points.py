@@ -18,7 +18,7 @@ from courses import cell, named
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 from scripted import Line, fetched, peer
 
-from tml_helpers.grading import examiner
+from tml_helpers.grading import draws, examiner
 from tml_helpers.grading.examiner import Exam, Examiner, Overrun
 from tml_helpers.grading.proxies import Gone, Handle, Refused
 from tml_helpers.grading.wire import Broken
@@ -130,13 +130,31 @@ def test_only_functions_that_a_test_puts_in_place_of_an_answer_go_over() -> None
     assert dict(mirror) == {"start": 1}
 
 
-def test_draws_are_the_course_s_secret() -> None:
-    drawn = []
-    for key in ("a", "a", "b"):
-        examiner.seed(key)
-        drawn.append((random.random(), np.random.rand(), torch.rand(1).item()))
-    assert drawn[0] == drawn[1]
-    assert all(x != y for x, y in zip(drawn[0], drawn[2], strict=True))
+def drawn() -> tuple[float, ...]:
+    """What each generator gives next."""
+    return random.random(), np.random.rand(), torch.rand(1).item()
+
+
+def test_draws_are_the_course_s_secret_and_each_test_has_its_own() -> None:
+    said = []
+    for key, test in (("a", "q"), ("a", "q"), ("b", "q"), ("a", "r")):
+        for generator in (random.seed, np.random.seed, torch.manual_seed):
+            generator(len(said))  # a locked cell may seed, and other tests may draw before
+        with draws.of_test(key, test):
+            said.append(drawn())
+    assert said[0] == said[1]
+    assert all(len(set(values)) == 3 for values in zip(*said, strict=True))
+
+
+def test_a_test_s_draws_move_no_others() -> None:
+    """What locked cells draw below a test is the same here and where submissions run, which see no test."""
+    draws.seed("a")
+    before = drawn(), drawn()
+    draws.seed("a")
+    assert drawn() == before[0]
+    with draws.of_test("a", "q"):
+        drawn()
+    assert drawn() == before[1]
 
 
 class TestExaminer:

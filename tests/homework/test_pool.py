@@ -9,7 +9,7 @@ from typing import Any
 
 import nbformat
 import pytest
-from courses import SOLUTION, TEST, cell, named
+from courses import TEST, cell, named
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 from nbgrader.preprocessors import Execute
 from traitlets.config import Config
@@ -182,6 +182,16 @@ def test_a_canary_that_is_not_right(begin: Begin, says: dict[str, Any], words: s
         begin(task(), says)
 
 
+def test_what_canaries_told_before_is_taken_instead_of_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    machine = Machine({"bob.ipynb": NOTHING})
+    monkeypatch.setattr(pool, "Sandbox", machine.start)
+    begun = Pool(task(30.0), pool.Learned([["a/x", "y"]], 7.0))
+    begun.examine(Submission("bob.ipynb", b"", b""))
+    assert [(given.name, seconds, allowed) for given, seconds, allowed in machine.asked] == [
+        ("bob.ipynb", 60 + 20 * 7.0, [["a/x", "y"]])
+    ]
+
+
 def test_sandboxes_end_where_a_canary_is_not_right(monkeypatch: pytest.MonkeyPatch) -> None:
     machine = Machine({"model.ipynb": {**RIGHT, "status": "failed"}})
     monkeypatch.setattr(pool, "Sandbox", machine.start)
@@ -227,6 +237,10 @@ def test_each_report_comes_back_under_its_student(monkeypatch: pytest.MonkeyPatc
         found = dict(engines.local(alone, submissions, jobs))
         assert found == {f"student {name}": {"status": name} for name in "abc"}
     assert counted == [2, 1]
+    told: list[pool.Learned] = []
+    before = pool.Learned([["a/x", "y"]], 3.0)
+    assert len(dict(engines.local(alone, submissions, 1, learned=before, learn=told.append))) == 3
+    assert told == [before]
     assert all(sandbox.closed for sandbox in machine.started)
 
 

@@ -154,7 +154,77 @@ def test_what_is_taken_off_for_being_late(course: Path) -> None:
         with gradebook(course) as book:
             book.find_submission_notebook("sums", "sums", student).late_submission_penalty = penalty
             book.db.commit()
-    assert table(course, "moodle", "sums")[1:] == [["anna", "1.5"], ["bea", "0"]]
+    give(course, "carl", "sums", double=2, why=1)
+    before, penalty = "sums: Current Score before the penalty", "sums: Current Score, penalty"
+    assert table(course, "moodle") == [
+        ["Username", "pairs", "sums", before, penalty],
+        ["anna", "", "1.5", "3", "1.5"],
+        ["bea", "", "0", "3", "3"],
+        ["carl", "", "3", "", ""],
+    ]
+    assert table(course, "canvas", "sums") == [
+        [*HEADINGS, "sums", before, penalty],
+        ["    Points Possible", "", "", "", "", "5", "", ""],
+        ["anna", "", "", "anna", "", "1.5", "3", "1.5"],
+        ["bea", "", "", "bea", "", "0", "3", "3"],
+        ["carl", "", "", "carl", "", "3", "", ""],
+    ]
+    assert [row[1:] for row in table(course, "questions")[1:]] == [
+        ["anna", "double", "2.0", "2.0", "graded"],
+        ["anna", "why", "1.0", "3.0", "graded"],
+        ["anna", "handed in late", "-1.5", "0", "penalty"],
+        ["bea", "double", "2.0", "2.0", "graded"],
+        ["bea", "why", "1.0", "3.0", "graded"],
+        ["bea", "handed in late", "-3.0", "0", "penalty"],
+        ["carl", "double", "2.0", "2.0", "graded"],
+        ["carl", "why", "1.0", "3.0", "graded"],
+    ]
+
+
+def test_a_penalty_is_not_told_while_points_are_not_final(course: Path) -> None:
+    give(course, "anna", "sums", "why", double=2, why=1)
+    with gradebook(course) as book:
+        book.find_submission_notebook("sums", "sums", "anna").late_submission_penalty = 1
+        book.db.commit()
+    assert table(course, "moodle", "sums", waiting=1) == [["Username", "sums"], ["anna", ""]]
+
+
+def test_who_sent_nothing_is_a_row_without_points(course: Path) -> None:
+    """In the assignments that others handed in; and no more once they did."""
+    (course / "students.csv").write_text(
+        "id,first_name,last_name,email\nanna,Anna,A,a@example.org\nzoe,Zoe,Z,z@example.org\n", encoding="utf-8"
+    )
+    give(course, "anna", "sums", double=2, why=1)
+    assert table(course, "moodle") == [
+        ["Email address", "pairs", "sums"],
+        ["a@example.org", "", "3"],
+        ["z@example.org", "", ""],
+    ]
+    assert table(course, "canvas")[2:] == [
+        ["A, Anna", "", "", "anna", "", "", "3"],
+        ["Z, Zoe", "", "", "zoe", "", "", ""],
+    ]
+    assert table(course, "questions")[3:] == [
+        ["sums", "zoe", "double", "", "2.0", "missing"],
+        ["sums", "zoe", "why", "", "3.0", "missing"],
+    ]
+    hand_in(course, "zoe", "sums")
+    assert {row[-1] for row in table(course, "questions", waiting=1)[3:]} == {"not graded"}
+
+
+def test_moodle_s_list_stands_for_addresses_and_for_who_has_another_number_each_time(course: Path) -> None:
+    (course / "students.csv").write_text(
+        '"First name","Last name","Email address"\nJane,Doe,jane@example.org\nSeán,"O\'Neil",sean@example.org\n',
+        encoding="utf-8",
+    )
+    give(course, "Jane_Doe_11", "sums", double=2, why=1)
+    give(course, "Jane_Doe_21", "pairs", pair=2)
+    give(course, "Seán_ONeil_12", "sums", double=1, why=1)
+    assert table(course, "moodle") == [
+        ["Email address", "pairs", "sums"],
+        ["jane@example.org", "2", "3"],
+        ["sean@example.org", "", "2"],
+    ]
 
 
 def test_questions_stay_as_they_were(course: Path) -> None:
@@ -271,12 +341,12 @@ def test_thirds_and_sevenths_add_up(course: Path) -> None:
         book.find_submission_notebook("sums", "sums", "anna").late_submission_penalty = 1 / 6
         book.db.commit()
     assert table(course, "canvas", "sums")[1:] == [
-        ["    Points Possible", "", "", "", "", "5.33333"],
-        ["anna", "", "", "anna", "", "0.92857"],
+        ["    Points Possible", "", "", "", "", "5.33333", "", ""],
+        ["anna", "", "", "anna", "", "0.92857", "1.09524", "0.16667"],
     ]
-    assert table(course, "moodle", "sums")[1:] == [["anna", "0.92857"]]
+    assert table(course, "moodle", "sums")[1:] == [["anna", "0.92857", "1.09524", "0.16667"]]
     rows = [(question, float(score), float(most)) for _, _, question, score, most, _ in table(course, "questions")[1:]]
-    assert rows == [("double", 2 / 3, 7 / 3), ("why", 3 / 7, 3.0)]
+    assert rows == [("double", 2 / 3, 7 / 3), ("why", 3 / 7, 3.0), ("handed in late", -1 / 6, 0.0)]
 
 
 def test_questions_of_one_name_in_two_notebooks_count_twice(course: Path) -> None:

@@ -21,6 +21,7 @@ from courses import cell, read, rows, submit, tiny_course
 
 from tml_helpers import grading
 from tml_helpers.grading.notebook import GRAMMAR
+from tml_helpers.grading.pool import Pool
 
 CLASS = [f"s{number:02}" for number in range(14)]
 SLOW = "import time\ntime.sleep(0.4)\ndef double(x):\n    return {} * x"
@@ -114,6 +115,28 @@ def test_a_second_run_executes_nothing_but_what_is_new(graded_course: Path, answ
     assert graded() == {"ada": (2, "kept"), "bob": (0, "kept")}
     (graded_course / "submitted/ada/sums/data.txt").write_text("beside it", encoding="utf-8")
     assert graded() == {"ada": (2, "graded"), "bob": (0, "kept")}
+
+
+def test_canaries_are_graded_anew_where_something_changed_and_only_there(
+    graded_course: Path, answered: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the model solution may do with a student's objects is kept, too."""
+    begun: list[str] = []
+    check = Pool._check
+    monkeypatch.setattr(Pool, "_check", lambda pool: begun.append("canaries") or check(pool))
+
+    def score(student: str) -> float:
+        hand_in(graded_course, answered, [student], f"def double(x):\n    return 2 * x  # {student}")
+        return next(g.score for g in grading.grade("sums", course=graded_course) if g.student == student)
+
+    assert (score("bob"), begun) == (2, [])
+    (start,) = (graded_course / ".tml-grading/sums/starts").glob("*.json")
+    start.write_text("{", encoding="utf-8")
+    assert (score("eve"), begun) == (2, ["canaries"])
+    rewrite(graded_course, "setup", "start = 1")
+    with refuses(ValueError, "the model solution gets 0 of 2 points"):
+        score("dan")
+    assert begun == ["canaries"] * 2
 
 
 def test_a_test_that_changes_is_run_again(released: Path, answered: Any) -> None:

@@ -10,6 +10,7 @@ from types import ModuleType
 
 import nbformat
 from nbformat import NotebookNode
+from words import Page
 
 ROOT = Path(__file__).parents[2]
 SOURCES = sorted((ROOT / "lectures").glob("*/*.py"))
@@ -47,13 +48,19 @@ def code_cells(source: Path) -> list[NotebookNode]:
     return [c for c in twin(source).cells if c.cell_type == "code" and "remove-cell" not in c.metadata.get("tags", [])]
 
 
+@functools.cache
+def page(source: Path) -> Page:
+    """The source, as it is written."""
+    return Page(ROOT, source)
+
+
 def text(source: Path) -> str:
-    """All Markdown of a page."""
-    return "\n\n".join(cell.source for cell in twin(source).cells if cell.cell_type == "markdown")
+    """All Markdown of a page, as it is written."""
+    return "\n\n".join(cell.source for cell in page(source).cells if cell.cell_type == "markdown")
 
 
 def figures(cell: NotebookNode) -> list[NotebookNode]:
-    return [output for output in cell.get("outputs", []) if "image/png" in output.get("data", {})]
+    return [output for output in cell.get("outputs", []) if {"image/png", "image/jpeg"} & set(output.get("data", {}))]
 
 
 def printed(cell: NotebookNode) -> str:

@@ -14,7 +14,7 @@ from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell, new_output
 
 NOT_COMPARED = {"nbval-ignore-output", "nbval-skip"}
-DRAWN = {"image/png", "application/vnd.jupyter.widget-view+json"}
+DRAWN = {"image/png", "image/jpeg", "application/vnd.jupyter.widget-view+json"}
 MEASUREMENTS = ROOT / "benchmarks/results"
 MEASURED = re.compile(r"\d+\.\d+(?:e[-+]?\d+)?|\d+e[-+]?\d+|\d+(?= ?%)")
 NUMBER = "a measured number is compared: put it in a claim, or print it in a cell with the tag nbval-ignore-output"

@@ -7,7 +7,7 @@ from torch import Tensor
 
 
 def attention_rollout(attentions: Sequence[Tensor]) -> Tensor:
-    """M_last · … · M_1, where M = ½ (mean attention over the heads) + ½ I: how the tokens at the end mix those at the start.
+    """M_last · … · M_1, with M = ½ (attention, mean of heads) + ½ I: how the tokens at the end mix those at the start.
 
     The ½ I stands for the residual connection. Values, linear layers and the class play no part.
 

@@ -44,7 +44,7 @@ class Evidence:
 
 
 class ProtoPNet(nn.Module):
-    """z_k = Σ_p w_kp · max over patches of log((d² + 1) / (d² + ε)), d = distance of the patch to prototype p.
+    """z_k = Σ_p w_kp · max over patches of log((d² + 1) / (d² + 10⁻⁴)), d = distance of the patch to prototype p.
 
     A prototype is a vector in the space of the backbone's feature map, of which one cell is one patch. The last layer
     has no bias and starts with 1 for a prototype's own class, −0.5 for the others. It returns logits `[N, classes]`.
@@ -119,7 +119,7 @@ class ProtoPNet(nn.Module):
         return (patches.square().sum(dim=1, keepdim=True) - 2 * crossed + lengths).clamp_min(0)
 
     def similarities(self, distances: Tensor) -> Tensor:
-        """log((d² + 1) / (d² + ε)) of the nearest patch.
+        """log((d² + 1) / (d² + 10⁻⁴)) of the nearest patch.
 
         Args:
             distances: d², `[N, P, h, w]`, as `distances` gives them.

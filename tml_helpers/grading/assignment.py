@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import tml_helpers.grading.names as names
-from tml_helpers.grading import gradebook, notebook
+from tml_helpers.grading import gradebook, notebook, withhold
 from tml_helpers.grading.course import Course, workspace
 from tml_helpers.grading.examiner import Exam, is_test, leading
 from tml_helpers.grading.release import generate
@@ -89,9 +89,9 @@ def _paper(course: Course, assignment: str, file: Path, isolated: bool) -> Paper
     code = [notebook.without_magics(cell.source) for cell in model.cells if cell.cell_type == "code"]
     modules = sorted({module for text in code for module in names.modules(text).values()})
     seconds = _seconds(course.settings)
-    exam = Exam(
-        assignment, file.stem, json.loads(json.dumps(released)), full, answers, seconds, _key(course, assignment)
-    )
+    withheld, gives = withhold.read(model)
+    released_json = json.loads(json.dumps(released))
+    exam = Exam(assignment, file.stem, released_json, full, answers, seconds, _key(course, assignment), gives)
     cells = [cell for cell in released.cells if notebook.grade_id(cell)]
     worth = {notebook.grade_id(c): float(c.metadata.nbgrader.get("points") or 0) for c in cells if _gives_points(c)}
     by_hand = frozenset(notebook.grade_id(c) for c in cells if _gives_points(c) and not is_test(c))
@@ -105,6 +105,7 @@ def _paper(course: Course, assignment: str, file: Path, isolated: bool) -> Paper
         canaries=canaries(released, answers),
         due=sum(points for name, points in worth.items() if name not in by_hand),
         isolated=isolated,
+        withheld=withheld,
     )
     return Paper(file.stem, task, worth, by_hand)
 

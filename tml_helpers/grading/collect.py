@@ -11,7 +11,10 @@ Three layouts are known, as a zip file or as a folder:
   `Jane_Doe_12345`.
 - Plain: `STUDENT/.../sums.ipynb` or `STUDENT.ipynb`.
 
-An id is one person's only within its platform: take the files of a course from one.
+An id is one person's only within its platform: take the files of a course from one. Where most of a source is named by
+a platform, what is not is asked about: it may be a name of this platform's that somebody changed.
+
+How each file was named stays in `.tml-grading/ASSIGNMENT/downloads.json`: feedback goes back under that name.
 
 No `timestamp.txt` is written: in a zip from Canvas or Moodle each file bears the time of the download, and nbgrader
 would take that for the time of submission.
@@ -19,16 +22,17 @@ would take that for the time of submission.
 
 import filecmp
 import io
+import json
 import os
 import re
 import shutil
 import stat
 import unicodedata
 import zipfile
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import IO, Literal
@@ -62,6 +66,19 @@ class Collected:
     note: str = ""
 
 
+Platform = Literal["canvas", "moodle", "plain"]
+CALLED = {"canvas": "Canvas", "moodle": "Moodle"}
+
+
+@dataclass(frozen=True)
+class Download:
+    """How a notebook that was taken is named in the download, and by whom; `late` is what Canvas says of it."""
+
+    platform: Platform
+    name: str
+    late: bool
+
+
 @dataclass(frozen=True)
 class _Member:
     """A file of the download; `unfit` says why it must not be read."""
@@ -79,12 +96,13 @@ class _Member:
 
 @dataclass(frozen=True)
 class _File:
-    """A file that a student handed in: its name as the student chose it, and its place among its versions."""
+    """A file that a student handed in: its name as the student chose it, its place among its versions, and its name
+    in the download."""
 
     member: _Member
     name: str
     version: tuple[float, ...]
-    late: bool
+    download: Download
 
     @property
     def stem(self) -> str:
@@ -124,14 +142,43 @@ def collect(assignment: str, source: Path, *, course: Path) -> list[Collected]:
     place.require(assignment)
     own = place.state / assignment
     with alone(place), _members(source) as members, workspace(own) as unfinished:
-        students = _students(members, [name for name in place.assignments() if name != assignment])
+        students, asked = _students(members, [name for name in place.assignments() if name != assignment])
         if not any(_is_notebook(f) for s in students.values() for f in s.files):
             raise ValueError(f"{source} holds no notebooks: name the zip file or the folder with what students sent")
         taken = _take(students, place.notebooks(assignment), unfinished)
-        return [
+        found = [
             _put(place, assignment, student, students[student].notes, taken[student], own / "former" / student)
             for student in sorted(students)
         ]
+        _remember(own, unfinished, taken)
+        return sorted([*found, *_asked(place, assignment, asked)], key=lambda c: c.student)
+
+
+def downloads(course: Course, assignment: str) -> dict[str, dict[str, Download]]:
+    """How each notebook that lies in `submitted/` is named in its download, by student and notebook."""
+    file = course.state / assignment / "downloads.json"
+    kept = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
+    return {student: {name: Download(**d) for name, d in found.items()} for student, found in kept.items()}
+
+
+def _remember(own: Path, unfinished: Path, taken: dict[str, dict[str, "_Taken"]]) -> None:
+    file = own / "downloads.json"
+    kept = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
+    for student, notebooks in taken.items():
+        kept.setdefault(student, {}).update({name: asdict(t.download) for name, t in notebooks.items()})
+    (unfinished / file.name).write_text(json.dumps(kept, indent=1), encoding="utf-8")
+    os.replace(unfinished / file.name, file)
+
+
+def _asked(course: Course, assignment: str, names: dict[str, Platform]) -> Iterator[Collected]:
+    """A line for each file whose name is nearly a platform's: it is the instructor who knows whose it is."""
+    place = course.folder("submitted", "STUDENT", assignment).relative_to(course.root)
+    for name, platform in names.items():
+        note = (
+            f"{name!r} is not named as {CALLED[platform]} names the others: "
+            f"give it its name back, or put it by hand into {place}/"
+        )
+        yield Collected(_safe(name), None, note)
 
 
 @contextmanager
@@ -188,8 +235,11 @@ def _of_zip(archive: zipfile.ZipFile) -> Iterator[_Member]:
         yield _Member(name, time, partial(archive.open, info), unfit)
 
 
-def _students(members: list[_Member], other_assignments: list[str]) -> dict[str, _Student]:
-    """Whose files these are, by the students' ids. Raises ValueError where two students would get the same."""
+def _students(members: list[_Member], other_assignments: list[str]) -> tuple[dict[str, _Student], dict[str, Platform]]:
+    """Whose files these are, by the students' ids; and what is to be asked about, with the platform of the others.
+
+    Raises ValueError where two students would get the same id.
+    """
     top = {member.parts[0] for member in members}
     paths = [member.parts for member in members]
     if len(top) == 1 and all(len(path) > 1 and (CANVAS.fullmatch(path[1]) or MOODLE.match(path[1])) for path in paths):
@@ -198,9 +248,15 @@ def _students(members: list[_Member], other_assignments: list[str]) -> dict[str,
         [path[0] for member, path in zip(members, paths, strict=True) if len(path) == 1 and not member.unfit]
     )
     students: dict[str, _Student] = {}
+    asked: dict[str, Platform] = {}
     claimed: dict[str, tuple[str, str]] = {}
-    for position, (member, path) in enumerate(zip(members, paths, strict=True)):
-        kind, raw, file = _owner(member, path, position)
+    owned = [_owner(member, path, position) for position, (member, path) in enumerate(zip(members, paths, strict=True))]
+    most = _platform([file.download.platform for _, file in owned])
+    for member, path, (raw, file) in zip(members, paths, owned, strict=True):
+        kind = file.download.platform
+        if kind == "plain" and most != "plain":
+            asked[path[0]] = most
+            continue
         student = _safe(raw)
         # A disk may not tell capitals apart.
         if claimed.setdefault(student.casefold(), (kind, raw)) != (kind, raw):
@@ -209,7 +265,7 @@ def _students(members: list[_Member], other_assignments: list[str]) -> dict[str,
         known = students.setdefault(student, _Student())
         if student != raw:
             _note(known, f"{raw!r} was renamed {student}")
-        if file.late:
+        if file.download.late:
             _note(known, "late, says Canvas")
         if member.unfit:
             _note(known, f"left out {member.name!r}: it is {member.unfit}")
@@ -217,7 +273,13 @@ def _students(members: list[_Member], other_assignments: list[str]) -> dict[str,
             _note(known, f"left out {member.name!r}: it belongs to another assignment")
         else:
             known.files.append(file)
-    return students
+    return students, asked
+
+
+def _platform(kinds: list[Platform]) -> Platform:
+    """Who named most of the files; `plain` where no platform did."""
+    kind, count = Counter(kinds).most_common(1)[0]
+    return kind if 2 * count > len(kinds) else "plain"
 
 
 def _require_canvas(names: list[str]) -> None:
@@ -237,24 +299,24 @@ def _require_canvas(names: list[str]) -> None:
             )
 
 
-def _owner(member: _Member, path: list[str], position: int) -> tuple[Literal["canvas", "moodle", "plain"], str, _File]:
-    """The platform, the student as it writes it, and the file under the name that the student gave it."""
-    first, last = path[0], path[-1]
+def _owner(member: _Member, path: list[str], position: int) -> tuple[str, _File]:
+    """The student as the platform writes it, and the file under the name that the student gave it."""
+    first, last, name = path[0], path[-1], "/".join(path)
     if moodle := MOODLE.fullmatch(first):
-        name = last if len(path) > 1 else moodle["original"]
-        return "moodle", moodle["student"].replace(" ", "_"), _file(member, name, position)
+        original = last if len(path) > 1 else moodle["original"]
+        return moodle["student"].replace(" ", "_"), _file(member, original, position, Download("moodle", name, False))
     if len(path) == 1 and (canvas := CANVAS.fullmatch(first)):
-        late = bool(canvas["late"] or canvas["too_late"])
-        file = _File(member, canvas["original"] or canvas["page"], (int(canvas["file"] or 0), position), late)
-        return "canvas", canvas["number"] or canvas["code"], file
+        download = Download("canvas", name, bool(canvas["late"] or canvas["too_late"]))
+        original, version = canvas["original"] or canvas["page"], (int(canvas["file"] or 0), position)
+        return canvas["number"] or canvas["code"], _File(member, original, version, download)
     student = first if len(path) > 1 else first.rpartition(".")[0] or first
-    return "plain", student, _file(member, last, position)
+    return student, _file(member, last, position, Download("plain", name, False))
 
 
-def _file(member: _Member, name: str, position: int) -> _File:
+def _file(member: _Member, name: str, position: int, download: Download) -> _File:
     """A file whose versions are told apart by their times, then by the number that a browser adds."""
     copy = COPY.search(name.rpartition(".")[0])
-    return _File(member, name, (member.time, int(copy[1] or copy[2]) if copy else 0, position), late=False)
+    return _File(member, name, (member.time, int(copy[1] or copy[2]) if copy else 0, position), download)
 
 
 def _safe(name: str) -> str:
@@ -275,10 +337,18 @@ def _is_notebook(file: _File) -> bool:
     return file.name.lower().endswith(".ipynb")
 
 
-def _take(students: dict[str, _Student], notebooks: list[str], into: Path) -> dict[str, dict[str, Path]]:
+@dataclass(frozen=True)
+class _Taken:
+    """A copy of our own of what counts, and where it is from."""
+
+    copy: Path
+    download: Download
+
+
+def _take(students: dict[str, _Student], notebooks: list[str], into: Path) -> dict[str, dict[str, _Taken]]:
     """Copy what counts of each student into a folder of our own; by student, then by the notebook's name."""
     left = ALL_FILES
-    taken: dict[str, dict[str, Path]] = {}
+    taken: dict[str, dict[str, _Taken]] = {}
     for number, (student, handed_in) in enumerate(students.items()):
         taken[student] = {}
         for name, file in _choose(handed_in, notebooks).items():
@@ -295,7 +365,7 @@ def _take(students: dict[str, _Student], notebooks: list[str], into: Path) -> di
             except _Unreadable as reason:
                 _note(handed_in, f"left out {file.name!r}: it cannot be read ({reason})")
             else:
-                taken[student][name] = copy
+                taken[student][name] = _Taken(copy, file.download)
     return taken
 
 
@@ -369,15 +439,15 @@ def _blocks(member: _Member) -> Iterator[bytes]:
 
 
 def _put(
-    course: Course, assignment: str, student: str, notes: list[str], taken: dict[str, Path], former: Path
+    course: Course, assignment: str, student: str, notes: list[str], taken: dict[str, _Taken], former: Path
 ) -> Collected:
     """Put a student's notebooks in place; what they replace goes to the next free number in `former`."""
     folder = course.folder("submitted", student, assignment)
     number = 1 + max((int(p.name) for p in former.glob("*") if p.name.isdecimal()), default=0)
-    for name, copy in taken.items():
+    for name, new in taken.items():
         file = folder / f"{name}.ipynb"
         if file.exists():
-            if filecmp.cmp(file, copy, shallow=False):
+            if filecmp.cmp(file, new.copy, shallow=False):
                 notes.append(f"{file.name} was there already")
                 continue
             _land(file, former / str(number) / file.name)
@@ -385,7 +455,7 @@ def _put(
             stamp = folder / "timestamp.txt"  # tells nbgrader when the former was handed in
             if stamp.exists():
                 shutil.move(stamp, former / str(number) / stamp.name)
-        _land(copy, file)
+        _land(new.copy, file)
     if not taken:
         return Collected(student, None, "; ".join(notes))
     return Collected(student, folder / f"{next(iter(taken))}.ipynb" if len(taken) == 1 else folder, "; ".join(notes))

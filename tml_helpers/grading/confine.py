@@ -7,6 +7,7 @@ import ctypes
 import os
 import platform
 import struct
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 MIB = 2**20
@@ -15,6 +16,7 @@ CLONE_FLAGS = {"user": 0x10000000, "mount": 0x00020000, "pid": 0x20000000, "net"
 CLONE_FLAGS |= {"ipc": 0x08000000, "uts": 0x04000000, "cgroup": 0x02000000, "time": 0x80}
 OWN = sum(CLONE_FLAGS[name] for name in ("mount", "pid", "net", "ipc", "uts"))
 MS_NOSUID_NODEV_NOEXEC = 2 | 4 | 8
+MS_BIND = 4096
 PR_SET_PDEATHSIG, PR_SET_DUMPABLE, PR_SET_SECCOMP, PR_CAPBSET_DROP, PR_SET_NO_NEW_PRIVS, PR_CAP_AMBIENT = (
     1,
     4,
@@ -131,6 +133,15 @@ def private_files(limits: Limits, places: list[str]) -> None:
     _mount(b"proc", b"/proc", b"proc", MS_NOSUID_NODEV_NOEXEC, None)
     for place in places:
         _mount(b"tmpfs", place.encode(), b"tmpfs", 2 | 4, size)
+
+
+def hide(places: Sequence[str]) -> None:
+    """Nothing is to be read at these places: an empty folder lies over each folder, an empty device over each file."""
+    for place in places:
+        if os.path.isdir(place):
+            _mount(b"tmpfs", place.encode(), b"tmpfs", 1 | MS_NOSUID_NODEV_NOEXEC, b"mode=0555")
+        else:
+            _mount(os.devnull.encode(), place.encode(), b"", MS_BIND, None)
 
 
 def give_up_rights() -> None:

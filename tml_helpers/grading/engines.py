@@ -3,22 +3,33 @@
 import hashlib
 import pickle
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
 from typing import Any
 from urllib.parse import urlsplit
 
-from tml_helpers.grading.pool import Pool
+from tml_helpers.grading.pool import Learned, Pool
 from tml_helpers.grading.sandbox import Submission, Task
 
 Results = Iterator[tuple[str, dict[str, Any]]]
 LOOPBACK = {"127.0.0.1", "localhost", "::1", None}
 
 
-def local(task: Task, submissions: dict[str, Submission], jobs: int | None) -> Results:
-    """Each submission's report, by its key, from this machine, `jobs` at once (default: as many as are worth it)."""
-    pool = Pool(task)
+def local(
+    task: Task,
+    submissions: dict[str, Submission],
+    jobs: int | None,
+    *,
+    learned: Learned | None = None,
+    learn: Callable[[Learned], None] = lambda _: None,
+) -> Results:
+    """Each submission's report, by its key, from this machine, `jobs` at once (default: as many as are worth it).
+
+    `learned`: what the canaries of a former run told, if nothing has changed since; `learn` is handed what they tell.
+    """
+    pool = Pool(task, learned)
+    learn(pool.learned)
     try:
         with ThreadPoolExecutor(jobs or pool.worth(len(submissions))) as threads:
             futures = {threads.submit(pool.examine, submission): key for key, submission in submissions.items()}

@@ -5,13 +5,10 @@ Locked cells of the course run here; what students write runs in a process of it
 
 import ast
 import contextlib
-import hashlib
-import hmac
 import json
 import math
 import numbers
 import os
-import random
 import signal
 import sys
 import time
@@ -21,7 +18,7 @@ from collections.abc import Callable, Iterator, MutableMapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from tml_helpers.grading import feedback, names, notebook
+from tml_helpers.grading import draws, feedback, names, notebook, withhold
 from tml_helpers.grading.proxies import GRACE, Gone, Handle, Peer, Refused
 from tml_helpers.grading.sanitize import Room, clean
 from tml_helpers.grading.wire import Wire
@@ -38,6 +35,7 @@ class Exam:
 
     released: the students' notebook, as JSON. full: the course's own cells with their hidden tests, by name. answers:
     the model solution's cells, by name. seconds: for one cell. key: seeds what tests draw without a seed of their own.
+    gives: the modules that were withheld before, and which submissions have from a cell on, by its name.
     """
 
     assignment: str
@@ -47,6 +45,7 @@ class Exam:
     answers: dict[str, str]
     seconds: float
     key: str
+    gives: dict[str, list[str]] = field(default_factory=dict)
 
     def as_json(self) -> str:
         return json.dumps(asdict(self), sort_keys=True)
@@ -112,7 +111,7 @@ class Examiner:
         self.helpers = {name: module for code in answers for name, module in names.helpers(code).items()}
         sys.modules["__main__"] = self.main
         vars(self.main)["get_ipython"] = NoIPython
-        seed(exam.key)
+        draws.seed(exam.key)
 
     def prepare(self) -> None:
         """Run the cells with which every submission begins."""
@@ -162,7 +161,7 @@ class Examiner:
         self._begin(name)
         if not self.peer.gone:
             try:
-                cell.outputs = self.peer.run(cell.source)
+                cell.outputs = self.peer.run(cell.source, withhold.texts(self.exam.gives.get(name, [])))
             except Gone as gone:
                 report.remarks.append(
                     f"after the cell {self._called(cell)} your notebook's process answered no more: {gone}"
@@ -181,7 +180,8 @@ class Examiner:
         name, worth = notebook.grade_id(cell), float(cell.metadata.nbgrader.points)
         self._advance(self._place(name))
         gone = self.peer.gone
-        failure, value = self._trusted(name, self.exam.full[name], mirrored=True)
+        with draws.of_test(self.exam.key, name):
+            failure, value = self._trusted(name, self.exam.full[name], mirrored=True)
         if failure is None and self.peer.refused:
             failure = Refused(self.peer.refused)
         if failure is None and self.peer.gone:
@@ -487,16 +487,6 @@ def undefined(name: str) -> Callable[..., Any]:
         raise NameError(f"name {name!r} is not defined")
 
     return function
-
-
-def seed(key: str) -> None:
-    """Seed the generators that tests may draw from without a seed of their own: no submission knows the draws."""
-    number = int.from_bytes(hmac.digest(key.encode(), b"draws", hashlib.sha256)[:4])
-    random.seed(number)
-    if "numpy" in sys.modules:
-        sys.modules["numpy"].random.seed(number)
-    if "torch" in sys.modules:
-        sys.modules["torch"].manual_seed(number)
 
 
 @contextlib.contextmanager

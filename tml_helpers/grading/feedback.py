@@ -57,7 +57,7 @@ def markdown(source: str, room: sanitize.Room) -> str:
         return formulas.mathml(tex, display) if room.has("formulas", tex) else formulas.typed(tex)
 
     renderer = mistune.HTMLRenderer(escape=True, allow_harmful_protocols=["attachment:"])
-    plugins = ["table", "strikethrough", "math", math_in_list, math_in_quote, _environments]
+    plugins: list[Any] = ["table", "strikethrough", "math", math_in_list, math_in_quote, _environments]
     made = mistune.create_markdown(renderer=renderer, plugins=plugins)
     renderer.register("inline_math", formula)
     renderer.register("block_math", functools.partial(formula, display="block"))

@@ -4,6 +4,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,35 @@ class Points:
     score: float
     max_score: float
     by_hand: bool
+
+
+@dataclass(frozen=True)
+class HandedIn:
+    """When a submission was due and when it came, in UTC and None where nobody knows.
+
+    late: by how much. penalty: the points that the course's settings take off for it.
+    """
+
+    due: datetime | None = None
+    came: datetime | None = None
+    late: timedelta = timedelta()
+    penalty: float = 0
+
+    @property
+    def lateness(self) -> str:
+        """How late it was and what that costs; empty where it was not."""
+        if not self.late:
+            return ""
+        cost = f"{self.penalty:g} points are taken off" if self.penalty else "no points are taken off"
+        return f"handed in {_span(self.late)} late: {cost}"
+
+
+def _span(time: timedelta) -> str:
+    """A time in its two largest units."""
+    minutes = int(time.total_seconds()) // 60
+    counts = {"day": minutes // 1440, "hour": minutes // 60 % 24, "minute": minutes % 60}
+    parts = [f"{count} {unit}{'s' * (count > 1)}" for unit, count in counts.items() if count]
+    return " ".join(parts[:2]) or "less than a minute"
 
 
 @contextmanager
@@ -59,6 +89,20 @@ def points_in(book: Any, assignment: str, student: str) -> list[Points]:
         return []
     found = [Points(g.name, g.score, g.max_score, bool(g.needs_manual_grade)) for n in notebooks for g in n.grades]
     return sorted(found, key=lambda p: p.question)
+
+
+def handed_in(book: Any, course: Course, assignment: str, student: str) -> HandedIn:
+    """When a submission came, and what that costs in all notebooks, with the points that a human gave since."""
+    from nbgrader.api import MissingEntry
+
+    try:
+        found = book.find_submission(assignment, student)
+    except MissingEntry:
+        return HandedIn()
+    due = found.duedate if found.assignment.duedate else None
+    late = timedelta(seconds=found.total_seconds_late if due else 0)
+    penalty = sum(_penalty(course, found, n) or 0 for n in found.notebooks) if late else found.late_submission_penalty
+    return HandedIn(due, found.timestamp, late, float(penalty))
 
 
 def questions(course: Course) -> dict[str, dict[str, float]]:
@@ -101,7 +145,7 @@ def enter(
     with _one_transaction(book):
         book.update_or_create_student(student)
         when = _time_of_submission(course.folder("submitted", student, assignment))
-        submission = book.update_or_create_submission(assignment, student, **({"timestamp": when} if when else {}))
+        submission = book.update_or_create_submission(assignment, student, timestamp=when)
         for notebook in submission.notebooks:
             given = scores.get(notebook.name)
             for grade in notebook.grades:
@@ -129,17 +173,21 @@ def _time_of_submission(folder: Path) -> Any:
 
 
 def _penalise(course: Course, submission: Any, notebook: Any) -> None:
-    """What the course takes off for being late, if its settings say so."""
+    """Enter what the course takes off for being late."""
+    notebook.late_submission_penalty = _penalty(course, submission, notebook)
+
+
+def _penalty(course: Course, submission: Any, notebook: Any) -> float | None:
+    """What the course takes off a notebook for being late, if its settings say so."""
     from nbgrader.preprocessors import AssignLatePenalties
 
-    notebook.late_submission_penalty = None
-    if submission.total_seconds_late > 0:
-        rule = AssignLatePenalties(config=course.settings)
-        rule.init_plugin()
-        late = submission.total_seconds_late
-        penalty = rule.plugin_inst.late_submission_penalty(submission.student.id, notebook.score, late)
-        if penalty is not None:
-            notebook.late_submission_penalty = rule._check_late_penalty(notebook, penalty)
+    late = submission.total_seconds_late
+    if late <= 0:
+        return None
+    rule = AssignLatePenalties(config=course.settings)
+    rule.init_plugin()
+    penalty = rule.plugin_inst.late_submission_penalty(submission.student.id, notebook.score, late)
+    return None if penalty is None else float(rule._check_late_penalty(notebook, penalty))
 
 
 @contextmanager

@@ -4,7 +4,7 @@ import math
 import os
 import threading
 import time
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from tml_helpers.grading.sandbox import Sandbox, Submission, Task
@@ -17,11 +17,22 @@ class Wrong(Exception):
     """A canary did not come out right; the text says which, and what it got."""
 
 
+@dataclass(frozen=True)
+class Learned:
+    """What the canaries told: what tests may do to a submission's objects, and the model solution's seconds."""
+
+    allowed: list[Any]
+    model: float
+
+
 class Pool:
     """As many sandboxes as submissions are examined at once."""
 
-    def __init__(self, task: Task) -> None:
-        """Raises Wrong where a canary does not come out right, Failed where the sandbox does not start."""
+    def __init__(self, task: Task, learned: Learned | None = None) -> None:
+        """`learned`: of the same task in the same environment; None examines the canaries, and learns it.
+
+        Raises Wrong where a canary does not come out right, Failed where the sandbox does not start.
+        """
         self.task = task
         began = time.monotonic()
         self.free: list[Sandbox] = [Sandbox(task)]
@@ -30,10 +41,12 @@ class Pool:
         self.seconds = 3600.0
         self.allowed: list[Any] | None = None
         try:
-            self._check()
+            self.learned = learned or self._check()
         except BaseException:
             self.close()
             raise
+        self.allowed = self.learned.allowed
+        self.seconds = max(LEAST, task.seconds) + TIMES * self.learned.model
 
     def examine(self, submission: Submission) -> dict[str, Any]:
         """The report on a submission; one that the sandbox does not survive gets a report that says so."""
@@ -59,26 +72,28 @@ class Pool:
 
         A submission is taken to last as long as the model solution. There is no use in more than one per core.
         """
-        return min(len(os.sched_getaffinity(0)), 1 + int(submissions * self.model / self.start))
+        return min(len(os.sched_getaffinity(0)), 1 + int(submissions * self.learned.model / self.start))
 
     def close(self) -> None:
         """End all that wait."""
         while self.free:
             self.free.pop().close()
 
-    def _check(self) -> None:
+    def _check(self) -> Learned:
+        learned = Learned([], 0.0)
         for place, (name, submission) in enumerate(self.task.canaries):
             began = time.monotonic()
             report = self.examine(replace(submission, files=self.task.files))
             scores = {question: score for question, score in report.get("scores", {}).items() if score is not None}
             if place == 0:
                 self._check_model(report, scores)
-                self.allowed = report["allowed"]
-                self.model = time.monotonic() - began
-                self.seconds = max(LEAST, self.task.seconds) + TIMES * self.model
+                learned = Learned(report["allowed"], time.monotonic() - began)
+                self.allowed = learned.allowed
+                self.seconds = max(LEAST, self.task.seconds) + TIMES * learned.model
             elif any(scores.values()):
                 given = ", ".join(f"{score:g} for {question}" for question, score in scores.items() if score)
                 raise Wrong(f"{name} would get points ({given}): such a test must fail without an answer")
+        return learned
 
     def _check_model(self, report: dict[str, Any], scores: dict[str, float]) -> None:
         if report["status"] != "ok":

@@ -16,6 +16,7 @@ from typing import Any
 
 from tml_helpers.grading.names import imported
 from tml_helpers.grading.wire import Broken, Wire, decode, encode
+from tml_helpers.grading.withhold import Texts
 
 GRACE = 5.0  # seconds beyond its time in which a process may say that it was interrupted
 SEVERAL = 256  # items that come over at once
@@ -58,10 +59,10 @@ class Peer:
         self.test, self.refused, self.callbacks = test, "", []
         self.until = time.monotonic() + seconds
 
-    def run(self, source: str) -> list[Any]:
-        """Run a cell of the submission; returns its outputs as it tells them."""
+    def run(self, source: str, given: Texts | None = None) -> list[Any]:
+        """Run a cell of the submission, which from there on has these modules; returns its outputs as it tells them."""
         self.cells.append(source)
-        reply, _ = self._ask({"do": "run", "source": source}, [])
+        reply, _ = self._ask({"do": "run", "source": source, "given": given or {}}, [])
         outputs = reply.get("outputs")
         return outputs if isinstance(outputs, list) else []
 

@@ -3,10 +3,13 @@
 What their imports do, and how the layouts answer it:
 
 - Both take an empty cell for "no grade": it takes away a grade that is there. Import before you enter grades by hand.
+  Who sent nothing has one: no points are invented, and a platform's own rule for what is missing applies.
 - Canvas reads the digits at the beginning of `ID`, so `12b` is student 12 for it: only whole numbers go there. Without
   an `ID` it looks for the `SIS Login ID`, then for the name, and asks where it finds nobody.
 - Canvas sets an assignment's points to those in the row `Points Possible`, and makes an assignment where none has the
   name of the column.
+- Canvas passes over a column whose heading has the words `Current Score` in it, and Moodle over one that is not mapped:
+  so the points before a penalty, and the penalty, can stand beside those that count.
 - Moodle gives the points of a row without identifier to the student of the row above: there is none. It takes nothing
   at all where it does not know somebody.
 """
@@ -18,12 +21,22 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
 
+from tml_helpers.grading import roster
 from tml_helpers.grading.course import Course, workspace
-from tml_helpers.grading.gradebook import Points, graded_students, has_gradebook, opened, points_in, questions
+from tml_helpers.grading.gradebook import (
+    Points,
+    graded_students,
+    handed_in,
+    has_gradebook,
+    opened,
+    points_in,
+    questions,
+)
 
 COLUMNS = ("assignment", "student", "question", "score", "max_score", "state")
+LATE = "handed in late"  # no question can be called so
 CANVAS_COLUMNS = ("Student", "ID", "SIS User ID", "SIS Login ID", "Section")
 FORMULA = re.compile(r"\s*[=+\-@]")
 
@@ -48,7 +61,7 @@ class _Result:
     """What a student has for an assignment.
 
     penalty: what is taken off for being late. refused: whether the latest submission could not be graded, so that the
-    points, if there are any, are those of a former one.
+    points, if there are any, are those of a former one. missing: whether nothing was handed in.
     """
 
     assignment: str
@@ -56,43 +69,52 @@ class _Result:
     points: list[Points]
     penalty: float
     refused: bool
+    missing: bool = False
 
     @property
     def waits(self) -> bool:
-        return self.refused or not self.points or any(p.by_hand for p in self.points)
+        return not self.missing and (self.refused or not self.points or any(p.by_hand for p in self.points))
+
+    @property
+    def before(self) -> float:
+        """The points as if it had come in time."""
+        return sum(p.score for p in self.points)
+
+    @property
+    def taken_off(self) -> float:
+        """The penalty, which is not more than there is."""
+        return min(self.penalty, self.before)
 
     @property
     def cell(self) -> str:
-        """The total, empty while it is not final."""
-        if self.waits:
-            return ""
-        return _number(max(0.0, sum(p.score for p in self.points) - self.penalty))
+        """The total, empty while it is not final, and where there is nothing to grade."""
+        return "" if self.waits or self.missing else _number(self.before - self.taken_off)
 
-
-@dataclass(frozen=True)
-class _Person:
-    """What nbgrader's gradebook says of a student; empty where it says nothing."""
-
-    name: str = ""
-    email: str = ""
-    lms_user_id: str = ""
+    @property
+    def late_cells(self) -> tuple[str, str]:
+        """The points before the penalty, and the penalty; empty where there is none."""
+        return (_number(self.before), _number(self.taken_off)) if self.cell and self.taken_off else ("", "")
 
 
 def report(csv: Path, *, course: Path, layout: Layout = "questions", assignment: str | None = None) -> Exported:
     """Write points to the file `csv`, of one assignment or of all.
 
     questions: a row per student and question with assignment, student, question, score, max_score, and state, which is
-    `graded`, `by hand` (a human has yet to grade it) or `not graded` (submitted, but it could not be graded: the score
-    is empty).
+    `graded`, `by hand` (a human has yet to grade it), `not graded` (submitted, but it could not be graded) or `missing`
+    (in the class, but nothing was handed in); in the last two the score is empty. What the course takes off for being
+    late is a row of its own, `handed in late`, with a score below zero and the state `penalty`.
 
     canvas, moodle: a row per student and a column per assignment, to be imported, less what the course takes off for
-    being late. A cell is empty where the points are not final, and where nothing was handed in.
+    being late. A cell is empty where the points are not final, and where nothing was handed in. Where anything is taken
+    off, the points before and the penalty stand in two columns at the end, which are not imported.
 
-    - canvas: a student is found by the `lms_user_id` in nbgrader's gradebook if that is a number, else by an id that is
-      one, as `collect` takes from Canvas; any other id is the `SIS Login ID`.
-    - moodle: students are found by the e-mail addresses in nbgrader's gradebook where all have one, else by their ids
-      as usernames. `collect` cannot know either: enter addresses with `nbgrader db student add ID --email=ADDRESS`. Who
-      has several ids, with one address, gets one row.
+    Who is in the class stands in `students.csv`, in the course's folder: nbgrader's columns, or what Canvas or Moodle
+    exports. Somebody who sent nothing has a row for each assignment that others handed in.
+
+    - canvas: a student is found by the number in `students.csv` or the `lms_user_id` in nbgrader's gradebook if that is
+      a number, else by an id that is one, as `collect` takes from Canvas; any other id is the `SIS Login ID`.
+    - moodle: students are found by the e-mail addresses in `students.csv` or nbgrader's gradebook where all have one,
+      else by their ids as usernames. Who has several ids, with one address, gets one row.
 
     Names that a spreadsheet would take for a formula get an apostrophe in front.
 
@@ -126,14 +148,19 @@ def report(csv: Path, *, course: Path, layout: Layout = "questions", assignment:
 
 
 def _results(course: Course, assignments: Iterable[str]) -> list[_Result]:
-    found = []
+    found: list[_Result] = []
     with opened(course) as book:
+        people = roster.of(course, book)
         for assignment in assignments:
             refused = _refused(course, assignment)
-            for student in sorted({*graded_students(course, assignment), *course.students(assignment)}):
+            students = [*{*graded_students(course, assignment), *course.students(assignment)}]
+            absent = people.missing(students) if students else []
+            results = [_Result(assignment, person.id, [], 0, refused=False, missing=True) for person in absent]
+            for student in students:
                 points = points_in(book, assignment, student)
-                penalty = _penalty(book, assignment, student)
-                found.append(_Result(assignment, student, points, penalty, student in refused))
+                penalty = handed_in(book, course, assignment, student).penalty
+                results.append(_Result(assignment, student, points, penalty, student in refused))
+            found += sorted(results, key=lambda result: result.student)
     return found
 
 
@@ -147,44 +174,47 @@ def _refused(course: Course, assignment: str) -> set[str]:
     return {student for student, refused in last.items() if refused}
 
 
-def _penalty(book: Any, assignment: str, student: str) -> float:
-    from nbgrader.api import MissingEntry
-
-    try:
-        return float(book.find_submission(assignment, student).late_submission_penalty)
-    except MissingEntry:
-        return 0
-
-
 def _table(
     course: Course, layout: Layout, worth: dict[str, dict[str, float]], results: list[_Result]
 ) -> tuple[list[Row], list[Row]]:
     """The headings, and the rows below them."""
     if layout == "questions":
         return [COLUMNS], [row for result in results for row in _question_rows(result, worth[result.assignment])]
-    people = _people(course)
+    with opened(course) as book:
+        people = roster.of(course, book)
     students = sorted({result.student for result in results})
+    late = [name for name in worth if any(r.assignment == name and r.late_cells[0] for r in results)]
+    ends = [f"{name}: Current Score{what}" for name in late for what in (" before the penalty", ", penalty")]
     if layout == "canvas":
         possible = [_number(most) for name, most in _possible(course).items() if name in worth]
-        headings: list[Row] = [(*CANVAS_COLUMNS, *worth), ("    Points Possible", "", "", "", "", *possible)]
-        who = {student: _canvas(student, people.get(student, _Person())) for student in students}
+        nothing = [""] * len(ends)
+        headings: list[Row] = [
+            (*CANVAS_COLUMNS, *worth, *ends),
+            ("    Points Possible", "", "", "", "", *possible, *nothing),
+        ]
+        who = {student: _canvas(people.person(student)) for student in students}
     else:
-        emails = {student: people.get(student, _Person()).email for student in students}
+        emails = {student: people.person(student).email for student in students}
         by_email = all(emails.values())
-        headings = [("Email address" if by_email else "Username", *worth)]
+        headings = [("Email address" if by_email else "Username", *worth, *ends)]
         who = {student: (_identifier(emails[student] if by_email else student),) for student in students}
-    return headings, _student_rows(who, list(worth), results)
+    return headings, _student_rows(who, list(worth), late, results)
 
 
 def _question_rows(result: _Result, worth: dict[str, float]) -> Iterator[Row]:
     about = (result.assignment, _text(result.student))
     for p in result.points:
         yield *about, p.question, p.score, p.max_score, "by hand" if p.by_hand else "graded"
+    if result.taken_off:
+        yield *about, LATE, -result.taken_off, 0, "penalty"
     if not result.points:
-        yield from ((*about, question, "", most, "not graded") for question, most in sorted(worth.items()))
+        state = "missing" if result.missing else "not graded"
+        yield from ((*about, question, "", most, state) for question, most in sorted(worth.items()))
 
 
-def _student_rows(who: dict[str, tuple[str, ...]], assignments: list[str], results: list[_Result]) -> list[Row]:
+def _student_rows(
+    who: dict[str, tuple[str, ...]], assignments: list[str], late: list[str], results: list[_Result]
+) -> list[Row]:
     """A row for each whom the platform can tell apart. Raises ValueError where two have points for the same."""
     cells: dict[tuple[str, ...], dict[str, _Result]] = {identity: {} for identity in who.values()}
     for result in results:
@@ -194,8 +224,13 @@ def _student_rows(who: dict[str, tuple[str, ...]], assignments: list[str], resul
                 f"{first.student} and {result.student} are both {' '.join(filter(None, who[result.student]))} "
                 "in nbgrader's gradebook: correct it with `nbgrader db student add`"
             )
+    nothing = _Result("", "", [], 0, refused=False, missing=True)
     return [
-        (*identity, *(found[name].cell if name in found else "" for name in assignments))
+        (
+            *identity,
+            *(found.get(name, nothing).cell for name in assignments),
+            *(cell for name in late for cell in found.get(name, nothing).late_cells),
+        )
         for identity, found in cells.items()
     ]
 
@@ -206,18 +241,11 @@ def _possible(course: Course) -> dict[str, float]:
         return {a.name: a.max_score for a in sorted(book.assignments, key=lambda a: str(a.name))}
 
 
-def _people(course: Course) -> dict[str, _Person]:
-    with opened(course) as book:
-        return {
-            s.id: _Person(", ".join(filter(None, (s.last_name, s.first_name))), s.email or "", s.lms_user_id or "")
-            for s in book.students
-        }
-
-
-def _canvas(student: str, person: _Person) -> tuple[str, ...]:
+def _canvas(person: roster.Person) -> tuple[str, ...]:
     """What Canvas finds a student by."""
-    number = next((i for i in (person.lms_user_id, student) if re.fullmatch("[1-9][0-9]*", i)), "")
-    return _text(person.name or student), number, "", "" if number else _identifier(student), ""
+    number = next((i for i in (person.number, person.id) if re.fullmatch("[1-9][0-9]*", i)), "")
+    login = "" if number else _identifier(person.login or person.id)
+    return _text(person.sorted_name or person.id), number, "", login, ""
 
 
 def _identifier(name: str) -> str:

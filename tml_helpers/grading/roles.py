@@ -15,6 +15,7 @@ from tml_helpers.grading import examiner, feedback, notebook
 from tml_helpers.grading.server import LARGEST_REQUEST, Server, own_files, reap
 from tml_helpers.grading.student import Student
 from tml_helpers.grading.wire import Wire
+from tml_helpers.grading.withhold import Withheld, places
 
 REHEARSAL = b"""\
 {"nbformat": 4, "nbformat_minor": 5, "metadata": {}, "cells": [
@@ -24,10 +25,13 @@ REHEARSAL = b"""\
 
 
 class Students:
-    """Runs submissions, in a process where the first cells have been run, or in one where they have not."""
+    """Runs submissions, in a process where the first cells have been run, or in one where they have not.
 
-    def __init__(self, server: Server, agent: Student) -> None:
-        self.server, self.agent = server, agent
+    Neither has ever imported what the homework withholds.
+    """
+
+    def __init__(self, server: Server, agent: Student, hidden: list[str]) -> None:
+        self.server, self.agent, self.hidden = server, agent, hidden
 
     def prepare(self, _: dict[str, Any], descriptors: list[int]) -> None:
         """Run the first cells, and stand ready."""
@@ -45,7 +49,7 @@ class Students:
     def run(self, _: dict[str, Any], descriptors: list[int]) -> None:
         """Run one submission, as its examiner asks over the wire."""
         wire, files, leash = descriptors
-        self.server.job(lambda: self.agent.serve(_wire(wire)), [wire], leash, self.server.limits, files)
+        self.server.job(lambda: self.agent.serve(_wire(wire)), [wire], leash, self.server.limits, files, self.hidden)
 
 
 class Examiners:
@@ -53,12 +57,14 @@ class Examiners:
 
     examiner: examiner.Examiner
 
-    def __init__(self, server: Server) -> None:
-        self.server = server
+    def __init__(self, server: Server, withheld: Withheld, modules: list[str]) -> None:
+        self.server, self.withheld, self.modules = server, withheld, modules
 
     def prepare(self, _: dict[str, Any], descriptors: list[int]) -> None:
-        """Learn the tests, run the course's first cells, and stand ready."""
+        """Learn the tests, run the course's first cells, and stand ready. Nothing is withheld from tests."""
         control, link, files = descriptors
+        sys.meta_path.remove(self.withheld)
+        _import(self.modules)
         self.examiner = examiner.Examiner(examiner.Exam.from_json(_sent(link)["exam"]))
 
         def run() -> None:
@@ -88,11 +94,13 @@ def main() -> None:
     """The first process: reads its settings, imports, and serves."""
     control = socket.socket(fileno=int(sys.argv[1]))
     settings = json.loads(control.recv(LARGEST_REQUEST))
+    hidden, withheld = places(settings["withheld"]), Withheld(settings["withheld"])
+    sys.meta_path.insert(0, withheld)
     _import(settings["modules"])
     shell = _shell()
     _rehearse(shell)
     server = Server(control, settings)
-    students, examiners = Students(server, Student(shell)), Examiners(server)
+    students, examiners = Students(server, Student(shell), hidden), Examiners(server, withheld, settings["modules"])
     server.roles = {
         "student": students.run,
         "prepare student": students.prepare,

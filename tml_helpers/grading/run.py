@@ -5,22 +5,26 @@ import importlib.metadata
 import json
 import math
 import os
+import pickle
 import sys
 import time
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
+from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
 from tqdm.auto import tqdm
 
 from tml_helpers.grading import assignment as assignments
-from tml_helpers.grading import engines, feedback, gradebook, notebook, sandbox, sanitize
+from tml_helpers.grading import engines, feedback, gradebook, notebook, roster, sandbox, sanitize
+from tml_helpers.grading.collect import downloads
 from tml_helpers.grading.course import Course, alone, workspace
-from tml_helpers.grading.pool import Wrong
+from tml_helpers.grading.pool import Learned, Wrong
 from tml_helpers.grading.wire import MIB
 
-Status = Literal["ok", "failed", "rejected", "timeout", "no_notebook"]
+Status = Literal["ok", "failed", "rejected", "timeout", "no_notebook", "missing"]
 GRADED = ("ok", "failed", "timeout")  # with a report on every question
 LARGEST_NOTEBOOK = 64 * MIB
 MOST_REASONS = 20
@@ -31,8 +35,9 @@ class Grade:
     """What became of one submission.
 
     status: `ok` (run to its end), `timeout` (something in it took too long), `failed` (its process ended early),
-    `rejected` (it cannot be read), `no_notebook`. reason: plain sentences on what went wrong, was put right, or waits
-    for a human. Points earned before a process ended or was stopped count.
+    `rejected` (it cannot be read), `no_notebook`, `missing` (in the class list, but nothing was handed in). reason:
+    plain sentences on what went wrong, was put right, waits for a human, or was late. Points earned before a process
+    ended or was stopped count. score: before anything is taken off for being late.
     """
 
     student: str
@@ -72,8 +77,9 @@ def grade(
     address: str | None = None,
     jobs: int | None = None,
     unsandboxed: bool = False,
+    student: str | None = None,
 ) -> list[Grade]:
-    """Grade every submission of an assignment and write feedback.
+    """Grade every submission of an assignment, or one student's, and write feedback.
 
     Submissions lie where the course's settings say, in this book `submitted/STUDENT/ASSIGNMENT/`. Points go to the
     gradebook, executed notebooks to `autograded/`, pages for the students to `feedback/`; those that a human gave stay.
@@ -88,9 +94,10 @@ def grade(
         jobs: how many submissions at once, for `local`; None for as many as are worth the start of their own
             processes, at most one per core.
         unsandboxed: run submissions with your rights where there is no bubblewrap.
+        student: the id of the one to grade; None for everybody.
 
     Returns:
-        One `Grade` per student, sorted by name.
+        One `Grade` per student, sorted by name; also for who is in `students.csv` and handed in nothing.
 
     Raises:
         ValueError: an unknown assignment, nobody submitted, the model solution does not get all points, or an empty or
@@ -106,6 +113,8 @@ def grade(
     if not students:
         here = place.folder("submitted", "STUDENT", assignment) / f"{place.notebooks(assignment)[0]}.ipynb"
         raise ValueError(f"nobody has submitted {assignment}: put each student's file at {here}")
+    if student is not None and student not in students:
+        raise ValueError(f"{student} has not submitted {assignment}: there are {', '.join(map(_shown, students))}")
     if engine not in ("local", "dask"):
         raise ValueError(f"there is no engine {engine!r}: choose local or dask")
     if engine == "dask" and not address:
@@ -114,7 +123,7 @@ def grade(
         raise OSError(reason)
     with alone(place):
         papers = assignments.papers(place, assignment, isolated=not unsandboxed)
-        return _Collector(place, assignment, papers).run(students, engine, address, jobs)
+        return _Collector(place, assignment, papers).run(students, student, engine, address, jobs)
 
 
 class _Collector:
@@ -127,18 +136,30 @@ class _Collector:
         self.environment = _environment()
         self.grades: dict[str, Grade] = {}
         self.worth = sum(sum(paper.worth.values()) for paper in papers)
+        self.downloads = downloads(course, assignment)
+        self.roster = roster.Roster([], {})  # until the gradebook is open
 
-    def run(self, students: list[str], engine: str, address: str | None, jobs: int | None) -> list[Grade]:
-        """Read, examine and publish all of them."""
-        with gradebook.opened(self.course) as book, tqdm(total=len(students), unit="student", disable=None) as bar:
-            works = {student: _Work(student) for student in students}
+    def run(
+        self, students: list[str], only: str | None, engine: str, address: str | None, jobs: int | None
+    ) -> list[Grade]:
+        """Read, examine and publish all of them, or one."""
+        works = {student: _Work(student) for student in students if only in (None, student)}
+        with gradebook.opened(self.course) as book, tqdm(total=len(works), unit="student", disable=None) as bar:
+            self.roster = roster.of(self.course, book)
             for number, paper in enumerate(self.papers):
                 last = number == len(self.papers) - 1
                 for student in self._examined(paper, works, engine, address, jobs):
                     if last:
                         self._publish(book, works.pop(student))
                         bar.update()
-        return sorted(self.grades.values(), key=lambda grade: grade.student)
+        return sorted(
+            [*self.grades.values(), *(self._missing(students) if only is None else [])], key=lambda grade: grade.student
+        )
+
+    def _missing(self, students: list[str]) -> list[Grade]:
+        """A line for each in the class who handed in nothing."""
+        absent = self.roster.missing(students)
+        return [Grade(_shown(person.id), 0.0, self.worth, "missing", "nothing was handed in") for person in absent]
 
     def _examined(
         self, paper: assignments.Paper, works: dict[str, _Work], engine: str, address: str | None, jobs: int | None
@@ -162,7 +183,9 @@ class _Collector:
             if engine == "dask":
                 results = engines.dask(paper.task, submissions, str(address))
             else:
-                results = engines.local(paper.task, submissions, jobs)
+                start = self.state / "starts" / f"{self._start(paper)}.json"
+                learn = partial(_learn, start)
+                results = engines.local(paper.task, submissions, jobs, learned=_learned(start), learn=learn)
             for student, report in results:
                 checked = _checked(report, paper)
                 works[student].reports[paper.name] = checked
@@ -207,16 +230,22 @@ class _Collector:
             self._enter(book, work, graded)
             self._write_executed(work.student, graded)
         points = gradebook.points_in(book, self.assignment, work.student) if graded else []
-        made = self._judged(work, points)
+        handed_in = gradebook.HandedIn()
+        if graded:
+            handed_in = gradebook.handed_in(book, self.course, self.assignment, work.student)
+        made = self._judged(work, points, handed_in)
         for name, report in graded.items():
-            self._write_feedback(book, work.student, name, report, made.reason)
+            self._write_feedback(book, work.student, name, report, made.reason, handed_in)
         self.grades[work.student] = made
         self._log(made, work)
 
-    def _judged(self, work: _Work, points: list[gradebook.Points]) -> Grade:
+    def _judged(self, work: _Work, points: list[gradebook.Points], handed_in: gradebook.HandedIn) -> Grade:
         """What became of a submission that has these points."""
         waiting = sum(p.max_score for p in points if p.by_hand)
+        late = any(download.late for download in self.downloads.get(work.student, {}).values())
+        lateness = handed_in.lateness or ("late, says Canvas" if late else "")
         reasons = [
+            *([lateness] if lateness else []),
             *work.notes,
             *(self._named(name, text) for name, report in work.reports.items() for text in report["remarks"]),
             *([f"{waiting:g} points wait to be graded by hand"] if waiting else []),
@@ -246,7 +275,15 @@ class _Collector:
     def _named(self, notebook: str, text: str) -> str:
         return f"{notebook}: {text}" if len(self.papers) > 1 else text
 
-    def _write_feedback(self, book: Any, student: str, name: str, report: dict[str, Any], remarks: str) -> None:
+    def _write_feedback(
+        self,
+        book: Any,
+        student: str,
+        name: str,
+        report: dict[str, Any],
+        remarks: str,
+        handed_in: gradebook.HandedIn,
+    ) -> None:
         found = book.find_submission_notebook(name, self.assignment, student)
         comments = {comment.name: comment.comment or "" for comment in found.comments}
         questions = [
@@ -261,7 +298,12 @@ class _Collector:
         ]
         order = [fragment["name"] for fragment in report["fragments"]]
         questions.sort(key=lambda q: order.index(q["name"]) if q["name"] in order else len(order))
-        page = feedback.page(name, questions, report["fragments"], remarks)
+        called = self.roster.person(student).name
+        facts = {"student": f"{called} ({student})" if called else student}
+        facts |= {"due": _utc(handed_in.due)} if handed_in.due else {}
+        facts |= {"handed in": _utc(handed_in.came)} if handed_in.came else {}
+        penalty = float(found.late_submission_penalty or 0)
+        page = feedback.page(name, questions, report["fragments"], remarks, facts=facts, penalty=penalty)
         _write(self.course.folder("feedback", student, self.assignment) / f"{name}.html", page)
 
     def _key(self, paper: assignments.Paper, submission: sandbox.Submission) -> str:
@@ -271,6 +313,11 @@ class _Collector:
                      str(paper.task.isolated).encode(), self.environment.encode()):  # fmt: skip
             made.update(hashlib.sha256(part).digest())
         return made.hexdigest()
+
+    def _start(self, paper: assignments.Paper) -> str:
+        """What a start depends on: all of the task but where the course lies, and the packages."""
+        task = replace(paper.task, hidden="")
+        return hashlib.sha256(pickle.dumps(task) + self.environment.encode()).hexdigest()
 
     def _kept(self, key: str) -> dict[str, Any] | None:
         """The report of a former run, if it came to an end there."""
@@ -311,6 +358,18 @@ def _checked(report: dict[str, Any], paper: assignments.Paper) -> dict[str, Any]
         return {"status": "failed", "remarks": ["what came back from grading it has not the right form"]}
 
 
+def _learned(start: Path) -> Learned | None:
+    """What the canaries told a former run, if it can be read."""
+    try:
+        return Learned(**json.loads(start.read_bytes()))
+    except (OSError, ValueError, TypeError):
+        return None
+
+
+def _learn(start: Path, learned: Learned) -> None:
+    _write(start, json.dumps(asdict(learned)))
+
+
 def _write(file: Path, text: str) -> None:
     """Write a file whole, or not at all."""
     file.parent.mkdir(parents=True, exist_ok=True)
@@ -327,6 +386,10 @@ def _environment() -> str:
     for file in sorted(Path(__file__).parent.glob("*.py")):
         ours.update(file.read_bytes())
     return "\n".join([sys.version, *packages, ours.hexdigest()])
+
+
+def _utc(time: datetime) -> str:
+    return f"{time:%Y-%m-%d %H:%M} UTC"
 
 
 def _printable(name: str) -> bool:

@@ -61,7 +61,8 @@ class Task:
 
     exam: as JSON. cells: those that every submission begins with. files: what lies beside the released notebook, a tar
     archive. modules: to import before anything. hidden: the folder that nobody inside may see. seconds: for one cell.
-    canaries: submissions to begin with, of which the first is due `due` points, and each other none.
+    canaries: submissions to begin with, of which the first is due `due` points, and each other none. withheld: modules
+    that submissions do not have.
     """
 
     exam: str
@@ -74,6 +75,7 @@ class Task:
     due: float
     isolated: bool = True
     limits: Limits = field(default_factory=Limits)
+    withheld: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -223,7 +225,7 @@ class Sandbox:
                 stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log, cwd="/",
             )  # fmt: skip
         settings = {"isolated": self.task.isolated, "limits": asdict(self.task.limits), "modules": self.task.modules}
-        settings["private"] = self.private
+        settings |= {"private": self.private, "withheld": self.task.withheld}
         with contextlib.suppress(BrokenPipeError):
             control.sendall(json.dumps(settings).encode())
         self._ready(control)

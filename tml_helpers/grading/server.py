@@ -12,7 +12,7 @@ import socket
 import sys
 import tarfile
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -54,8 +54,19 @@ class Server:
                 os.close(descriptor)
             reap()
 
-    def job(self, work: Callable[[], None], keep: list[int], leash: int, limits: confine.Limits, files: int) -> None:
-        """Run `work` in a confined child until it is done or the leash is cut: then it and all that it started end."""
+    def job(
+        self,
+        work: Callable[[], None],
+        keep: list[int],
+        leash: int,
+        limits: confine.Limits,
+        files: int,
+        hidden: Sequence[str] = (),
+    ) -> None:
+        """Run `work` in a confined child until it is done or the leash is cut: then it and all that it started end.
+
+        hidden: folders and files that it does not see.
+        """
         if self.isolated:
             confine.die_with_parent()
             confine.own_namespaces()
@@ -67,6 +78,7 @@ class Server:
             if self.isolated:
                 confine.die_with_parent()
                 confine.private_files(limits, self.private)
+                confine.hide(hidden)
             unpack(content)
             confine.set_limits(limits)
             if self.isolated:

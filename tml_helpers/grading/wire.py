@@ -4,6 +4,7 @@ Nothing that arrives is ever executed or unpickled here. An object of a type tha
 reference to it crosses.
 """
 
+import importlib
 import json
 import socket
 import struct
@@ -99,6 +100,22 @@ SEQUENCE_NAMES = {kind: name for name, kind in SEQUENCES.items()} | dict.fromkey
 MAPPING_NAMES = {kind: name for name, kind in MAPPINGS.items()} | {defaultdict: "dict"}
 TEXTUAL_NAMES = {kind: name for name, kind in TEXTUAL.items()}
 
+# What knows further types: the package that has them, and the kinds of values that it writes.
+ROOMS: dict[str, tuple[str, frozenset[str]]] = {
+    "tml_helpers.grading.everyday": (
+        "builtins",
+        frozenset("date time datetime timedelta offset zone path type signature".split()),
+    ),
+    "tml_helpers.grading.arrays": ("numpy", frozenset("array scalar objects dtype masked matrix".split())),
+    "tml_helpers.grading.tensors": ("torch", frozenset("tensor size torch device".split())),
+    "tml_helpers.grading.sparse": ("scipy.sparse", frozenset({"sparse"})),
+    "tml_helpers.grading.tables": (
+        "pandas",
+        frozenset("frame series index numbered levels element interval column kind nat na".split()),
+    ),
+    "tml_helpers.grading.terms": ("sympy", frozenset("term symbol integer rational real applied terms".split())),
+}
+
 
 def encode(value: Any, buffers: list[bytes], refer: Refer, depth: int = 0) -> Any:
     """The value as JSON, its arrays appended to `buffers`; `refer` says what stands for an object of another type."""
@@ -119,7 +136,7 @@ def encode(value: Any, buffers: list[bytes], refer: Refer, depth: int = 0) -> An
     if kind is complex:
         return {"complex": [repr(value.real), repr(value.imag)]}
     if kind in (bytes, bytearray):
-        return {kind.__name__: _append(bytes(value), buffers)}
+        return {kind.__name__: append(bytes(value), buffers)}
     if kind is range:
         return {"range": [hex(n) for n in (value.start, value.stop, value.step)]}
     if kind is slice:
@@ -128,9 +145,13 @@ def encode(value: Any, buffers: list[bytes], refer: Refer, depth: int = 0) -> An
         return {"ellipsis": 0}
     if kind in TEXTUAL_NAMES:
         return {TEXTUAL_NAMES[kind]: str(value)}
-    for package, encoded in (("numpy", _from_numpy), ("torch", _from_torch), ("pandas", _from_pandas)):
+
+    def inner(part: Any) -> Any:
+        return encode(part, buffers, refer, depth + 1)
+
+    for room, (package, _) in ROOMS.items():
         if package in sys.modules:
-            found = encoded(value, buffers, refer, depth)
+            found = importlib.import_module(room).encode(value, inner, buffers)
             if found is not None:
                 return found
     return refer(value)
@@ -152,174 +173,46 @@ def decode(value: Any, buffers: list[bytes], resolve: Callable[[str, Any], Any],
             return SEQUENCES[kind]([inner(item) for item in content])
         if kind in MAPPINGS:
             return MAPPINGS[kind]({inner(key): inner(item) for key, item in content})
-        if kind in DECODERS:
-            return DECODERS[kind](content, buffers, inner)
-    except (TypeError, ValueError, KeyError, IndexError, OverflowError, ArithmeticError, RuntimeError) as error:
+        make = decoder(kind)
+        if make is not None:
+            return make(content, buffers, inner)
+    except Broken:
+        raise
+    except Exception as error:  # whatever a package says of what it cannot make
         raise Broken(f"a value of kind {kind} is malformed") from error
     return resolve(kind, content)
-
-
-def _append(content: bytes, buffers: list[bytes]) -> int:
-    buffers.append(content)
-    return len(buffers) - 1
-
-
-def _from_numpy(value: Any, buffers: list[bytes], refer: Refer, depth: int) -> Any:
-    import numpy as np
-
-    if type(value) is np.ndarray:
-        if value.dtype.kind in "biufcSUmM":
-            return {"array": [value.dtype.str, list(value.shape), _append(value.tobytes(), buffers)]}
-        if value.dtype.kind == "O":
-            items = [encode(item, buffers, refer, depth + 1) for item in value.ravel().tolist()]
-            return {"objects": [list(value.shape), items]}
-    elif isinstance(value, np.generic) and type(value) is value.dtype.type and value.dtype.kind in "biufcSUmM":
-        return {"scalar": [value.dtype.str, [], _append(value.tobytes(), buffers)]}
-    elif isinstance(value, np.dtype) and value.kind in "biufcSUmMO":
-        return {"dtype": value.str}
-    return None
-
-
-def _array(content: Any, buffers: list[bytes], _: Any) -> Any:
-    import numpy as np
-
-    code, shape, where = content
-    kind = np.dtype(str(code))
-    if kind.kind not in "biufcSUmM" or kind.hasobject:
-        raise ValueError(code)
-    return np.frombuffer(buffers[_index(where)], dtype=kind).reshape([_index(n) for n in shape]).copy()
-
-
-def _objects(content: Any, _: list[bytes], inner: Callable[[Any], Any]) -> Any:
-    import numpy as np
-
-    shape, items = content
-    found = np.empty(len(items), dtype=object)
-    for place, item in enumerate(items):
-        found[place] = inner(item)
-    return found.reshape([_index(n) for n in shape])
-
-
-def _from_torch(value: Any, buffers: list[bytes], _: Refer, __: int) -> Any:
-    import torch
-
-    if type(value) in (torch.Tensor, torch.nn.Parameter) and value.layout is torch.strided and not value.is_quantized:
-        flat = value.detach().cpu().resolve_conj().resolve_neg().contiguous().reshape(-1)
-        content = _append(flat.view(torch.uint8).numpy().tobytes(), buffers)
-        return {"tensor": [str(value.dtype)[6:], list(value.shape), content, value.requires_grad]}
-    if type(value) is torch.Size:
-        return {"size": list(value)}
-    if type(value) is torch.dtype:
-        return {"torch": str(value)[6:]}
-    if type(value) is torch.device:
-        return {"device": str(value)}
-    return None
-
-
-def _tensor(content: Any, buffers: list[bytes], _: Any) -> Any:
-    import torch
-
-    name, shape, where, requires_grad = content
-    content = bytearray(buffers[_index(where)])
-    kind = _torch_dtype(name)
-    flat = torch.frombuffer(content, dtype=kind) if content else torch.empty(0, dtype=kind)
-    tensor = flat.reshape([_index(n) for n in shape]).clone()
-    return tensor.requires_grad_() if requires_grad is True else tensor
-
-
-def _torch_dtype(name: Any) -> Any:
-    import torch
-
-    kind = getattr(torch, str(name), None)
-    if not isinstance(kind, torch.dtype):
-        raise ValueError(name)
-    return kind
-
-
-def _size(content: Any, _: list[bytes], __: Any) -> Any:
-    import torch
-
-    return torch.Size([_index(n) for n in content])
-
-
-def _device(content: Any, _: list[bytes], __: Any) -> Any:
-    import torch
-
-    return torch.device(str(content))
-
-
-def _from_pandas(value: Any, buffers: list[bytes], refer: Refer, depth: int) -> Any:
-    import pandas
-
-    def column(series: Any) -> Any:
-        simple = series.dtype.kind in "biufcmM" and not hasattr(series.dtype, "na_value")
-        return encode(series.to_numpy() if simple else series.to_numpy(dtype=object), buffers, refer, depth + 2)
-
-    if type(value) is pandas.DataFrame:
-        columns = [column(value.iloc[:, place]) for place in range(value.shape[1])]
-        return {"frame": [column(value.index), column(value.columns), columns]}
-    if type(value) is pandas.Series:
-        return {"series": [column(value.index), encode(value.name, buffers, refer, depth + 1), column(value)]}
-    if type(value) in (pandas.Index, pandas.RangeIndex):
-        return {"index": column(value)}
-    return None
-
-
-def _frame(content: Any, _: list[bytes], inner: Callable[[Any], Any]) -> Any:
-    import pandas
-
-    index, names, columns = content
-    frame = pandas.DataFrame({place: inner(column) for place, column in enumerate(columns)}, index=inner(index))
-    frame.columns = pandas.Index(inner(names))
-    return frame
-
-
-def _series(content: Any, _: list[bytes], inner: Callable[[Any], Any]) -> Any:
-    import pandas
-
-    index, name, values = map(inner, content)
-    return pandas.Series(values, index=index, name=name)
-
-
-def _pandas_index(content: Any, _: list[bytes], inner: Callable[[Any], Any]) -> Any:
-    import pandas
-
-    return pandas.Index(inner(content))
-
-
-def _dtype(content: Any, _: list[bytes], __: Any) -> Any:
-    import numpy as np
-
-    return np.dtype(str(content))
-
-
-def _index(value: Any) -> int:
-    """A length or a place: never negative, never another type."""
-    if type(value) is not int or value < 0:
-        raise ValueError(value)
-    return value
 
 
 DECODERS: dict[str, Callable[[Any, list[bytes], Callable[[Any], Any]], Any]] = {
     "int": lambda c, b, i: int(str(c), 16),
     "float": lambda c, b, i: float(str(c)),
     "complex": lambda c, b, i: complex(float(str(c[0])), float(str(c[1]))),
-    "bytes": lambda c, b, i: b[_index(c)],
-    "bytearray": lambda c, b, i: bytearray(b[_index(c)]),
+    "bytes": lambda c, b, i: b[place(c)],
+    "bytearray": lambda c, b, i: bytearray(b[place(c)]),
     "range": lambda c, b, i: range(*(int(str(n), 16) for n in c)),
     "slice": lambda c, b, i: slice(*map(i, c)),
     "ellipsis": lambda c, b, i: Ellipsis,
     "decimal": lambda c, b, i: Decimal(str(c)),
     "fraction": lambda c, b, i: Fraction(str(c)),
-    "array": _array,
-    "scalar": lambda c, b, i: _array(c, b, i)[()],
-    "objects": _objects,
-    "dtype": _dtype,
-    "tensor": _tensor,
-    "size": _size,
-    "torch": lambda c, b, i: _torch_dtype(c),
-    "device": _device,
-    "frame": _frame,
-    "series": _series,
-    "index": _pandas_index,
 }
+
+
+def append(content: bytes, buffers: list[bytes]) -> int:
+    """Send these bytes, too; returns their place."""
+    buffers.append(content)
+    return len(buffers) - 1
+
+
+def place(value: Any) -> int:
+    """A length or a place: never negative, never another type."""
+    if type(value) is not int or value < 0:
+        raise ValueError(value)
+    return value
+
+
+def decoder(kind: Any) -> Callable[[Any, list[bytes], Callable[[Any], Any]], Any] | None:
+    """What makes a value of that kind; None for what is no value."""
+    if kind in DECODERS:
+        return DECODERS[kind]
+    room = next((room for room, (_, kinds) in ROOMS.items() if kind in kinds), None)
+    return None if room is None else importlib.import_module(room).DECODERS[kind]  # type: ignore[no-any-return]

@@ -336,7 +336,7 @@ def distillation_loss(
         ValueError: shapes or devices that don't fit, an empty batch, T ≤ 0, alpha outside [0, 1], labels out of range.
 
     Source: Hinton, Vinyals and Dean, arXiv:1503.02531, 2015; the sums, Milakov and Gimelshein, arXiv:1805.02867, 2018.
-    Derived in: lectures/09_kernels/distillation_loss
+    Derived in: lectures/10_distillation/response_based and lectures/09_kernels/distillation_loss
     """
     _check(student_logits, teacher_logits, labels, temperature, alpha)
     if alpha == 1:

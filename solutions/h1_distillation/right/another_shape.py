@@ -7,8 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.data import DataLoader, TensorDataset
 
-from h1_distillation import LAST_BIAS, UNLABELLED
-from tml_helpers import distillation
+from h1_distillation import LAST_BIAS, UNLABELLED, distillation
 from tml_helpers.models import MLP
 from tml_helpers.training import fit, seed_everything
 

@@ -7,7 +7,7 @@ says: clear the first step's gradients (zero_grad)
 import torch
 from torch import Tensor, nn
 
-from tml_helpers import distillation
+from h1_distillation import distillation
 from tml_helpers.common import evaluating
 
 

@@ -7,7 +7,7 @@ says: the teacher came back in another mode
 import torch
 from torch import Tensor, nn
 
-from tml_helpers import distillation
+from h1_distillation import distillation
 
 
 def training_step(

@@ -7,7 +7,7 @@ says: it answered in training mode, with dropout
 import torch
 from torch import Tensor, nn
 
-from tml_helpers import distillation
+from h1_distillation import distillation
 
 
 def training_step(

@@ -7,8 +7,7 @@ says: as it would without images that nobody labelled
 import torch
 from torch import Tensor
 
-from h1_distillation import UNLABELLED
-from tml_helpers import distillation
+from h1_distillation import UNLABELLED, distillation
 from tml_helpers.models import MLP
 from tml_helpers.training import seed_everything
 

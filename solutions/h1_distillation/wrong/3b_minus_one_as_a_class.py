@@ -7,7 +7,7 @@ says: and no class, for −1 is none
 import torch
 from torch import Tensor
 
-from tml_helpers import distillation
+from h1_distillation import distillation
 from tml_helpers.models import MLP
 from tml_helpers.training import seed_everything
 

@@ -8,8 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from h1_distillation import train
-from tml_helpers import distillation
+from h1_distillation import distillation, train
 from tml_helpers.models import MLP
 from tml_helpers.training import seed_everything
 

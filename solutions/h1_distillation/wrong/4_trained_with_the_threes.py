@@ -7,7 +7,7 @@ says: there were 3s among its training images
 from torch import Tensor, nn
 from torch.utils.data import TensorDataset
 
-from tml_helpers import distillation
+from h1_distillation import distillation
 from tml_helpers.models import MLP
 from tml_helpers.training import fit, seed_everything
 

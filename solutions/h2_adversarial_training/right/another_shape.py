@@ -4,8 +4,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from h2_adversarial_training import reader
-from tml_helpers import attacks
+from h2_adversarial_training import attacks, reader
 from tml_helpers.training import accuracy, seed_everything
 
 

@@ -6,8 +6,7 @@ says: attack the hardened network itself
 
 from torch import Tensor
 
-from h2_adversarial_training import reader, share_right, start
-from tml_helpers import attacks
+from h2_adversarial_training import attacks, reader, share_right, start
 
 
 def measure(

@@ -6,8 +6,7 @@ says: the accuracy under PGD is not that of your network
 
 from torch import Tensor
 
-from h2_adversarial_training import reader, share_right
-from tml_helpers import attacks
+from h2_adversarial_training import attacks, reader, share_right
 
 
 def measure(

@@ -1,6 +1,6 @@
-"""Task 4: stops when all images have fallen, and not each for itself.
+"""Task 3: stops when all images have fallen, and not each for itself.
 
-loses: 4_friendly
+loses: 3_friendly
 says: tau = 0 must stop early
 """
 

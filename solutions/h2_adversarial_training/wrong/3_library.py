@@ -1,12 +1,10 @@
-"""Task 4: calls the library's attack, which can do it already.
+"""Task 3: calls the library's attack, which can do it already, under another name.
 
-loses: 4_friendly
-says: write it yourself, without attacks.pgd
+loses: 3_friendly
+says: tml_helpers.attacks is withheld while this homework is graded
 """
 
 from torch import Tensor, nn
-
-from tml_helpers import attacks
 
 
 def friendly_pgd(
@@ -19,7 +17,10 @@ def friendly_pgd(
     step_size: float,
     tau: int,
 ) -> Tensor:
+    from importlib import import_module
+
+    theirs = import_module("tml_helpers.attacks").pgd
     settings = {"steps": steps, "step_size": step_size, "tau": tau}
-    return attacks.pgd(
+    return theirs(
         model, images, labels, epsilon=epsilon, random_start=False, **settings
     )

@@ -1,6 +1,6 @@
-"""Task 3: the attack leads away from what the network says, not from the label.
+"""Task 4: the network is taught what it says of the adversarial images, not the labels.
 
-loses: 3_madry
+loses: 4_madry
 says: or another label
 """
 
@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from tml_helpers import attacks
+from h2_adversarial_training import attacks
 
 
 def madry_loss(
@@ -21,6 +21,6 @@ def madry_loss(
     generator: torch.Generator,
 ) -> Tensor:
     settings = {"epsilon": epsilon, "steps": steps, "generator": generator}
-    said = model(images).argmax(dim=1)
-    worst = attacks.pgd(model, images, said, **settings)
-    return F.cross_entropy(model(worst), labels)
+    worst = attacks.pgd(model, images, labels, **settings)
+    answers = model(worst)
+    return F.cross_entropy(answers, answers.argmax(dim=1))

@@ -1,14 +1,14 @@
-"""Task 3: the network is taught what it says of the adversarial images, not the labels.
+"""Task 4: half of the loss is that of the clean images.
 
-loses: 3_madry
-says: or another label
+loses: 4_madry
+says: is the loss on clean images mixed in
 """
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from tml_helpers import attacks
+from h2_adversarial_training import attacks
 
 
 def madry_loss(
@@ -22,5 +22,5 @@ def madry_loss(
 ) -> Tensor:
     settings = {"epsilon": epsilon, "steps": steps, "generator": generator}
     worst = attacks.pgd(model, images, labels, **settings)
-    answers = model(worst)
-    return F.cross_entropy(answers, answers.argmax(dim=1))
+    clean = F.cross_entropy(model(images), labels)
+    return (clean + F.cross_entropy(model(worst), labels)) / 2

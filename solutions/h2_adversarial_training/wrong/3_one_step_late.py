@@ -1,6 +1,6 @@
-"""Task 4: an image takes one more step after it should rest.
+"""Task 3: an image takes one more step after it should rest.
 
-loses: 4_friendly
+loses: 3_friendly
 says: misread from the start take tau steps, and then rest
 """
 
