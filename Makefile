@@ -103,7 +103,7 @@ claims: setup
 	$(ONE_THREAD) python tools/claims.py --jobs $(JOBS)
 
 luck: setup
-	@for folder in solutions/*/; do $(ONE_THREAD) python tools/luck.py $$(basename $$folder) || exit 1; done
+	@for folder in solutions/*/; do tml luck $$(basename $$folder) || exit 1; done
 	$(ONE_THREAD) python tools/chance.py
 
 mutants: setup

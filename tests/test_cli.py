@@ -14,7 +14,7 @@ import pytest
 import tml_helpers
 from tml_helpers import cli, machine
 
-COMMANDS = ("doctor", "data", "start", "check", "collect", "release", "grade", "feedback", "report")
+COMMANDS = ("doctor", "data", "start", "check", "collect", "release", "luck", "grade", "feedback", "report")
 
 
 def fails(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:

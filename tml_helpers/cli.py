@@ -60,6 +60,9 @@ def _parser() -> argparse.ArgumentParser:
         ("grade", grade, "grade every submission of an assignment, and write feedback"),
     ):
         command(name, run, text).add_argument("assignment", help="as h1_distillation")
+    sub = command("luck", luck, "try an assignment's tests under many keys, on the answers beside its source")
+    sub.add_argument("assignment", help="as h1_distillation")
+    sub.add_argument("--keys", type=int, default=200, metavar="N", help="how many (default 200)")
     sub = commands.choices["grade"]
     sub.add_argument("--engine", choices=("local", "dask"), default="local", help="this machine, or a Dask cluster")
     sub.add_argument("--address", help="of the cluster's scheduler, as tls://host:8786")
@@ -78,7 +81,7 @@ def _parser() -> argparse.ArgumentParser:
         "--layout", choices=("questions", "canvas", "moodle"), default="questions", help="default: questions"
     )
     sub.add_argument("--assignment", help="default: all")
-    for sub in (commands.choices[name] for name in ("collect", "release", "grade", "feedback", "report")):
+    for sub in (commands.choices[name] for name in ("collect", "luck", "release", "grade", "feedback", "report")):
         sub.add_argument("--course", type=Path, default=Path(), metavar="DIR", help="default: this folder")
     return parser
 
@@ -132,6 +135,18 @@ def release(options: argparse.Namespace) -> int:
 
     print(f"wrote {grading.release(options.assignment, course=options.course)}")
     return 0
+
+
+def luck(options: argparse.Namespace) -> int:
+    """Print what passes under which share of the keys; 1 where a verdict hangs on one, or is wrong."""
+    from tml_helpers.grading import luck
+    from tml_helpers.grading.course import Course
+
+    if options.keys < 1:
+        raise ValueError(f"--keys must be 1 or more, got {options.keys}")
+    course = Course.open(options.course)
+    course.require(options.assignment)
+    return 0 if luck.table(course, options.assignment, options.keys) else 1
 
 
 def start(options: argparse.Namespace) -> int:

@@ -25,8 +25,9 @@ document.addEventListener("DOMContentLoaded", () => {
   const show = (image) => {
     const large = image.cloneNode();
     const fits = Math.min(0.96 * innerWidth, 0.94 * innerHeight * image.naturalWidth / image.naturalHeight, image.naturalWidth);
-    const drawn = parseFloat(image.style.width) || image.naturalWidth;  // on a phone larger than the screen, and scrolls
-    large.style.width = `${Math.max(fits, drawn)}px`;
+    const drawn = parseFloat(image.style.width) || image.naturalWidth;
+    const scrolls = innerWidth < 700 ? 1.7 * innerWidth : 0;  // on a phone larger than the screen
+    large.style.width = `${Math.max(fits, drawn, scrolls)}px`;
     large.style.height = "auto";
     dialog.querySelector("img")?.remove();
     dialog.append(large);

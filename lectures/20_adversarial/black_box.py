@@ -221,6 +221,7 @@ def buy(own, rounds):
     """The share of images that fool the copy, and the victim, and what that cost."""
     box, network = attacks.BlackBox(victim, answers="labels"), SmallCNN()
     looks = 7500 // (own * (2**rounds - 1))  # epochs: equally many looks at images
+    how = {"rounds": rounds, "epochs": looks, "step_size": 0.5, "learning_rate": 2e-3}
     made = attacks.substitute(
         box,
         images,
@@ -228,12 +229,9 @@ def buy(own, rounds):
         epsilon=epsilon,
         network=network,
         seed_images=ours.images[:own],
-        rounds=rounds,
-        epochs=looks,
-        step_size=0.5,
-        learning_rate=2e-3,
         attack=functools.partial(attacks.pgd, steps=20),
         generator=generator,
+        **how,
     )
     shares = fooled(network, made), fooled(victim, made)
     print(

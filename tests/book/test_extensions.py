@@ -26,7 +26,11 @@ def build(tmp_path: Path) -> Build:
 
     def run(text: str, *extensions: str) -> tuple[BeautifulSoup, list[str]]:
         (tmp_path / "index.md").write_text(text, encoding="utf-8")
-        settings = {"extensions": ["myst_parser", *extensions], "myst_enable_extensions": ["dollarmath"]}
+        settings = {
+            "source_suffix": {".md": "markdown"},
+            "extensions": ["myst_parser", *extensions],
+            "myst_enable_extensions": ["dollarmath"],
+        }
         warnings = io.StringIO()
         out = tmp_path / "out"
         with docutils_namespace():

@@ -34,7 +34,11 @@ def build(tmp_path: Path) -> Build:
         for name, text in {"index": contents, **pages}.items():
             (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
             (tmp_path / f"{name}.md").write_text(text, encoding="utf-8")
-        settings = {"extensions": ["myst_parser", *extensions], "myst_enable_extensions": ["dollarmath"]}
+        settings = {
+            "source_suffix": {".md": "markdown"},
+            "extensions": ["myst_parser", *extensions],
+            "myst_enable_extensions": ["dollarmath"],
+        }
         if "citations" in extensions:
             settings["bibtex_bibfiles"] = ["references.bib"]
         warnings = io.StringIO()

@@ -28,6 +28,7 @@ def build(tmp_path: Path) -> Build:
             (tmp_path / name).write_text(text, encoding="utf-8")
         names = [Path(name).stem for name in pages]
         settings = {
+            "source_suffix": {".md": "myst-nb", ".ipynb": "myst-nb"},
             "extensions": ["myst_nb", "numbering", "folded", "sharing"],
             "myst_enable_extensions": ["deflist", "dollarmath"],
             "nb_execution_mode": "off",

@@ -38,6 +38,7 @@ def build(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Build:
         (tmp_path / "lecture.ipynb").write_text(NOTEBOOK, encoding="utf-8")
         theme = {"use_repository_button": True, "use_issues_button": True, "repository_branch": "main"}
         settings = {
+            "source_suffix": {".md": "myst-nb", ".ipynb": "myst-nb"},
             "extensions": ["myst_nb", "sphinx_book_theme", "repository"],
             "myst_enable_extensions": ["substitution"],
             "nb_execution_mode": "off",

@@ -9,6 +9,7 @@ import nbformat
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
 from tml_helpers import grading
+from tml_helpers.grading.answers import KINDS
 
 ROOT = Path(__file__).parents[2]
 KEY = "5ec2e7" + 58 * "0"  # of our course, so that its tests draw the same on every machine
@@ -58,7 +59,7 @@ def copy_of_our_course(place: Path) -> Path:
     """This book's settings, sources and released notebooks, in another folder, with a key of its own."""
     shutil.copy(ROOT / "nbgrader_config.py", place)
     for folder in ("solutions", "exercises"):
-        shutil.copytree(ROOT / folder, place / folder)
+        shutil.copytree(ROOT / folder, place / folder, ignore=shutil.ignore_patterns(*KINDS))
     (place / ".tml-grading").mkdir()
     (place / ".tml-grading/key").write_text(KEY, encoding="utf-8")
     return place

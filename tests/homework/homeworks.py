@@ -16,7 +16,7 @@ from itertools import groupby, zip_longest
 from pathlib import Path
 from typing import Any
 
-from answers import Answer, functions, is_answer, is_test, name_of, with_model_answers
+from answers import Answer, is_answer, is_test, name_of, parts, with_model_answers
 from courses import ROOT, copy_of_our_course, read, rows, submit
 from filelock import FileLock
 
@@ -97,7 +97,7 @@ class Homework:
     @cached_property
     def pictures(self) -> set[str]:
         """The functions of answers that only draw."""
-        answers = [functions(c.source) for c in self.cells if is_answer(c)]
+        answers = [parts(c.source) for c in self.cells if is_answer(c)]
         return {name for cell in answers for name, text in cell.items() if "plt." in text}
 
     @cached_property

@@ -46,7 +46,8 @@ PATTERNS = [
         "def pivot(df):\n    return df.pivot_table(index='d', columns=['k', 'm'], values='v', aggfunc='sum')",
         "df = pd.DataFrame({'d': pd.to_datetime(['2020-01-01', '2020-01-02']), 'k': ['a', 'b'], 'm': [1, 2],\n"
         "                   'v': [1.0, 2.0]})\n"
-        "pd.testing.assert_frame_equal(pivot(df), df.pivot_table(index='d', columns=['k', 'm'], values='v', aggfunc='sum'))",
+        "pd.testing.assert_frame_equal(pivot(df), df.pivot_table(index='d', columns=['k', 'm'], "
+        "values='v', aggfunc='sum'))",
         "def pivot(df):\n    return df.pivot_table(index='d', columns=['m', 'k'], values='v', aggfunc='sum')",
     ),
     Pattern(
@@ -59,8 +60,8 @@ PATTERNS = [
     Pattern(
         "zoned_times",
         "zoned = pd.date_range('2024-01-01', periods=3, freq='D', tz='Europe/Berlin', name='t')",
-        "pd.testing.assert_index_equal(zoned, pd.date_range('2024-01-01', periods=3, freq='D', tz='Europe/Berlin', name='t'))\n"
-        "assert zoned.freq == 'D'",
+        "pd.testing.assert_index_equal(zoned, pd.date_range('2024-01-01', periods=3, freq='D', "
+        "tz='Europe/Berlin', name='t'))\nassert zoned.freq == 'D'",
         "zoned = pd.date_range('2024-01-01', periods=3, freq='D', tz='UTC', name='t')",
     ),
     Pattern(
@@ -96,43 +97,48 @@ PATTERNS = [
         "hashed_array",
         "answer_array = np.arange(6, dtype=np.float64).reshape(2, 3)",
         "expected = np.arange(6, dtype=np.float64).reshape(2, 3)\n"
-        "assert hashlib.sha256(answer_array.tobytes()).hexdigest() == hashlib.sha256(expected.tobytes()).hexdigest()",
+        "assert hashlib.sha256(answer_array.tobytes()).hexdigest() == "
+        "hashlib.sha256(expected.tobytes()).hexdigest()",
         "answer_array = np.zeros((2, 3))",
     ),
     Pattern(
         "class_instance",
-        "class Account:\n    def __init__(self, owner, balance=0):\n        self.owner, self.balance = owner, balance\n"
-        "    def deposit(self, x):\n        if x < 0: raise ValueError('negative')\n        self.balance += x",
+        "class Account:\n    def __init__(self, owner, balance=0):\n"
+        "        self.owner, self.balance = owner, balance\n    def deposit(self, x):\n"
+        "        if x < 0: raise ValueError('negative')\n        self.balance += x",
         "account = Account('Ada', balance=5)\naccount.deposit(3)\nassert isinstance(account, Account)\n"
         "assert account.balance == 8 and hasattr(account, 'owner')\n"
         "with unittest.TestCase().assertRaises(ValueError):\n    account.deposit(-1)",
-        "class Account:\n    def __init__(self, owner, balance=0):\n        self.owner, self.balance = owner, 8\n"
-        "    def deposit(self, x): pass",
+        "class Account:\n    def __init__(self, owner, balance=0):\n"
+        "        self.owner, self.balance = owner, 8\n    def deposit(self, x): pass",
     ),
     Pattern(
         "inheritance",
-        "class Shape:\n    def area(self): return 0\n"
-        "class Square(Shape):\n    def __init__(self, a): self.a = a\n    def area(self): return self.a ** 2",
+        "class Shape:\n    def area(self): return 0\nclass Square(Shape):\n"
+        "    def __init__(self, a): self.a = a\n    def area(self): return self.a ** 2",
         "assert issubclass(Square, Shape)\nassert isinstance(Square(2), Shape)\nassert Square(3).area() == 9",
-        "class Shape:\n    pass\nclass Square:\n    def __init__(self, a): self.a = a\n    def area(self): return self.a ** 2",
+        "class Shape:\n    pass\nclass Square:\n    def __init__(self, a): self.a = a\n"
+        "    def area(self): return self.a ** 2",
     ),
     Pattern(
         "module_class",
-        "class Net(nn.Module):\n    def __init__(self):\n        super().__init__()\n        self.first = nn.Linear(4, 3)\n"
-        "        self.last = nn.Linear(3, 2)\n    def forward(self, x):\n        return self.last(torch.relu(self.first(x)))",
+        "class Net(nn.Module):\n    def __init__(self):\n        super().__init__()\n"
+        "        self.first = nn.Linear(4, 3)\n        self.last = nn.Linear(3, 2)\n"
+        "    def forward(self, x):\n        return self.last(torch.relu(self.first(x)))",
         "net = Net()\nassert isinstance(net, nn.Module), 'inherit from nn.Module'\n"
         "assert net(torch.randn(5, 4)).shape == (5, 2)\n"
         "assert sum(p.numel() for p in net.parameters()) == 23\n"
         "assert isinstance(net.first, nn.Linear) and net.first.in_features == 4\n"
         "assert [tuple(p.shape) for _, p in net.named_parameters()] == [(3, 4), (3,), (2, 3), (2,)]",
-        "class Net(nn.Module):\n    def __init__(self):\n        super().__init__()\n        self.first = nn.Linear(4, 2)\n"
-        "    def forward(self, x):\n        return self.first(x)",
+        "class Net(nn.Module):\n    def __init__(self):\n        super().__init__()\n"
+        "        self.first = nn.Linear(4, 2)\n    def forward(self, x):\n        return self.first(x)",
     ),
     Pattern(
         "train_and_eval",
         "dropped = nn.Sequential(nn.Dropout(0.5), nn.Flatten())",
-        "dropped.eval()\nassert not dropped.training\nx = torch.randn(3, 4)\nassert torch.equal(dropped(x), x)\n"
-        "dropped.train()\nassert not torch.equal(dropped(torch.ones(50, 4)), torch.ones(50, 4))",
+        "dropped.eval()\nassert not dropped.training\nx = torch.randn(3, 4)\n"
+        "assert torch.equal(dropped(x), x)\ndropped.train()\n"
+        "assert not torch.equal(dropped(torch.ones(50, 4)), torch.ones(50, 4))",
         "dropped = nn.Sequential(nn.Flatten())",
     ),
     Pattern(
@@ -149,7 +155,8 @@ PATTERNS = [
         "from sklearn.pipeline import make_pipeline\nfrom sklearn.preprocessing import StandardScaler\n"
         "pipe = make_pipeline(StandardScaler(), LogisticRegression(C=2.0)).fit(X_pipe, y_pipe)",
         "assert [name for name, _ in pipe.steps] == ['standardscaler', 'logisticregression']\n"
-        "assert pipe.named_steps['logisticregression'].C == 2.0\nassert pipe.get_params()['logisticregression__C'] == 2.0\n"
+        "assert pipe.named_steps['logisticregression'].C == 2.0\n"
+        "assert pipe.get_params()['logisticregression__C'] == 2.0\n"
         "assert pipe.score(X_pipe, y_pipe) >= 0.75",
         "pipe = LogisticRegression(C=2.0).fit(X_pipe, y_pipe)",
         locked="X_pipe = np.array([[0.0], [1.0], [2.0], [3.0]])\ny_pipe = np.array([0, 0, 1, 1])",
@@ -158,16 +165,18 @@ PATTERNS = [
         "axes_of_a_function",
         "def draw(x):\n    fig, ax = plt.subplots()\n    ax.plot(x, x ** 2, label='square')\n"
         "    ax.set_xlabel('x')\n    ax.set_title('Squares')\n    ax.legend()\n    return ax",
-        "x = np.linspace(0, 1, 5)\nax = draw(x)\nassert ax.get_xlabel() == 'x' and ax.get_title() == 'Squares'\n"
-        "assert len(ax.lines) == 1\nnp.testing.assert_allclose(ax.lines[0].get_ydata(), x ** 2)\n"
+        "x = np.linspace(0, 1, 5)\nax = draw(x)\n"
+        "assert ax.get_xlabel() == 'x' and ax.get_title() == 'Squares'\nassert len(ax.lines) == 1\n"
+        "np.testing.assert_allclose(ax.lines[0].get_ydata(), x ** 2)\n"
         "assert ax.get_legend() is not None and ax.get_legend().get_texts()[0].get_text() == 'square'",
-        "def draw(x):\n    fig, ax = plt.subplots()\n    ax.plot(x, x)\n    ax.set_xlabel('x')\n    ax.set_title('Squares')\n"
-        "    ax.legend(['square'])\n    return ax",
+        "def draw(x):\n    fig, ax = plt.subplots()\n    ax.plot(x, x)\n    ax.set_xlabel('x')\n"
+        "    ax.set_title('Squares')\n    ax.legend(['square'])\n    return ax",
     ),
     Pattern(
         "axes_of_a_cell",
         "fig_cell, ax_cell = plt.subplots()\nbars = ax_cell.bar(['a', 'b'], [3, 4])\nax_cell.set_ylabel('count')",
-        "assert ax_cell.get_ylabel() == 'count'\nassert [p.get_height() for p in ax_cell.patches] == [3, 4]\n"
+        "assert ax_cell.get_ylabel() == 'count'\n"
+        "assert [p.get_height() for p in ax_cell.patches] == [3, 4]\n"
         "assert len(fig_cell.axes) == 1 and fig_cell.axes[0].get_ylabel() == 'count'\n"
         "assert isinstance(ax_cell, plt.Axes)",
         "fig_cell, ax_cell = plt.subplots()\nax_cell.set_ylabel('count')",
@@ -182,17 +191,18 @@ PATTERNS = [
         "sparse_matrix",
         "def tridiagonal(n):\n    return scipy.sparse.diags([1, -2, 1], [-1, 0, 1], shape=(n, n), format='csr')",
         "A = tridiagonal(4)\nassert scipy.sparse.issparse(A) and A.format == 'csr'\nassert A.nnz == 10\n"
-        "np.testing.assert_allclose(A.toarray().diagonal(), -2)\nnp.testing.assert_allclose(A @ np.ones(4), [-1, 0, 0, -1])",
+        "np.testing.assert_allclose(A.toarray().diagonal(), -2)\n"
+        "np.testing.assert_allclose(A @ np.ones(4), [-1, 0, 0, -1])",
         "def tridiagonal(n):\n    return scipy.sparse.diags([1, -2], [-1, 0], shape=(n, n), format='csr')",
     ),
     Pattern(
         "dates",
-        "from datetime import date, datetime, time, timedelta, timezone\n"
-        "def due(start, days):\n    return start + timedelta(days=days)\n"
+        "from datetime import date, datetime, time, timedelta, timezone\ndef due(start, days):\n"
+        "    return start + timedelta(days=days)\n"
         "stamps = [datetime(2024, 5, 1, 12, tzinfo=timezone.utc), time(9, 30), timedelta(hours=2)]",
         "import datetime as dt\nassert due(dt.date(2024, 2, 28), 2) == dt.date(2024, 3, 1)\n"
-        "assert stamps == [dt.datetime(2024, 5, 1, 12, tzinfo=dt.timezone.utc), dt.time(9, 30), dt.timedelta(hours=2)]\n"
-        "assert isinstance(stamps[0], dt.datetime)",
+        "assert stamps == [dt.datetime(2024, 5, 1, 12, tzinfo=dt.timezone.utc), dt.time(9, 30), "
+        "dt.timedelta(hours=2)]\nassert isinstance(stamps[0], dt.datetime)",
         "def due(start, days):\n    return start\nstamps = []",
     ),
     Pattern(
@@ -203,38 +213,43 @@ PATTERNS = [
     ),
     Pattern(
         "named_tuple",
-        "from collections import namedtuple\nPoint = namedtuple('Point', 'x y')\n"
-        "def mirror(p):\n    return Point(-p.x, p.y)",
-        "p = mirror(Point(1, 2))\nassert p.x == -1 and p.y == 2\nassert p == Point(-1, 2) and p == (-1, 2)\n"
+        "from collections import namedtuple\nPoint = namedtuple('Point', 'x y')\ndef mirror(p):\n"
+        "    return Point(-p.x, p.y)",
+        "p = mirror(Point(1, 2))\nassert p.x == -1 and p.y == 2\n"
+        "assert p == Point(-1, 2) and p == (-1, 2)\n"
         "assert isinstance(p, Point) and isinstance(p, tuple) and Point._fields == ('x', 'y')",
         "from collections import namedtuple\nPoint = namedtuple('Point', 'x y')\ndef mirror(p):\n    return p",
     ),
     Pattern(
         "data_class",
-        "from dataclasses import dataclass\n@dataclass\nclass Track:\n    name: str\n    minutes: float = 3.0\n"
-        "def longest(tracks):\n    return max(tracks, key=lambda t: t.minutes)",
+        "from dataclasses import dataclass\n@dataclass\nclass Track:\n    name: str\n"
+        "    minutes: float = 3.0\ndef longest(tracks):\n    return max(tracks, key=lambda t: t.minutes)",
         "tracks = [Track('a'), Track('b', 5.0)]\nassert longest(tracks).name == 'b'\nassert tracks[0].minutes == 3.0",
-        "from dataclasses import dataclass\n@dataclass\nclass Track:\n    name: str\n    minutes: float = 3.0\n"
-        "def longest(tracks):\n    return tracks[0]",
+        "from dataclasses import dataclass\n@dataclass\nclass Track:\n    name: str\n"
+        "    minutes: float = 3.0\ndef longest(tracks):\n    return tracks[0]",
     ),
     Pattern(
         "enum_member",
-        "from enum import Enum\nclass Colour(Enum):\n    RED = 1\n    BLUE = 2\ndef favourite():\n    return Colour.BLUE",
-        "assert favourite().name == 'BLUE' and favourite().value == 2\nassert [c.name for c in Colour] == ['RED', 'BLUE']",
-        "from enum import Enum\nclass Colour(Enum):\n    RED = 1\n    BLUE = 2\ndef favourite():\n    return Colour.RED",
+        "from enum import Enum\nclass Colour(Enum):\n    RED = 1\n    BLUE = 2\ndef favourite():\n"
+        "    return Colour.BLUE",
+        "assert favourite().name == 'BLUE' and favourite().value == 2\n"
+        "assert [c.name for c in Colour] == ['RED', 'BLUE']",
+        "from enum import Enum\nclass Colour(Enum):\n    RED = 1\n    BLUE = 2\ndef favourite():\n"
+        "    return Colour.RED",
     ),
     Pattern(
         "regex_match",
         "import re\ndef year(text):\n    return re.search(r'(\\d{4})-(\\d\\d)', text)",
-        "found = year('on 2024-05-01')\nassert found is not None\nassert found.group(1) == '2024' and found.groups() == ('2024', '05')\n"
-        "assert year('no') is None",
+        "found = year('on 2024-05-01')\nassert found is not None\n"
+        "assert found.group(1) == '2024' and found.groups() == ('2024', '05')\nassert year('no') is None",
         "import re\ndef year(text):\n    return re.search(r'(\\d{2})(\\d\\d)', text)",
     ),
     Pattern(
         "raises_with_unittest",
         "def root(x):\n    if x < 0: raise ValueError('negative')\n    return x ** 0.5",
-        "class TestRoot(unittest.TestCase):\n    def test_value(self):\n        self.assertAlmostEqual(root(9), 3)\n"
-        "    def test_negative(self):\n        with self.assertRaises(ValueError):\n            root(-1)\n"
+        "class TestRoot(unittest.TestCase):\n    def test_value(self):\n"
+        "        self.assertAlmostEqual(root(9), 3)\n    def test_negative(self):\n"
+        "        with self.assertRaises(ValueError):\n            root(-1)\n"
         "outcome = unittest.TextTestRunner(stream=io.StringIO()).run(\n"
         "    unittest.defaultTestLoader.loadTestsFromTestCase(TestRoot))\nassert outcome.wasSuccessful()\n"
         "assert outcome.testsRun == 2",
@@ -249,16 +264,16 @@ PATTERNS = [
     Pattern(
         "generator",
         "def countdown(n):\n    while n:\n        yield n\n        n -= 1",
-        "steps = countdown(3)\nassert next(steps) == 3\nassert list(steps) == [2, 1]\n"
-        "import types\nassert isinstance(countdown(2), types.GeneratorType)",
+        "steps = countdown(3)\nassert next(steps) == 3\nassert list(steps) == [2, 1]\nimport types\n"
+        "assert isinstance(countdown(2), types.GeneratorType)",
         "def countdown(n):\n    return list(range(n, 0, -1))",
     ),
     Pattern(
         "decorator",
-        "import functools\ndef counted(f):\n    @functools.wraps(f)\n    def inner(*a):\n        inner.calls += 1\n"
-        "        return f(*a)\n    inner.calls = 0\n    return inner",
-        "@counted\ndef tripled_here(x):\n    return 3 * x\nassert tripled_here(2) == 6 and tripled_here(3) == 9\n"
-        "assert tripled_here.calls == 2",
+        "import functools\ndef counted(f):\n    @functools.wraps(f)\n    def inner(*a):\n"
+        "        inner.calls += 1\n        return f(*a)\n    inner.calls = 0\n    return inner",
+        "@counted\ndef tripled_here(x):\n    return 3 * x\n"
+        "assert tripled_here(2) == 6 and tripled_here(3) == 9\nassert tripled_here.calls == 2",
         "def counted(f):\n    f.calls = 0\n    return f",
     ),
     Pattern(
@@ -270,14 +285,16 @@ PATTERNS = [
     Pattern(
         "partial_argument",
         "def apply_all(fs, x):\n    return [f(x) for f in fs]",
-        "from functools import partial\nassert apply_all([partial(pow, 2), math.sqrt, lambda v: -v], 4) == [16, 2.0, -4]",
+        "from functools import partial\n"
+        "assert apply_all([partial(pow, 2), math.sqrt, lambda v: -v], 4) == [16, 2.0, -4]",
         "def apply_all(fs, x):\n    return [fs[0](x)]",
     ),
     Pattern(
         "signature",
         "def convert(value: float, unit: str = 'km') -> float:\n    '''Convert to metres.'''\n"
         "    return value * {'km': 1000, 'm': 1}[unit]",
-        "import inspect\nassert callable(convert)\nassert list(inspect.signature(convert).parameters) == ['value', 'unit']\n"
+        "import inspect\nassert callable(convert)\n"
+        "assert list(inspect.signature(convert).parameters) == ['value', 'unit']\n"
         "assert inspect.signature(convert).parameters['unit'].default == 'km'\n"
         "assert convert.__doc__ and convert.__annotations__['value'] is float\n"
         "assert convert.__name__ == 'convert' and convert(2) == 2000",
@@ -286,8 +303,8 @@ PATTERNS = [
     Pattern(
         "names_in_globals",
         "ready = 7",
-        "assert 'ready' in globals(), 'name it ready'\nassert 'ready' in dir() and globals()['ready'] == 7\n"
-        "assert 'ready' in locals()",
+        "assert 'ready' in globals(), 'name it ready'\n"
+        "assert 'ready' in dir() and globals()['ready'] == 7\nassert 'ready' in locals()",
         "READY = 7",
     ),
     Pattern(
@@ -318,9 +335,9 @@ PATTERNS = [
     Pattern(
         "function_calls_other",
         "def helper_step(x):\n    return x + 1\ndef run_steps(x):\n    return helper_step(helper_step(x))",
-        "original = helper_step\ncalls = []\n"
-        "def helper_step(x):\n    calls.append(x)\n    return original(x)\n"
-        "assert run_steps(1) == 3\nassert calls == [1, 2], 'use helper_step'\nhelper_step = original",
+        "original = helper_step\ncalls = []\ndef helper_step(x):\n    calls.append(x)\n"
+        "    return original(x)\nassert run_steps(1) == 3\nassert calls == [1, 2], 'use helper_step'\n"
+        "helper_step = original",
         "def helper_step(x):\n    return x + 1\ndef run_steps(x):\n    return x + 2",
     ),
     Pattern(
@@ -333,12 +350,14 @@ PATTERNS = [
     Pattern(
         "structured_array",
         "people = np.array([('Ada', 36), ('Alan', 41)], dtype=[('name', 'U10'), ('age', 'i4')])",
-        "assert people.dtype.names == ('name', 'age')\nassert people['age'].mean() == 38.5\nassert people[0]['name'] == 'Ada'",
+        "assert people.dtype.names == ('name', 'age')\nassert people['age'].mean() == 38.5\n"
+        "assert people[0]['name'] == 'Ada'",
         "people = np.array([('Ada', 36), ('Alan', 40)], dtype=[('name', 'U10'), ('age', 'i4')])",
     ),
     Pattern(
         "matrix_and_dates",
-        "import warnings\nwith warnings.catch_warnings():\n    warnings.simplefilter('ignore')\n    rotation = np.matrix([[0, -1], [1, 0]])\n"
+        "import warnings\nwith warnings.catch_warnings():\n    warnings.simplefilter('ignore')\n"
+        "    rotation = np.matrix([[0, -1], [1, 0]])\n"
         "days = np.arange('2024-01', '2024-02', dtype='datetime64[D]')",
         "assert isinstance(rotation, np.matrix)\nassert (rotation * rotation == -np.eye(2)).all()\n"
         "assert days.size == 31 and days[0] == np.datetime64('2024-01-01')",
@@ -363,17 +382,19 @@ PATTERNS = [
         "random_state_argument",
         "def split(x, rng):\n    return rng.permutation(x)",
         "from sklearn.utils import check_random_state\n"
-        "assert split([1, 2, 3, 4], np.random.RandomState(0)).tolist() == np.random.RandomState(0).permutation([1, 2, 3, 4]).tolist()",
+        "assert split([1, 2, 3, 4], np.random.RandomState(0)).tolist() == "
+        "np.random.RandomState(0).permutation([1, 2, 3, 4]).tolist()",
         "def split(x, rng):\n    return np.array(x)",
     ),
     Pattern(
         "sql",
         "import sqlite3\ndb = sqlite3.connect(':memory:')\ndb.execute('create table t (n integer)')\n"
         "db.executemany('insert into t values (?)', [(1,), (2,)])\nquery = 'select sum(n) from t'",
-        "rows = db.execute(query).fetchall()\nassert rows == [(3,)]\n"
-        "import sqlite3\nmine = sqlite3.connect(':memory:')\nmine.execute('create table t (n)')\n"
+        "rows = db.execute(query).fetchall()\nassert rows == [(3,)]\nimport sqlite3\n"
+        "mine = sqlite3.connect(':memory:')\nmine.execute('create table t (n)')\n"
         "mine.execute('insert into t values (5)')\nassert pd.read_sql(query, mine).iloc[0, 0] == 5",
-        "import sqlite3\ndb = sqlite3.connect(':memory:')\ndb.execute('create table t (n integer)')\nquery = 'select 3 from t'",
+        "import sqlite3\ndb = sqlite3.connect(':memory:')\ndb.execute('create table t (n integer)')\n"
+        "query = 'select 3 from t'",
     ),
     Pattern(
         "picture",
@@ -386,14 +407,17 @@ PATTERNS = [
     Pattern(
         "graph",
         "import networkx as nx\ndef ring(n):\n    return nx.cycle_graph(n)",
-        "import networkx as nx\nG = ring(5)\nassert isinstance(G, nx.Graph)\nassert G.number_of_edges() == 5 and set(G.nodes) == set(range(5))\n"
-        "assert G.has_edge(0, 4) and dict(G.degree()) == {n: 2 for n in range(5)}\nassert nx.is_connected(G)",
+        "import networkx as nx\nG = ring(5)\nassert isinstance(G, nx.Graph)\n"
+        "assert G.number_of_edges() == 5 and set(G.nodes) == set(range(5))\n"
+        "assert G.has_edge(0, 4) and dict(G.degree()) == {n: 2 for n in range(5)}\n"
+        "assert nx.is_connected(G)",
         "import networkx as nx\ndef ring(n):\n    return nx.path_graph(n)",
     ),
     Pattern(
         "formula",
         "import sympy as sp\nt = sp.symbols('t')\ndef slope_of(f):\n    return sp.diff(f, t)",
-        "import sympy as sp\nt = sp.symbols('t')\nassert sp.simplify(slope_of(t ** 2 + sp.sin(t)) - (2 * t + sp.cos(t))) == 0\n"
+        "import sympy as sp\nt = sp.symbols('t')\n"
+        "assert sp.simplify(slope_of(t ** 2 + sp.sin(t)) - (2 * t + sp.cos(t))) == 0\n"
         "assert slope_of(t ** 3) == 3 * t ** 2",
         "import sympy as sp\nt = sp.symbols('t')\ndef slope_of(f):\n    return f",
     ),
@@ -410,25 +434,6 @@ PATTERNS = [
         "def clip(x):\n    return np.maximum(x, 0)",
     ),
     Pattern(
-        "counter_of_answers",
-        "hits = 0\ndef hit():\n    global hits\n    hits += 1",
-        "before = hits\nhit()\nhit()\nassert hits == before + 2",
-        "hits = 0\ndef hit():\n    pass",
-    ),
-    Pattern(
-        "written_file",
-        "def save(rows, name):\n    with open(name, 'w') as file:\n        file.write('\\n'.join(rows))",
-        "import os\nsave(['a', 'b'], 'rows.txt')\nassert os.path.exists('rows.txt')\n"
-        "assert open('rows.txt').read().split() == ['a', 'b']",
-        "def save(rows, name):\n    open(name, 'w').write('a')",
-    ),
-    Pattern(
-        "read_file",
-        "def count_lines(name):\n    with open(name) as file:\n        return len(file.readlines())",
-        "with open('lines.txt', 'w') as file:\n    file.write('a\\nb\\n')\nassert count_lines('lines.txt') == 2",
-        "def count_lines(name):\n    return 0",
-    ),
-    Pattern(
         "source_of_answer",
         "def total(values):\n    return sum(values)",
         "import inspect\nassert 'for' not in inspect.getsource(total), 'no loop'\nassert total([1, 2]) == 3",
@@ -437,53 +442,31 @@ PATTERNS = [
     Pattern(
         "seed_then_draw",
         "def roll(n):\n    return [random.randint(1, 6) for _ in range(n)]",
-        "random.seed(5)\nfirst_rolls = roll(10)\nrandom.seed(5)\nassert first_rolls == [random.randint(1, 6) for _ in range(10)]",
+        "random.seed(5)\nfirst_rolls = roll(10)\nrandom.seed(5)\n"
+        "assert first_rolls == [random.randint(1, 6) for _ in range(10)]",
         "def roll(n):\n    return [1] * n",
     ),
     Pattern(
         "seed_numpy_then_draw",
         "def sample_mean(n):\n    return np.random.normal(size=n).mean()",
-        "np.random.seed(1)\nfound = sample_mean(50)\nnp.random.seed(1)\nassert np.isclose(found, np.random.normal(size=50).mean())",
+        "np.random.seed(1)\nfound = sample_mean(50)\nnp.random.seed(1)\n"
+        "assert np.isclose(found, np.random.normal(size=50).mean())",
         "def sample_mean(n):\n    return 0.0",
-    ),
-    Pattern(
-        "gradient",
-        "def loss_of(w, x):\n    return ((w * x).sum() - 1) ** 2",
-        "w = torch.tensor([1.0, 2.0], requires_grad=True)\nloss_of(w, torch.ones(2)).backward()\n"
-        "assert torch.allclose(w.grad, torch.full((2,), 4.0))",
-        "def loss_of(w, x):\n    return (w * x).sum()",
-    ),
-    Pattern(
-        "coroutine",
-        "import asyncio\nasync def fetch_all(names):\n    await asyncio.sleep(0)\n    return [n.upper() for n in names]",
-        "import asyncio\nassert asyncio.run(fetch_all(['a'])) == ['A']",
-        "import asyncio\nasync def fetch_all(names):\n    return names",
     ),
     Pattern(
         "timed",
         "def fast_sum(n):\n    return n * (n + 1) // 2",
         "import time, timeit\nstart_time = time.perf_counter()\nassert fast_sum(10 ** 6) == 500000500000\n"
-        "assert time.perf_counter() - start_time < 5\nassert timeit.timeit(lambda: fast_sum(10), number=3) < 5",
+        "assert time.perf_counter() - start_time < 5\n"
+        "assert timeit.timeit(lambda: fast_sum(10), number=3) < 5",
         "def fast_sum(n):\n    return 0",
     ),
     Pattern(
-        "current_axes",
-        "plt.figure()\nplt.plot([1, 2, 3])\nplt.xlabel('time')",
-        "axes = plt.gca()\nassert axes.get_xlabel() == 'time'",
-        "plt.figure()\nplt.plot([1, 2, 3])",
-    ),
-    Pattern(
-        "kind_of_object",
-        "class Dog:\n    def speak(self): return 'woof'\nrex = Dog()",
-        "assert type(rex) is Dog and type(rex).__name__ == 'Dog'\nassert rex.speak() == 'woof'",
-        "class Dog:\n    def speak(self): return 'woof'\nclass Cat(Dog): pass\nrex = Cat()",
-    ),
-    Pattern(
         "method_of_class",
-        "class Tree:\n    size = 3\n    def insert(self, x): pass\n    @staticmethod\n    def empty(): return Tree()\n"
-        "    @property\n    def height(self): return 1",
-        "assert callable(getattr(Tree, 'insert', None)) and hasattr(Tree, 'height')\nassert Tree.size == 3\n"
-        "assert Tree.empty().height == 1 and 'insert' in dir(Tree)",
+        "class Tree:\n    size = 3\n    def insert(self, x): pass\n    @staticmethod\n"
+        "    def empty(): return Tree()\n    @property\n    def height(self): return 1",
+        "assert callable(getattr(Tree, 'insert', None)) and hasattr(Tree, 'height')\n"
+        "assert Tree.size == 3\nassert Tree.empty().height == 1 and 'insert' in dir(Tree)",
         "class Tree:\n    size = 3\n    @staticmethod\n    def empty(): return Tree()\n    height = 2",
     ),
     Pattern(
@@ -494,8 +477,9 @@ PATTERNS = [
         "    def __getitem__(self, i): return (self.x, self.y)[i]",
         "v = Vector(1, 2) + Vector(3, 4)\nassert (v.x, v.y) == (4, 6) and repr(v) == 'Vector(4, 6)'\n"
         "assert len(v) == 2 and v[1] == 6 and list(v) == [4, 6]",
-        "class Vector:\n    def __init__(self, x, y): self.x, self.y = x, y\n    def __add__(self, o): return self\n"
-        "    def __repr__(self): return 'Vector(4, 6)'\n    def __len__(self): return 2\n    def __getitem__(self, i): return 4",
+        "class Vector:\n    def __init__(self, x, y): self.x, self.y = x, y\n"
+        "    def __add__(self, o): return self\n    def __repr__(self): return 'Vector(4, 6)'\n"
+        "    def __len__(self): return 2\n    def __getitem__(self, i): return 4",
     ),
     Pattern(
         "context_manager",
@@ -505,10 +489,11 @@ PATTERNS = [
         "class Session:\n    open = True\n    def __enter__(self): return self\n    def __exit__(self, *a): pass",
     ),
     Pattern(
-        "optimizer_step",
-        "def train(model, x, y, steps):\n    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)\n    losses = []\n"
-        "    for _ in range(steps):\n        loss = ((model(x) - y) ** 2).mean()\n        optimizer.zero_grad()\n"
-        "        loss.backward()\n        optimizer.step()\n        losses.append(loss.item())\n    return losses",
+        "training",
+        "def train(model, x, y, steps):\n    losses = []\n    for _ in range(steps):\n"
+        "        loss = ((model(x) - y) ** 2).mean()\n        model.zero_grad()\n        loss.backward()\n"
+        "        with torch.no_grad():\n            for p in model.parameters():\n"
+        "                p -= 0.1 * p.grad\n        losses.append(loss.item())\n    return losses",
         "x = torch.linspace(-1, 1, 8)[:, None]\nlosses = train(nn.Linear(1, 1), x, 3 * x, 20)\n"
         "assert len(losses) == 20 and losses[-1] < losses[0]",
         "def train(model, x, y, steps):\n    return [1.0] * steps",
@@ -540,7 +525,8 @@ PATTERNS = [
         "def deepest(tree):\n    return 1 + max([deepest(b) for b in tree.branches], default=0)",
         "assert deepest(GivenTree(1, [GivenTree(2, [GivenTree(3)])])) == 3 and deepest(GivenTree(1)) == 1",
         "def deepest(tree):\n    return 1",
-        locked="class GivenTree:\n    def __init__(self, label, branches=()):\n        self.label, self.branches = label, list(branches)",
+        locked="class GivenTree:\n    def __init__(self, label, branches=()):\n"
+        "        self.label, self.branches = label, list(branches)",
     ),
     Pattern(
         "multiple_choice",
@@ -551,9 +537,176 @@ PATTERNS = [
     ),
     Pattern(
         "list_comparison_with_nose_style",
-        "def squares(n):\n    if n < 1: raise ValueError('n must be at least 1')\n    return [i ** 2 for i in range(1, n + 1)]",
-        "tc = unittest.TestCase()\ntc.assertEqual(squares(3), [1, 4, 9])\ntc.assertRaises(ValueError, squares, 0)\n"
-        "np.testing.assert_array_equal(np.array(squares(2)), np.array([1, 4]))\ntc.assertIsInstance(squares(1), list)",
+        "def squares(n):\n    if n < 1: raise ValueError('n must be at least 1')\n"
+        "    return [i ** 2 for i in range(1, n + 1)]",
+        "tc = unittest.TestCase()\ntc.assertEqual(squares(3), [1, 4, 9])\n"
+        "tc.assertRaises(ValueError, squares, 0)\n"
+        "np.testing.assert_array_equal(np.array(squares(2)), np.array([1, 4]))\n"
+        "tc.assertIsInstance(squares(1), list)",
         "def squares(n):\n    return [i ** 2 for i in range(1, n + 1)]",
+    ),
+]
+
+
+@dataclass(frozen=True)
+class Refused:
+    """A task that no release has: an answer, its test, the line that is named, and words of the remedy."""
+
+    name: str
+    answer: str
+    test: str
+    line: int
+    says: str
+
+
+REFUSED = [
+    Refused(
+        "counter",
+        "hits = 0\ndef hit():\n    global hits\n    hits += 1",
+        "before = hits\nhit()\nassert hits == before + 1",
+        3,
+        "let a function return it",
+    ),
+    Refused(
+        "memory",
+        "memo = {}\ndef fib(n):\n    if n not in memo: memo[n] = n if n < 2 else fib(n - 1) + fib(n - 2)\n"
+        "    return memo[n]",
+        "assert fib(9) == 34\nassert 5 in memo, 'remember what you computed'",
+        2,
+        "let a function return it",
+    ),
+    Refused(
+        "written_file",
+        "def save(rows, name):\n    with open(name, 'w') as file: file.write(','.join(rows))",
+        "save(['a', 'b'], 'rows.txt')\nassert open('rows.txt').read() == 'a,b'",
+        2,
+        "return the content",
+    ),
+    Refused(
+        "written_table",
+        "frame.to_csv('out.csv')",
+        "import os\nassert os.path.exists('out.csv')\nassert pd.read_csv('out.csv').shape == (2, 2)",
+        2,
+        "return the content",
+    ),
+    Refused(
+        "written_path",
+        "from pathlib import Path\nPath('notes.txt').write_text('a')",
+        "from pathlib import Path\nassert Path('notes.txt').read_text() == 'a'",
+        2,
+        "return the content",
+    ),
+    Refused(
+        "read_file",
+        "def count_lines(name):\n    with open(name) as file: return len(file.readlines())",
+        "with open('lines.txt', 'w') as file:\n    file.write('a')\nassert count_lines('lines.txt') == 1",
+        3,
+        "beside the notebook",
+    ),
+    Refused(
+        "gradient",
+        "def loss_of(w):\n    return (w ** 2).sum()",
+        "w = torch.ones(2, requires_grad=True)\nloss = loss_of(w)\nloss.backward()\nassert w.grad[0] == 2",
+        3,
+        "return the gradient",
+    ),
+    Refused(
+        "trained_by_the_test",
+        "net = nn.Linear(1, 1)",
+        "optimizer = torch.optim.SGD(net.parameters(), lr=0.1)\nnet(torch.ones(1, 1)).backward()\noptimizer.step()",
+        1,
+        "let an answer's function train",
+    ),
+    Refused(
+        "coroutine",
+        "async def fetch_all(names):\n    return [n.upper() for n in names]",
+        "import asyncio\nassert asyncio.run(fetch_all(['a'])) == ['A']",
+        2,
+        "asyncio.run",
+    ),
+    Refused(
+        "awaited",
+        "async def fetch_one(name):\n    return name.upper()",
+        "found = await fetch_one('a')\nassert found == 'A'",
+        1,
+        "asyncio.run",
+    ),
+    Refused(
+        "current_axes",
+        "plt.plot([1, 2, 3])\nplt.xlabel('time')",
+        "axes = plt.gca()\nassert axes.get_xlabel() == 'time'",
+        1,
+        "`ax = plt.gca()`",
+    ),
+    Refused(
+        "given_axes",
+        "def draw_on(ax, x):\n    ax.plot(x)\n    ax.set_title('x')",
+        "fig, ax = plt.subplots()\ndraw_on(ax, [1, 2])\nassert ax.get_title() == 'x'",
+        2,
+        "return the axes",
+    ),
+    Refused(
+        "exact_class",
+        "class Dog:\n    pass\nrex = Dog()",
+        "assert type(rex) is Dog",
+        1,
+        "isinstance(..., Dog)",
+    ),
+    Refused(
+        "exact_library_class",
+        "fitted = LinearRegression().fit([[0], [1]], [0, 1])",
+        "assert type(fitted) == LinearRegression",
+        1,
+        "isinstance(..., LinearRegression)",
+    ),
+    Refused(
+        "patched_module",
+        "import time\ndef pause():\n    time.sleep(9)\n    return 'done'",
+        "from unittest.mock import patch\nwith patch('time.sleep') as sleeping:\n"
+        "    assert pause() == 'done'\nsleeping.assert_called_once()",
+        2,
+        "take it as an argument",
+    ),
+    Refused(
+        "patched_object",
+        "def rolled():\n    return random.random()",
+        "with mock.patch.object(random, 'random', return_value=0.5):\n    assert rolled() == 0.5",
+        1,
+        "take it as an argument",
+    ),
+    Refused(
+        "written_module",
+        "%%writefile answer.py\ndef f(x):\n    return 2 * x",
+        "from answer import f\nassert f(2) == 4",
+        1,
+        "define its functions in a cell",
+    ),
+    Refused(
+        "run_file",
+        "def f(x):\n    return 2 * x",
+        "%run answer.py\nassert f(2) == 4",
+        1,
+        "call the answer's functions",
+    ),
+    Refused(
+        "evaluated",
+        "expression = '2 + 3'",
+        "assert eval(expression) == 5",
+        1,
+        "let the answer be a function",
+    ),
+    Refused(
+        "own_object",
+        "def label_of(tree):\n    return tree.label",
+        "class Leaf:\n    label = 3\nassert label_of(Leaf()) == 3",
+        3,
+        "in a locked cell",
+    ),
+    Refused(
+        "derived_class",
+        "class Base:\n    def twice(self): return 2 * self.n",
+        "class Three(Base):\n    n = 3\nassert Three().twice() == 6",
+        1,
+        "let the answer have the derived class",
     ),
 ]

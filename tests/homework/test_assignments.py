@@ -83,8 +83,8 @@ def test_right_answers_get_every_point_that_a_machine_gives(
     """Those of another shape; the model solution is the canary without whose points nobody is graded."""
     assert homework.right
     for name, answer in homework.right.items():
-        own = {f for c in read(homework.released).cells if is_answer(c) for f in answer.functions if f in c.source}
-        assert own == set(answer.functions)
+        own = {f for c in read(homework.released).cells if is_answer(c) for f in answer.parts if f in c.source}
+        assert own == set(answer.parts)
         due = grading.Grade(name, homework.points, 10, "ok", "2 points wait to be graded by hand")
         assert graded_class(homework).grades[name] == due
 

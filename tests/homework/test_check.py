@@ -239,7 +239,7 @@ def test_a_test_cell_that_is_gone_or_changed(mine: Any, done: Any) -> None:
     assert mine(done) == [
         f"Task 1: its test cell {changed}",
         "Task 2: its first test cell is gone: grading puts it back; a fresh copy of the homework shows it",
-        f"Task 3: the cell that begins `def moody_teacher` {changed}",
+        f"Task 3: the cell that begins `from tml_helpers import distillation` {changed}",
     ]
 
 

@@ -165,6 +165,8 @@ class TestFormulas:
             (r"$\sqrt[3]{x_i} - \alpha$", f"<mroot><mrow><msub><mi>x</mi><mi>i</mi></msub></mrow><mn>3</mn></mroot>"
                                            f"<mo>{MINUS}</mo><mi>α</mi>"),
             ("$a<b$ &lt;i>", "<mi>a</mi><mo>&lt;</mo><mi>b</mi>"),
+            (r"$\operatorname*{arg\,max}_k$", "<msub><mo>argmax</mo><mi>k</mi></msub>"),
+            (r"$\mathbb{1}_A \label{eq}$", "<msub><mn>𝟙</mn><mi>A</mi></msub>"),
             (r"$\arg\max_k$", "<mo>arg</mo><msub><mo>max</mo><mi>k</mi></msub>"),
             (r"$\big\|x\big\|$", '<mo minsize="1.2em" maxsize="1.2em">‖</mo><mi>x</mi>'
                                  '<mo minsize="1.2em" maxsize="1.2em">‖</mo>'),
@@ -177,6 +179,13 @@ class TestFormulas:
     @pytest.mark.parametrize("source", ["$$\nx\n$$", "$$x$$", "a $$x$$", "- a\n\n  $$\n  x\n  $$", "> $$\n> x\n> $$"])
     def test_of_its_own(self, source: str) -> None:
         assert '<math display="block"><mrow><mi>x</mi></mrow></math>' in text(source)
+
+    def test_what_is_sought_stands_below(self) -> None:
+        assert "<munder><mo>max</mo><mi>k</mi></munder>" in text(r"$$\max_k$$")
+
+    @pytest.mark.parametrize(("source", "items"), [("- a\n\n  $$\n  b\n  - c\n  $$", 1), ("> $$\n> b\n> - c\n> $$", 0)])
+    def test_in_a_list_or_a_quote_a_dash_is_a_minus(self, source: str, items: int) -> None:
+        assert text(source).count("<li>") == items
 
     @pytest.mark.parametrize("kind", ["align", "align*", "aligned"])
     def test_lines_that_are_aligned(self, kind: str) -> None:
@@ -204,6 +213,7 @@ class TestFormulas:
         """A width may be small, and only to the right."""
         widths = {w: f'<mspace width="{w}">' in text(rf"$a\hspace{{{w}}}b$") for w in ("1em", "-1em", "99em", "1e9px")}
         assert widths == {"1em": True, "-1em": False, "99em": False, "1e9px": False}
+        assert "<mspace>" in formulas.mathml(r"a\hspace{-1em}b"), "before anybody looks at it again"
 
     def test_there_is_room_for_so_many(self) -> None:
         """In the notebook as a whole: what comes later is shown as it was typed."""
@@ -244,6 +254,10 @@ class TestHostileMathML:
         assert not Page(cleaned).found
         assert "src=" not in cleaned
         assert sanitize.html(cleaned) == cleaned, "a second look finds nothing more"
+
+    @pytest.mark.parametrize("element", ["annotation-xml", "maction", "mglyph", "mpadded", "ms", "semantics"])
+    def test_no_other_element_stays(self, element: str) -> None:
+        assert f"<{element}" not in sanitize.html(f"<math><mtext>a<{element}>x</{element}></mtext><{element}>y</math>")
 
     @pytest.mark.parametrize(
         "attribute",

@@ -1,23 +1,34 @@
 """The tests' side of the wire against a submission that may answer anything: what is believed, and what is not."""
 
+import builtins
+import copy
 import functools
+import inspect
+import io
 import math
 import operator
+import random
 import sys
+import threading
 import time
 import types
+from collections import defaultdict, deque
 from collections.abc import Callable
 from fractions import Fraction
 from typing import Any
+from unittest import mock
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from scripted import OBJECT, fetched, peer
 
 from tml_helpers.grading import ask
+from tml_helpers.grading.arguments import changeable, overwrite
 from tml_helpers.grading.proxies import Gone, Handle, Refused
-from tml_helpers.grading.student import OPERATIONS, Recorder
+from tml_helpers.grading.streams import follow
+from tml_helpers.grading.student import OPERATIONS, Recorder, Student
 from tml_helpers.grading.wire import Broken
 
 
@@ -287,3 +298,176 @@ def test_the_pictures_of_a_notebook_have_a_bound_together() -> None:
     assert (kept, recorder.pictures) == (["123456", None, "123", None], 1)
     assert [output["data"]["text/plain"] for output in recorder.outputs] == ["shown"] * 4
     assert Recorder().pictures == 12 * 10**6
+
+
+def named(*lineage: str) -> dict[str, Any]:
+    return {"value": {"list": list(lineage)}}
+
+
+def test_an_object_is_of_the_classes_that_it_names_where_the_model_solution_is_asked() -> None:
+    """But never of one of values: those cross, or are none."""
+    liar = named("__main__:Mine", "torch.nn.modules.module:Module", "builtins:object")
+    handle, made, line = fetched(liar, allowed=None)
+    assert isinstance(handle, torch.nn.Module)
+    assert not isinstance(handle, torch.nn.Linear)
+    assert made.allowed == {("t/x", "family")}
+    assert len(line.sent) == 2, "and is asked once"
+    handle, _, line = fetched(liar)
+    assert not isinstance(handle, torch.nn.Module)
+    assert len(line.sent) == 1
+    claims = "builtins:float builtins:dict numpy:ndarray numpy:float64 pandas:DataFrame torch:Tensor decimal:Decimal"
+    for claim in [*claims.split(), "datetime:datetime", "builtins:object", "os:system", "", "a:b:c"]:
+        handle, _, _ = fetched(named(claim), allowed={("t/x", "family")})
+        assert handle.__class__ is Handle, claim
+    handle, _, _ = fetched({"value": 7}, allowed={("t/x", "family")})
+    assert handle.__class__ is Handle
+    handle, _, _ = fetched(named("builtins:generator"), allowed={("t/x", "family")})
+    assert isinstance(handle, types.GeneratorType)
+
+
+def test_a_class_is_derived_from_what_it_names_in_the_same_way() -> None:
+    lineage = named("__main__:Net", "torch.nn.modules.module:Module", "builtins:object")
+    handle, _, _ = fetched(lineage, allowed=None)
+    assert issubclass(handle, torch.nn.Module)
+    handle, _, line = fetched({"value": True}, allowed={("t/x", "subclass")})
+    assert issubclass(handle, handle)
+    assert issubclass(int, handle) is False
+    assert line.sent[1]["do"] == "subclass"
+    handle, _, line = fetched()
+    with pytest.raises(TypeError):
+        issubclass(handle, torch.nn.Module)
+    with pytest.raises(Refused):
+        issubclass(handle, handle)
+    assert len(line.sent) == 1
+
+
+def test_what_libraries_look_for_is_there_only_where_it_was_learned() -> None:
+    handle, made, _ = fetched()
+    for name in ("__dict__", "__code__", "__signature__", "__bases__", "__array__", "__wrapped__"):
+        assert not hasattr(handle, name)
+    assert made.refused == ""
+    signature = {
+        "signature": [[["a", 1, {"type": "inspect._empty"}, {"type": "builtins.int"}]], {"type": "inspect._empty"}]
+    }
+    plain = named("builtins:builtin_function_or_method")
+    names = {"value": {"list": ["a", "b"]}}
+    handle, _, line = fetched(plain, {"value": signature}, names, allowed=None)
+    assert str(inspect.signature(handle)) == "(a: int)"
+    assert dir(handle) == ["a", "b"]
+    assert [sent["do"] for sent in line.sent[1:]] == ["family", "signature", "names"]
+
+
+def test_arguments_change_where_the_model_solution_changes_them() -> None:
+    """In the same test, at the same place; and become nothing that they were not."""
+    frame = pd.DataFrame({"a": [1]})
+    for mine, then, after in [
+        ([3, 1], {"list": [1, 3]}, [1, 3]), ({"a": 1}, {"dict": []}, {}), ({1}, {"set": [2]}, {2}),
+        (bytearray(b"a"), None, None), (deque([1]), {"deque": [2]}, deque([2])),
+        (defaultdict(int), {"dict": [[1, 2]]}, {1: 2}),
+    ]:  # fmt: skip
+        for allowed in (None, {("t/x", "change")}):
+            target = copy.copy(mine)
+            handle, _, line = fetched({"value": 1, "changed": {"dict": [[1, then]]}}, allowed=allowed)
+            if then is None:
+                with pytest.raises(Refused, match="cannot come over"):
+                    handle(target)
+            else:
+                assert handle(target) == 1
+                assert (target, type(target)) == (after, type(mine))
+            assert line.sent[1]["look"] is True
+        handle, _, line = fetched({"value": 1, "changed": {"dict": [[1, then]]}})
+        target = copy.copy(mine)
+        handle(target)
+        assert (target, line.sent[1]["look"]) == (mine, False), "not where the model solution's stays"
+    for target, value in [(np.zeros(2), np.ones(2)), (torch.zeros(2), torch.ones(3)), (frame, frame * 2)]:
+        overwrite(target, value)
+        assert type(target) is type(value)
+        assert np.array_equal(target, value)
+    for target, value in [(np.zeros(2), np.ones(3)), (np.zeros(2), [1, 1]), ([1], (1,)), ({1}, [1]), (frame, 1)]:
+        with pytest.raises((TypeError, ValueError)):
+            overwrite(target, value)
+    assert [changeable(value) for value in ([], np.ones(1), frame, (), "a", 1, object())] == [True] * 3 + [False] * 4
+
+
+@pytest.mark.parametrize("changed", [7, {"dict": [[9, 1]]}, {"dict": [["a", {"list": []}]]}, {"list": []}])
+def test_changes_of_what_was_not_handed_over_are_none(changed: Any) -> None:
+    handle, _, _ = fetched({"value": 1, "changed": changed}, allowed={("t/x", "change")})
+    mine = [1]
+    with pytest.raises((Gone, Refused)):
+        handle(mine)
+    assert mine == [1]
+
+
+def test_only_what_a_test_seeds_itself_goes_over() -> None:
+    """The secret state of its generators does not; and nothing that comes back sets them."""
+    before = random.getstate(), np.random.get_state()
+    functions = random.seed, np.random.seed, torch.manual_seed
+    try:
+        handle, made, line = fetched({"value": 1}, {"value": 1}, {"value": 1}, {"value": 1}, {"value": 1})
+        made.streams.watch()
+        random.seed(3)
+        made.begin("t", 10)
+        random.seed(None)
+        handle()
+        np.random.seed(4)
+        state = np.random.get_state()[1].tolist()
+        handle()
+        handle()
+        np.random.random()
+        handle()
+        made.begin("u", 10)
+        handle()
+        sent = [[name for name, _ in message["streams"]["dict"]] for message in line.sent[1:]]
+        assert sent == [[], ["numpy.random"], [], ["numpy.random"], []]
+        np.random.seed(9)
+        follow({"numpy.random": ("MT19937", np.array(state, dtype=np.uint32), 624, 0, 0.0)})
+        assert np.random.get_state()[1].tolist() == state
+    finally:
+        random.seed, np.random.seed, torch.manual_seed = functions
+        random.setstate(before[0])
+        np.random.set_state(before[1])
+
+
+def test_what_a_test_puts_in_the_place_of_input_is_called_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = {"callback": 0, "arguments": {"list": ["Age?"]}, "keywords": {"dict": []}}
+    handle, _, line = fetched(asked, {"value": 42}, {"value": 1}, asked, {"value": 2}, {"value": 3})
+    with mock.patch("builtins.input", return_value="41") as typed:
+        assert handle() == 42
+    typed.assert_called_once_with("Age?")
+    assert (line.sent[1]["instead"], line.sent[2]) == ({"input": {"callback": 0}}, {"value": "41"})
+    handle()
+    assert line.sent[3]["instead"] == {}
+    handle._tml_peer.begin("t", 10)
+    monkeypatch.setattr("sys.stdin", io.StringIO("7\n"))
+    assert handle() == 2
+    assert line.sent[5] == {"value": "7"}
+
+
+def test_an_argument_that_cannot_go_over_is_called_here_or_said() -> None:
+    made, _ = peer()
+    assert made._refer(mock.Mock()) == {"callback": 0}
+    with pytest.raises(TypeError, match="a test cannot hand over a lock"):
+        made._refer(threading.Lock())
+
+
+def test_a_submission_s_process_follows_and_looks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Over there: changed arguments are told, and only those; `input` is the test's while it is called."""
+    shell = types.SimpleNamespace(display_pub=types.SimpleNamespace(), displayhook=types.SimpleNamespace(), user_ns={})
+    student = Student(shell)
+
+    def asked(function: Callable[..., Any], *arguments: Any, look: bool, **instead: Any) -> dict[str, Any]:
+        student.objects = [function]
+        message = {"do": "call", "keywords": {"dict": []}, "streams": {"dict": []}, "look": look, "instead": instead}
+        return student._operate({**message, "arguments": {"list": [{"own": 0}, *arguments]}}, [], [])
+
+    two = {"list": [2, 1]}, {"list": [5]}
+    assert asked(lambda a, b: a.sort(), *two, look=True) == {
+        "value": None,
+        "changed": {"dict": [[1, {"list": [1, 2]}]]},
+    }
+    assert asked(lambda a, b: a.sort(), *two, look=False) == {"value": None}
+    assert asked(lambda a, b: sorted(a), *two, look=True) == {"value": {"list": [1, 2]}}
+    monkeypatch.setattr(student, "_callback", lambda number: lambda prompt: f"{prompt}{number}")
+    assert asked(lambda: input("n"), look=False, input={"callback": 3}) == {"value": "n3"}
+    assert builtins.input is not None
+    assert input.__module__ != __name__

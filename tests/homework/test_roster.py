@@ -76,16 +76,19 @@ def test_a_table_in_another_encoding(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("student", "who"),
     [
-        ("ada", "ada"), ("12", "ada"), ("Ada_Lovelace_7", "ada"), ("ada_lovelace_8", "ada"), ("Ada_Lovelace", None),
-        ("Jo_A_1", "Jo_A_1"), ("Jo_A_2", "Jo_A_2"), ("Jo_A_3", None), ("Jürgen_ONeil_4", "Jürgen_O'Neil_12"),
-        ("Nobody_1", None), ("", None),
+        ("ada", "ada"), ("12", "ada"), ("lady", "ada"), ("a@example.org", "ada"), ("bob", "bob"),
+        ("Ada_Lovelace_7", "ada"), ("ada_lovelace_8", "ada"), ("Ada_Lovelace", None),
+        ("Jo_A_1", "Jo_A_1"), ("Jo_A_2", "Jo_A_2"), ("Jo_A_3", None),
+        ("Jürgen_ONeil_4", "Jürgen_O'Neil_12"), ("Nobody_1", None), ("", None),
     ],
 )  # fmt: skip
 def test_whose_an_id_is(student: str, who: str | None) -> None:
     """Moodle's number is another in each assignment, and a file's name lacks an apostrophe; two of one name are not
     guessed."""
     class_list = [
-        Person("ada", "Ada", "Lovelace", number="12"),
+        Person("ada", "Ada", "Lovelace", "a@example.org", "12", "lady"),
+        Person("bob"),
+        Person("eve", login="bob"),
         Person("Jo_A_1", "Jo A"),
         Person("Jo_A_2", "Jo A"),
         Person("Jürgen_O'Neil_12", "Jürgen O'Neil"),
@@ -97,6 +100,7 @@ def test_whose_an_id_is(student: str, who: str | None) -> None:
 def test_who_is_missing() -> None:
     roster = Roster([Person("ada", number="1"), Person("bob"), Person("Jo_A", "Jo", "A")], {"zoe": Person("zoe")})
     assert [person.id for person in roster.missing(["1", "zoe", "Jo_A_9"])] == ["bob"]
+    assert roster.missing(["anon_aB3xY"]) == [], "in an anonymous assignment nobody knows"
     assert Roster([], {"zoe": Person("zoe")}).missing([]) == [], "without a list, nobody is missing"
 
 

@@ -9,6 +9,8 @@ from answers import Answer
 from courses import errors
 from homeworks import HOMEWORK, Graded, Homework
 
+from tml_helpers.grading import luck
+
 # From the last to the first: where two workers share a run, the other one begins with the first.
 BACKWARDS = HOMEWORK[::-1]
 each_homework = pytest.mark.parametrize("homework", BACKWARDS, ids=lambda homework: homework.name)
@@ -54,3 +56,16 @@ def test_wrong_answer_hears_why(
     assert any(answer.says in said[question] for question in answer.loses), said
     page = (course / "feedback" / student / homework.name / f"{homework.name}.html").read_text(encoding="utf-8")
     assert answer.says in html.unescape(re.sub(r"<[^>]+>", "", page))
+
+
+@pytest.mark.slow
+@each_homework
+def test_no_verdict_hangs_on_a_key(homework: Homework) -> None:
+    tried = luck.tried(homework.solution, [str(number) for number in range(200)])
+    wrong = {answer.name if answer else "": luck.faults(answer, said) for answer, said in tried}
+    assert set(wrong) == {
+        "",
+        *homework.right,
+        *(answer.name for answers in homework.wrong.values() for answer in answers),
+    }
+    assert {name: found for name, found in wrong.items() if found} == {}

@@ -114,7 +114,8 @@ def test_cells_are_short_enough_to_read(source: Path) -> None:
     for cell in code_cells(source):
         lines = cell.source.splitlines()
         lengths.append(len(lines))
-        assert len(lines) <= 25, f"{len(lines)} lines:\n{cell.source}"
+        most = 35 if "hide-input" in cell.metadata.get("tags", []) or not lengths[1:] else 25  # folded, or imports
+        assert len(lines) <= most, f"{len(lines)} lines:\n{cell.source}"
         for line in lines:
             assert len(line) <= 88, f"{len(line)} characters: {line}"
     assert statistics.median(lengths) <= 12

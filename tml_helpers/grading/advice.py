@@ -30,7 +30,7 @@ class Known:
         return bool(self.cell.metadata.nbgrader.solution)
 
 
-def advice(submission: Notebook, released: Notebook) -> list[str]:
+def sentences(submission: Notebook, released: Notebook) -> list[str]:
     """What would go wrong, that which costs most first."""
     known = cells(released)
     last = _last(submission, known)

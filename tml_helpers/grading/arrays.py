@@ -5,10 +5,11 @@ from typing import Any
 
 import numpy as np
 
-from tml_helpers.grading.wire import append, place
+from tml_helpers.grading.wire import Decoder, append, place
 
 Inner = Callable[[Any], Any]
 KINDS = "biufcSUmM"
+OBJECTS = np.dtype(object)
 
 
 def encode(value: Any, inner: Inner, buffers: list[bytes]) -> dict[str, Any] | None:
@@ -24,9 +25,9 @@ def encode(value: Any, inner: Inner, buffers: list[bytes]) -> dict[str, Any] | N
         return {"masked": [inner(part) for part in parts]}
     elif kind is np.matrix:
         return {"matrix": inner(np.asarray(value))}
-    elif isinstance(value, np.generic) and kind is value.dtype.type and _crosses(value.dtype):
+    elif issubclass(kind, np.generic) and kind is value.dtype.type and _crosses(value.dtype):
         return {"scalar": [_code(value.dtype), [], append(value.tobytes(), buffers)]}
-    elif isinstance(value, np.dtype) and (value.kind == "O" or _crosses(value)):
+    elif issubclass(kind, np.dtype) and (value == OBJECTS or _crosses(value)):
         return {"dtype": _code(value)}
     return None
 
@@ -40,6 +41,13 @@ def _dtype(code: Any) -> Any:
     if type(code) is list:
         return np.dtype([(str(name), _dtype(inner)) for name, inner in code])
     return np.dtype(str(code))
+
+
+def _known(code: Any) -> Any:
+    dtype = _dtype(code)
+    if dtype != OBJECTS and not _crosses(dtype):
+        raise ValueError(code)
+    return dtype
 
 
 def _crosses(dtype: Any) -> bool:
@@ -83,11 +91,11 @@ def _own(value: Any) -> Any:
     return value
 
 
-DECODERS: dict[str, Callable[[Any, list[bytes], Inner], Any]] = {
+DECODERS: dict[str, Decoder] = {
     "array": _array,
-    "scalar": lambda c, b, i: _array(c, b, i)[()],
+    "scalar": lambda c, b, i: _array([c[0], [], c[2]], b, i)[()],
     "objects": _objects,
-    "dtype": lambda c, b, i: _dtype(c),
+    "dtype": lambda c, b, i: _known(c),
     "masked": _masked,
     "matrix": _matrix,
 }

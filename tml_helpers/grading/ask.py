@@ -6,8 +6,8 @@ simply run.
 """
 
 import ast
-import inspect
 from collections.abc import Callable
+from inspect import getsource
 from typing import Any
 
 from tml_helpers.grading import names
@@ -20,8 +20,8 @@ def source(function: Callable[..., Any]) -> str:
     Text can be checked for what it should not use (a loop, a library's function), but says nothing about what runs:
     test that by calling. Raises OSError where there is no text, as for a function of a library.
     """
-    if not isinstance(function, Handle):
-        return inspect.getsource(function)
+    if type(function) is not Handle:
+        return getsource(function)
     for cell in reversed(function._tml_peer.cells):
         text = names.python(cell)
         for statement in reversed(_statements(text)):
@@ -32,7 +32,7 @@ def source(function: Callable[..., Any]) -> str:
 
 def state_dict(model: Any) -> dict[str, Any]:
     """The parameters and buffers of a PyTorch model, copied, by name."""
-    if isinstance(model, Handle):
+    if type(model) is Handle:
         state: dict[str, Any] = model._tml_peer.operate("state", model._tml_origin, model)
         return state
     return {name: tensor.detach().clone() for name, tensor in model.state_dict().items()}
@@ -40,7 +40,7 @@ def state_dict(model: Any) -> dict[str, Any]:
 
 def after_call(function: Callable[..., Any], *arguments: Any, **keywords: Any) -> tuple[Any, list[Any]]:
     """What the function returns, and its positional arguments as they are afterwards."""
-    if isinstance(function, Handle):
+    if type(function) is Handle:
         both = function._tml_peer.operate("after call", function._tml_origin, function, *arguments, **keywords)
         return both[0], both[1]
     return function(*arguments, **keywords), list(arguments)

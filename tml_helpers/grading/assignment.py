@@ -1,16 +1,14 @@
 """An assignment as it is graded: its tests with what is hidden in them, and the canaries that come first."""
 
 import copy
-import hmac
 import json
 import os
-import secrets
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import tml_helpers.grading.names as names
-from tml_helpers.grading import gradebook, notebook, withhold
+from tml_helpers.grading import gradebook, key, notebook, withhold
 from tml_helpers.grading.course import Course, workspace
 from tml_helpers.grading.examiner import Exam, is_test, leading
 from tml_helpers.grading.release import generate
@@ -84,14 +82,16 @@ def _paper(course: Course, assignment: str, file: Path, isolated: bool) -> Paper
     if language != "python":
         raise ValueError(f"{file.name} is written in {language}: only notebooks in Python can be graded")
     full = gradebook.sources(course, assignment, file.stem)
-    model = notebook.read(course.folder("source", ".", assignment) / file.name)
+    source = course.folder("source", ".", assignment) / file.name
+    model = notebook.read(source)
     answers = {name: c.source for c in model.cells if (name := notebook.grade_id(c)) and c.metadata.nbgrader.solution}
     code = [notebook.without_magics(cell.source) for cell in model.cells if cell.cell_type == "code"]
     modules = sorted({module for text in code for module in names.modules(text).values()})
     seconds = _seconds(course.settings)
-    withheld, gives = withhold.read(model)
-    released_json = json.loads(json.dumps(released))
-    exam = Exam(assignment, file.stem, released_json, full, answers, seconds, _key(course, assignment), gives)
+    exam = Exam(
+        assignment, file.stem, json.loads(json.dumps(released)), full, answers, seconds, key.of(course, assignment),
+        *withhold.read(source),
+    )  # fmt: skip
     cells = [cell for cell in released.cells if notebook.grade_id(cell)]
     worth = {notebook.grade_id(c): float(c.metadata.nbgrader.get("points") or 0) for c in cells if _gives_points(c)}
     by_hand = frozenset(notebook.grade_id(c) for c in cells if _gives_points(c) and not is_test(c))
@@ -105,7 +105,7 @@ def _paper(course: Course, assignment: str, file: Path, isolated: bool) -> Paper
         canaries=canaries(released, answers),
         due=sum(points for name, points in worth.items() if name not in by_hand),
         isolated=isolated,
-        withheld=withheld,
+        withheld=exam.withheld,
     )
     return Paper(file.stem, task, worth, by_hand)
 
@@ -161,16 +161,3 @@ def _names(source: str) -> set[str]:
 def _gives_points(cell: notebook.Notebook) -> bool:
     settings = cell.metadata.nbgrader
     return bool(settings.grade or settings.get("task"))
-
-
-def _key(course: Course, assignment: str) -> str:
-    """What seeds the draws of this assignment's tests: secret, and the same in every run."""
-    file = course.state / "key"
-    if not file.exists():
-        course.state.mkdir(exist_ok=True)
-        with workspace(course.state) as unfinished:
-            made = unfinished / "key"
-            made.write_text(secrets.token_hex(32), encoding="utf-8")
-            made.chmod(0o600)
-            os.replace(made, file)
-    return hmac.digest(file.read_bytes(), assignment.encode(), "sha256").hex()

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from tml_helpers import machine
 from tml_helpers.grading import notebook
-from tml_helpers.grading.advice import advice
+from tml_helpers.grading.advice import sentences
 from tml_helpers.grading.course import Course, workspace
 from tml_helpers.grading.release import generate
 from tml_helpers.grading.start import homework
@@ -46,7 +46,7 @@ def check(file: Path, *, course: Path | None = None) -> list[str]:
             if file.stem != name and file.stem in dict(candidates):
                 return [f"{file.name} holds the homework {name}: take the right file, or rename this one {name}.ipynb"]
             rename = f"the file is called {file.name}: rename it to {name}.ipynb"
-            return [rename] * (file.name != f"{name}.ipynb") + advice(submission, original)
+            return [rename] * (file.name != f"{name}.ipynb") + sentences(submission, original)
     names = ", ".join(sorted(dict(candidates)))
     return [f"{file.name} is no homework that is known here ({names}): begin with a fresh copy of yours"]
 

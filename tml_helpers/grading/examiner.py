@@ -5,6 +5,7 @@ Locked cells of the course run here; what students write runs in a process of it
 
 import ast
 import contextlib
+import inspect
 import json
 import math
 import numbers
@@ -18,8 +19,8 @@ from collections.abc import Callable, Iterator, MutableMapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from tml_helpers.grading import draws, feedback, names, notebook, withhold
-from tml_helpers.grading.proxies import GRACE, Gone, Handle, Peer, Refused
+from tml_helpers.grading import ask, draws, feedback, names, notebook, withhold
+from tml_helpers.grading.proxies import GRACE, REPLACED, Gone, Handle, Peer, Refused
 from tml_helpers.grading.sanitize import Room, clean
 from tml_helpers.grading.wire import Wire
 
@@ -35,7 +36,7 @@ class Exam:
 
     released: the students' notebook, as JSON. full: the course's own cells with their hidden tests, by name. answers:
     the model solution's cells, by name. seconds: for one cell. key: seeds what tests draw without a seed of their own.
-    gives: the modules that were withheld before, and which submissions have from a cell on, by its name.
+    withheld: modules that submissions do not have. gives: those of them that they have from a cell on, by its name.
     """
 
     assignment: str
@@ -45,6 +46,7 @@ class Exam:
     answers: dict[str, str]
     seconds: float
     key: str
+    withheld: list[str] = field(default_factory=list)
     gives: dict[str, list[str]] = field(default_factory=dict)
 
     def as_json(self) -> str:
@@ -139,6 +141,8 @@ class Examiner:
         same = [(notebook.grade_id(cell), cell.source) for cell in code[: len(first)]]
         begun = len(first) if same == [(notebook.grade_id(cell), cell.source) for cell in first] else 0
         self.peer = Peer(connect(begun > 0), allowed=request.allowed, modules=self.modules)
+        self.peer.streams.watch()
+        inspect.getsource = ask.source  # type: ignore[assignment]
         for place, cell in enumerate(code):
             if is_test(cell):
                 self._grade(cell, report)
@@ -166,6 +170,7 @@ class Examiner:
                 report.remarks.append(
                     f"after the cell {self._called(cell)} your notebook's process answered no more: {gone}"
                 )
+            report.remarks += [f"in the cell {self._called(cell)}, {text}" for text in withhold.told(cell.outputs)]
             self.peer.late |= any(o.get("ename") == "TookTooLong" for o in cell.outputs if isinstance(o, dict))
             if self.peer.late and not self.peer.gone:
                 limit = self._limit()
@@ -191,7 +196,8 @@ class Examiner:
             score, failure = self._points(name, value, worth)
         report.scores[name] = score
         if failure is not None:
-            report.messages[name] = self._message(failure, cell.source)[:MOST_STORED]
+            shown = self.exam.full[name] if self.peer.learning else cell.source  # the instructor reads of the model's
+            report.messages[name] = self._message(failure, shown)[:MOST_STORED]
         if self.peer.gone and not gone:
             report.remarks.append(f"in the test {name} your notebook's process answered no more: {self.peer.gone}")
         elif self.peer.late:
@@ -214,13 +220,13 @@ class Examiner:
         counts = (f"{name}/", "points")
         if type(value).__module__.partition(".")[0] in ("numpy", "torch") and getattr(value, "size", None) is not None:
             value = value.item() if value.ndim == 0 else value
-        number = isinstance(value, numbers.Real) and not isinstance(value, bool)
+        number = type(value) is not Handle and isinstance(value, numbers.Real) and not isinstance(value, bool)
         if self.peer.learning and number:
             self.peer.allowed.add(counts)
         if counts in self.peer.allowed:
             good = number and 0 <= value <= worth * ROUNDED
             return (min(float(value), worth), None) if good else (0.0, AssertionError(f"no number from 0 to {worth:g}"))
-        if isinstance(value, Handle) or value is False:
+        if type(value) is Handle or value is False:
             return 0.0, AssertionError("")
         return worth, None
 
@@ -343,7 +349,8 @@ class Examiner:
         ):
             words = str(failure).strip()
             if words:
-                return kind + words
+                place = f", in `{statement}`" if self.peer and self.peer.learning and kind else ""
+                return kind + words + place
         return f"this failed: {statement}" if seen else "a hidden test failed" + (f" ({kind[:-2]})" if kind else "")
 
     def _statement(self, frames: list[traceback.FrameSummary]) -> str:
@@ -422,7 +429,8 @@ class Mirror(MutableMapping[str, Any]):
         return len(self.namespace)
 
     def __setitem__(self, name: str, value: Any) -> None:
-        if self.peer is not None and name in self.answers and isinstance(value, Handle | types.FunctionType):
+        theirs = name in self.answers or name in REPLACED
+        if self.peer is not None and theirs and isinstance(value, Handle | types.FunctionType):
             self.peer.operate("bind", name, name, value)
         self.namespace[name] = value
 
@@ -463,6 +471,8 @@ def is_tool(value: Any) -> bool:
     An answer that touches it, as `np.random.seed(0)` does, does not make it the submission's.
     """
     kind = type(value)
+    if kind is Handle:
+        return False
     draws = (kind.__module__.partition(".")[0], kind.__name__) in GENERATORS
     return draws or isinstance(value, types.ModuleType | types.FunctionType | types.BuiltinFunctionType | type)
 

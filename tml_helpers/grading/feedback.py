@@ -21,7 +21,8 @@ table { border-collapse: collapse; } th, td { padding: .25rem .9rem .25rem 0; te
 td.points, th.points { text-align: right; font-variant-numeric: tabular-nums; }
 section { margin: 1.4rem 0; }
 section > code { display: block; white-space: pre-wrap; }
-math { font-size: 1.1em; } math[display=block] { margin: .8rem 0; overflow-x: auto; }
+math { font-size: 1.1em; } [mathvariant^=bold] { font-weight: bold; }
+math[display=block] { margin: .8rem 0; overflow-x: auto; }
 dl { display: grid; grid-template-columns: max-content 1fr; gap: .1rem .9rem; } dd { margin: 0; }
 .comment { border-left: 4px solid #57606a; padding: .1rem .8rem; }
 .verdict { border-left: 4px solid #1a7f37; padding: .3rem .8rem; background: #e9f6ec; color: #10401e; }

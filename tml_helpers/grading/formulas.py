@@ -16,8 +16,13 @@ OTHER_SPELLINGS = {  # of what the reader does not know
     r"\\(begin|end)\{(?:align|aligned|equation|gather|gathered|split)\*?\}": r"\\\1{align*}",
     r"(?<!\\)\\(?:\||[lr]?Vert(?![A-Za-z]))": "\N{DOUBLE VERTICAL LINE}",
     r"\\arg(?![A-Za-z])": r"\\operatorname{arg}",
+    r"\\operatorname\*?\{arg\\[,;!: ]\s*(max|min)\}": r"\\operatorname{arg\1}",
     r"\\operatorname\*": r"\\operatorname",
+    r"\\math(?:bb|bbm|ds)\{1\}": "\N{MATHEMATICAL DOUBLE-STRUCK DIGIT ONE}",
+    r"\\label\{[^{}]*\}|\\(?:nonumber|notag)(?![A-Za-z])": "",
 }
+LIMITS = re.compile(r"\\(inf|lim|max|min|sup)(?=\s*_)")
+"""Their indices stand below, in a formula of its own."""
 ELEMENTS: dict[str, set[str]] = {
     "math": {"display"},
     "menclose": {"notation"},
@@ -66,6 +71,7 @@ def _mathml(tex: str, display: str) -> str:
         raise ValueError
     for spelling, known in OTHER_SPELLINGS.items():
         tex = re.sub(spelling, known, tex)
+    tex = LIMITS.sub(r"\\\1\\limits", tex) if display == "block" else tex
     made: ElementTree.Element = convert_to_element(tex, display=display)
     for element in made.iter():
         element.text = html.unescape(element.text or "")
@@ -78,4 +84,4 @@ def _mathml(tex: str, display: str) -> str:
 
 def is_plain(element: str, name: str, value: str) -> bool:
     """Whether an attribute of an element of MathML only says how a formula looks."""
-    return name in ELEMENTS[element] and PLAIN.fullmatch(value) is not None
+    return name in ELEMENTS.get(element, ()) and PLAIN.fullmatch(value) is not None

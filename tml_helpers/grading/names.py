@@ -8,6 +8,7 @@ import symtable
 from typing import Any, NamedTuple
 
 BUILTINS = frozenset(dir(builtins))
+LOOKS_UP = {"globals", "locals", "vars", "dir", "eval"}
 DEFINITIONS = (ast.Import, ast.ImportFrom, ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 
 
@@ -46,13 +47,19 @@ def used(code: str) -> Used:
         inner |= {s.get_name() for s in table.get_symbols() if s.is_global() and s.is_referenced()}
         tables += table.get_children()
     outer = {s.get_name() for s in top.get_symbols() if s.is_referenced()}
-    return Used(outer | inner, inner)
+    return Used(outer | inner | (_looked_up(code) if outer & LOOKS_UP else set()), inner)
+
+
+def _looked_up(code: str) -> set[str]:
+    """What code may look up by its name, as `"x" in globals()` does."""
+    texts = [node.value for node in ast.walk(parsed(code)) if isinstance(node, ast.Constant)]
+    return {text for text in texts if isinstance(text, str) and text.isidentifier()}
 
 
 def modules(code: str) -> dict[str, str]:
     """The modules that this code imports anywhere, by the names that it gives them."""
     found: dict[str, str] = {}
-    for node in ast.walk(_parsed(code)):
+    for node in ast.walk(parsed(code)):
         if isinstance(node, ast.Import):
             for alias in node.names:
                 found[alias.asname or alias.name.split(".")[0]] = (
@@ -81,7 +88,7 @@ def imported(path: str) -> Any:
 def changed(code: str) -> set[str]:
     """The names whose items or attributes this code sets at its top level, or whose methods it calls for an effect."""
     found: set[str] = set()
-    todo: list[ast.AST] = list(_parsed(code).body)
+    todo: list[ast.AST] = list(parsed(code).body)
     while todo:
         node = todo.pop()
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef | ast.Lambda):
@@ -99,11 +106,12 @@ def changed(code: str) -> set[str]:
 
 def definitions(code: str) -> str:
     """Only the imports, functions and classes at the top level of this code."""
-    tree = _parsed(code)
+    tree = parsed(code)
     return ast.unparse(ast.Module([node for node in tree.body if isinstance(node, DEFINITIONS)], []))
 
 
-def _parsed(code: str) -> ast.Module:
+def parsed(code: str) -> ast.Module:
+    """The code as a tree; an empty one where it is not Python."""
     try:
         return ast.parse(code)
     except (SyntaxError, ValueError):

@@ -14,7 +14,10 @@ import types
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from tml_helpers.grading.arguments import changeable, overwrite
+from tml_helpers.grading.everyday import classes
 from tml_helpers.grading.names import imported
+from tml_helpers.grading.streams import Streams
 from tml_helpers.grading.wire import Broken, Wire, decode, encode
 from tml_helpers.grading.withhold import Texts
 
@@ -23,6 +26,9 @@ SEVERAL = 256  # items that come over at once
 LONGEST = 10**6  # items of an iterator that goes over
 UNSEEN = "(an object of the submission)"  # what a message says of one that the model solution's test does not show
 READABLE = {"__name__", "__doc__", "__qualname__", "__annotations__"}
+LEARNED = {"__dict__", "__code__", "__defaults__", "__kwdefaults__", "__module__"}  # what libraries look for, too
+REPLACED = {"input": builtins.input, "print": builtins.print}  # what a test puts something else in the place of
+TYPES = {kind.__qualname__: kind for kind in (types.GeneratorType, types.CoroutineType, types.FunctionType)}
 
 
 class Refused(BaseException):
@@ -53,11 +59,14 @@ class Peer:
         self.test = ""
         self.until = time.monotonic()
         self.callbacks: list[Callable[..., Any]] = []
+        self.streams = Streams()
+        self.stdin = sys.stdin
 
     def begin(self, test: str, seconds: float) -> None:
         """What follows belongs to this cell, and has so many seconds in all."""
         self.test, self.refused, self.callbacks = test, "", []
         self.until = time.monotonic() + seconds
+        self.streams.begin()
 
     def run(self, source: str, given: Texts | None = None) -> list[Any]:
         """Run a cell of the submission, which from there on has these modules; returns its outputs as it tells them."""
@@ -77,12 +86,36 @@ class Peer:
     def operate(self, operation: str, origin: str, *arguments: Any, **keywords: Any) -> Any:
         """Do something over there; raises what it raises, as the nearest of Python's own exceptions."""
         sent: list[bytes] = []
-        parts = [encode(part, sent, self._refer) for part in (list(arguments), keywords)]
-        reply, buffers = self._ask({"do": operation, "arguments": parts[0], "keywords": parts[1]}, sent)
+        parts = [encode(part, sent, self._refer) for part in (list(arguments), keywords, self.streams.news())]
+        message = {"do": operation, "arguments": parts[0], "keywords": parts[1], "streams": parts[2]}
+        message["instead"] = {name: self._call_back(function) for name, function in self._replaced().items()}
+        places = dict(enumerate(arguments)) | keywords if operation == "call" else {}
+        places = {place: value for place, value in places.items() if changeable(value)}
+        message["look"] = bool(places) and self.may(origin, "change")
+        reply, buffers = self._ask(message, sent)
         sys.stdout.write(str(reply.get("printed", "")))
+        if "changed" in reply and message["look"]:
+            self._change(places, self._decoded(reply["changed"], buffers, origin), origin)
         if "raised" in reply:
             raise self._raised(reply, operation)
         return self._decoded(reply.get("value"), buffers, origin)
+
+    def _replaced(self) -> dict[str, Callable[..., Any]]:
+        """What this test has put in the place of functions of Python's own, or of what they read from."""
+        found = {name: getattr(builtins, name) for name in REPLACED}
+        typed = sys.stdin is not self.stdin
+        return {name: f for name, f in found.items() if f is not REPLACED[name] or (name == "input" and typed)}
+
+    def _change(self, places: dict[Any, Any], changed: Any, origin: str) -> None:
+        """Make arguments what the submission's function made of its copies of them."""
+        if type(changed) is not dict:
+            raise self.end("it does not answer as it should")
+        for place, value in changed.items():
+            self.permit(origin, "change")
+            try:
+                overwrite(places[place], value)
+            except (KeyError, TypeError, ValueError) as error:
+                raise self.refuse(f"`{origin}` made something of its argument that cannot come over") from error
 
     def may(self, origin: str, operation: str) -> bool:
         """Whether the model solution's object was used so, too."""
@@ -194,17 +227,28 @@ class Peer:
             return {"name": value.__name__}
         functions = (types.FunctionType, types.BuiltinFunctionType, types.MethodType)
         if isinstance(value, functions) or type(value).__name__ in ("partial", "ufunc", "vectorize"):
-            self.callbacks.append(value)
-            return {"callback": len(self.callbacks) - 1}
+            return self._call_back(value)
         if isinstance(value, Iterator):
             value = iter(list(itertools.islice(value, LONGEST)))
-        return {"pickle": pickle.dumps(value).hex()}
+        try:
+            return {"pickle": pickle.dumps(value).hex()}
+        except Exception as error:  # whatever an object says of what it cannot do
+            if callable(value):
+                return self._call_back(value)
+            kind = type(value).__name__
+            raise TypeError(
+                f"a test cannot hand over a {kind}: make it in a locked cell's function, or there"
+            ) from error
+
+    def _call_back(self, function: Callable[..., Any]) -> dict[str, int]:
+        self.callbacks.append(function)
+        return {"callback": len(self.callbacks) - 1}
 
 
 class Handle:
     """Something of a submission that stays there."""
 
-    __slots__ = ("_tml_items", "_tml_number", "_tml_origin", "_tml_peer")
+    __slots__ = ("_tml_families", "_tml_items", "_tml_number", "_tml_origin", "_tml_peer")
     __array_ufunc__ = None
 
     def __init__(self, peer: Peer, number: int, origin: str) -> None:
@@ -212,12 +256,14 @@ class Handle:
         object.__setattr__(self, "_tml_number", number)
         object.__setattr__(self, "_tml_origin", origin)
         object.__setattr__(self, "_tml_items", None)
+        object.__setattr__(self, "_tml_families", {})
 
     def __call__(self, *arguments: Any, **keywords: Any) -> Any:
         return self._tml_peer.operate("call", self._tml_origin, self, *arguments, **keywords)
 
     def __getattr__(self, name: str) -> Any:
-        if name.startswith("__") and name.endswith("__") and name not in READABLE:
+        known = name in READABLE or (name in LEARNED and self._tml_peer.may(self._tml_origin, "attribute"))
+        if name.startswith("__") and name.endswith("__") and not known:
             raise AttributeError(name)
         return _forward(self, "attribute", name)
 
@@ -230,6 +276,34 @@ class Handle:
     @property
     def __doc__(self) -> Any:  # type: ignore[override]
         return _forward(self, "attribute", "__doc__")
+
+    @property  # type: ignore[misc]
+    def __class__(self) -> Any:
+        """The first class known here that it says it is of: for `isinstance`, where the model solution's is asked."""
+        return next(iter(_family(self, "family")), Handle)
+
+    @property
+    def __bases__(self) -> tuple[type, ...]:
+        """For `issubclass`, in the same way."""
+        found = _family(self, "bases")
+        if not found:
+            raise AttributeError("__bases__")
+        return tuple(found)
+
+    @property
+    def __signature__(self) -> Any:
+        if not self._tml_peer.may(self._tml_origin, "signature"):
+            raise AttributeError("__signature__")
+        return _forward(self, "signature")
+
+    def __dir__(self) -> Any:
+        return _forward(self, "names")
+
+    def __deepcopy__(self, _: Any) -> Any:
+        return _forward(self, "deep copy")
+
+    def __copy__(self) -> Any:
+        return _forward(self, "copy")
 
     def __iter__(self) -> Iterator[Any]:
         """Its items, as the model solution's may be taken one by one; else all at once, and the same every time."""
@@ -250,10 +324,16 @@ class Handle:
         raise TypeError(f"`{self._tml_origin}` has no length that this test can use")  # `list` asks, and goes on
 
     def __instancecheck__(self, value: Any) -> Any:
-        if not isinstance(value, Handle):
+        if type(value) is not Handle:
             return False
         self._tml_peer.permit(self._tml_origin, "instance")
         return self._tml_peer.operate("instance", self._tml_origin, value, self) is True
+
+    def __subclasscheck__(self, value: Any) -> Any:
+        if type(value) is not Handle:
+            return False
+        self._tml_peer.permit(self._tml_origin, "subclass")
+        return self._tml_peer.operate("subclass", self._tml_origin, value, self) is True
 
     def __setitem__(self, key: Any, value: Any) -> None:
         _forward(self, "setitem", key, value)
@@ -275,6 +355,28 @@ class Handle:
 def _forward(handle: Handle, operation: str, *arguments: Any) -> Any:
     handle._tml_peer.permit(handle._tml_origin, operation)
     return handle._tml_peer.operate(operation, handle._tml_origin, handle, *arguments)
+
+
+def _family(handle: Handle, operation: str) -> list[type]:
+    """The classes known here that an object says it is of, or a class is derived from: all that `isinstance` asks.
+
+    None of them is a class of values: what claims to be a number or a table and does not cross as one is neither.
+    """
+    if not handle._tml_peer.may(handle._tml_origin, operation):
+        return []
+    if operation not in handle._tml_families:
+        names = _forward(handle, operation)
+        found = [_class(*str(name).split(":", 1)) for name in names] if type(names) is list else []
+        handle._tml_families[operation] = [kind for kind in found if kind is not None]
+    families: list[type] = handle._tml_families[operation]
+    return families
+
+
+def _class(module: str, path: str = "") -> type | None:
+    """The class of that name, if it is one of objects that stay."""
+    found = TYPES.get(path) if module == "builtins" else _found(module, path)
+    of_values = module.partition(".")[0] in ("numpy", "pandas") or found in classes().values()
+    return found if issubclass(type(found), type) and not of_values else None
 
 
 def _binary(name: str) -> Callable[[Any, Any], Any]:

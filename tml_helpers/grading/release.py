@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from tml_helpers.grading import notebook, stock
+from tml_helpers.grading import luck, notebook, patterns, stock
 from tml_helpers.grading.course import Course, put, workspace
 
 SECRETS = ("BEGIN SOLUTION", "END SOLUTION", "HIDDEN TESTS")
@@ -10,6 +10,9 @@ SECRETS = ("BEGIN SOLUTION", "END SOLUTION", "HIDDEN TESTS")
 
 def release(assignment: str, *, course: Path) -> Path:
     """Write the students' version of an assignment: without solutions, hidden tests and outputs.
+
+    Where answers lie beside the source, in `right/` and `wrong/`, they are tried under the assignment's secret key; one
+    under which a verdict is wrong is replaced, as long as no student's work is there.
 
     Args:
         assignment: its name, as `h1_distillation`.
@@ -19,7 +22,8 @@ def release(assignment: str, *, course: Path) -> Path:
         The notebook's path, or that of the folder where an assignment has several notebooks.
 
     Raises:
-        ValueError: an unknown assignment, or a source that would give its solution away.
+        ValueError: an unknown assignment, a source that would give its solution away, a test that cannot work where
+            answers run in another process, or answers beside the source that come out wrong under every key.
         OSError: the disk.
     """
     notebook.load_format()
@@ -27,9 +31,24 @@ def release(assignment: str, *, course: Path) -> Path:
     place.require(assignment)
     released = place.folder("release", ".", assignment)
     with workspace(place.top("release")) as unfinished:
-        put(generate(place, assignment, unfinished, enter=True), released)
+        made = generate(place, assignment, unfinished, enter=True)
+        refuse_what_cannot_work(place, assignment)
+        luck.choose(place, assignment)
+        put(made, released)
     names = place.notebooks(assignment, "release")
     return released / f"{names[0]}.ipynb" if len(names) == 1 else released
+
+
+def refuse_what_cannot_work(course: Course, assignment: str) -> None:
+    """Raise ValueError with a sentence for each form in a test that the model solution could not pass."""
+    folder = course.folder("source", ".", assignment)
+    found = [
+        f"{file.name}: {sentence}"
+        for file in sorted(folder.glob("*.ipynb"))
+        for sentence in patterns.problems(notebook.read(file), folder)
+    ]
+    if found:
+        raise ValueError("nothing was released, for answers run in a process of their own: " + "; ".join(found))
 
 
 def generate(course: Course, assignment: str, into: Path, *, enter: bool) -> Path:

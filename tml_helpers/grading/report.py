@@ -222,7 +222,7 @@ def _student_rows(
         if first is not result:
             raise ValueError(
                 f"{first.student} and {result.student} are both {' '.join(filter(None, who[result.student]))} "
-                "in nbgrader's gradebook: correct it with `nbgrader db student add`"
+                "in students.csv or nbgrader's gradebook: correct it there, or with `nbgrader db student add`"
             )
     nothing = _Result("", "", [], 0, refused=False, missing=True)
     return [

@@ -49,8 +49,9 @@ class Roster:
 
     def __init__(self, listed: list[Person], known: dict[str, Person]) -> None:
         self.listed, self.known = listed, known
-        self.by_id = {person.id: person for person in listed}
-        self.by_number = {person.number: person for person in listed if person.number}
+        self.by_key: dict[str, Person] = {}
+        for key in ("email", "login", "number", "id"):  # the last counts most
+            self.by_key |= {getattr(person, key): person for person in listed if getattr(person, key)}
         self.by_name: dict[str, list[Person]] = {}
         for person in listed:
             self.by_name.setdefault(_letters(person.name), []).append(person)
@@ -71,14 +72,16 @@ class Roster:
 
     def entry(self, student: str) -> Person | None:
         """The student's line in the class list."""
-        if found := self.by_id.get(student) or self.by_number.get(student):
+        if found := self.by_key.get(student):
             return found
         moodle = re.fullmatch(r"(.+)_\d+", student)
         same = self.by_name.get(_letters(moodle[1]), []) if moodle else []
         return same[0] if len(same) == 1 else None
 
     def missing(self, students: list[str]) -> list[Person]:
-        """Who is in the class, but none of these."""
+        """Who is in the class, but none of these; nobody where Canvas hides who these are."""
+        if any(student.startswith("anon_") for student in students):
+            return []
         there = {entry.id for entry in map(self.entry, students) if entry}
         return [person for person in self.listed if person.id not in there]
 

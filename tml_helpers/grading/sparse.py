@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import scipy.sparse
 
-from tml_helpers.grading.wire import place
+from tml_helpers.grading.wire import Decoder, place
 
 Inner = Callable[[Any], Any]
 FORMATS = ("csr", "csc", "coo", "bsr", "dia", "lil", "dok")
@@ -31,4 +31,4 @@ def _sparse(content: Any, _: list[bytes], inner: Inner) -> Any:
     return getattr(scipy.sparse, name if name in TYPES else "")(entries)
 
 
-DECODERS: dict[str, Callable[[Any, list[bytes], Inner], Any]] = {"sparse": _sparse}
+DECODERS: dict[str, Decoder] = {"sparse": _sparse}

@@ -5,6 +5,8 @@ It runs cells in an IPython shell when asked to, hands values over, and calls th
 
 import builtins
 import contextlib
+import copy
+import inspect
 import io
 import operator
 import os
@@ -15,8 +17,11 @@ import sys
 import types
 from collections.abc import Callable, Iterator
 from typing import Any
+from unittest import mock
 
 from tml_helpers.grading import withhold
+from tml_helpers.grading.arguments import changeable
+from tml_helpers.grading.streams import follow
 from tml_helpers.grading.wire import Broken, Wire, decode, encode
 
 MOST_TEXT, MOST_IMAGE = 100_000, 4_000_000  # characters of text that a cell keeps, and of one picture
@@ -169,17 +174,32 @@ class Student:
         # What a test hands in, and the submission may print, is for the test and not for the author to see.
         printed = io.StringIO()
         with contextlib.redirect_stdout(printed), contextlib.redirect_stderr(io.StringIO()):
-            value = encode(self._operate(message, buffers), sent, self._refer)
-        return {"value": value, "printed": printed.getvalue()[:MOST_TEXT]}
+            reply = self._operate(message, buffers, sent)
+        return {**reply, "printed": printed.getvalue()[:MOST_TEXT]}
 
-    def _operate(self, message: dict[str, Any], buffers: list[bytes]) -> Any:
+    def _operate(self, message: dict[str, Any], buffers: list[bytes], sent: list[bytes]) -> dict[str, Any]:
         """Apply one of Python's operators, or a call, to objects of the submission."""
-        arguments = decode(message["arguments"], buffers, self._resolve)
-        keywords = decode(message["keywords"], buffers, self._resolve)
+        arguments, keywords, states = [
+            decode(message[part], buffers, self._resolve) for part in ("arguments", "keywords", "streams")
+        ]
         if message["do"] in ("bind", "unbind"):
-            return self._bind(*arguments)
-        operation = OPERATIONS[message["do"]]
-        return operation(*arguments, **keywords)
+            self._bind(*arguments)
+            return {"value": None}
+        follow(states)
+        places = dict(enumerate(arguments)) | keywords if message["look"] else {}
+        before = {place: self._written(value) for place, value in places.items()}
+        with contextlib.ExitStack() as stack:
+            for name, number in message["instead"].items():
+                stack.enter_context(mock.patch.object(builtins, name, self._callback(number["callback"])))
+            value = OPERATIONS[message["do"]](*arguments, **keywords)
+        reply = {"value": encode(value, sent, self._refer)}
+        changed = {place: value for place, value in places.items() if self._written(value) != before[place]}
+        return {**reply, "changed": encode(changed, sent, self._refer)} if changed else reply
+
+    def _written(self, value: Any) -> Any:
+        """A value as it would cross, to see whether it changes."""
+        buffers: list[bytes] = []
+        return encode(value, buffers, id) if changeable(value) else None, buffers
 
     def _bind(self, name: str, *values: Any) -> None:
         """Give a name of the submission another value, or none."""
@@ -206,7 +226,7 @@ class Student:
             __import__(module)
             return operator.attrgetter(path)(sys.modules[module]) if path else sys.modules[module]
         if kind == "pickle":
-            return pickle.loads(bytes.fromhex(content))  # from the trusted side
+            return _unpickled(bytes.fromhex(content))  # from the trusted side
         if kind == "callback":
             return self._callback(content)
         raise Broken(f"a value of an unknown kind, {kind}")
@@ -229,6 +249,13 @@ class Student:
             return decode(message["value"], buffers, self._resolve)
 
         return function
+
+
+def _unpickled(content: bytes) -> Any:
+    try:
+        return pickle.loads(content)
+    except (AttributeError, ImportError) as error:
+        raise NameError(f"{error}: a class of a test's own is not here, one of a locked cell is") from error
 
 
 def _text(error: BaseException) -> str:
@@ -258,6 +285,10 @@ def _state(model: Any) -> Any:
     return {name: tensor.detach().clone() for name, tensor in model.state_dict().items()}
 
 
+def _lineage(kind: Any) -> list[str]:
+    return [f"{base.__module__}:{base.__qualname__}" for base in kind.__mro__] if isinstance(kind, type) else []
+
+
 OPERATIONS: dict[str, Callable[..., Any]] = {
     "call": _call,
     "after call": _after_call,
@@ -269,6 +300,13 @@ OPERATIONS: dict[str, Callable[..., Any]] = {
     "next": next,
     "several": lambda iterator, most: [item for item, _ in zip(iterator, range(most), strict=False)],
     "instance": isinstance,
+    "subclass": issubclass,
+    "family": lambda value: _lineage(type(value)),
+    "bases": _lineage,
+    "signature": inspect.signature,
+    "names": dir,
+    "copy": copy.copy,
+    "deep copy": copy.deepcopy,
     "enter": _enter,
     "leave": _leave,
     "length": len,

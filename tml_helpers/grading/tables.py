@@ -16,7 +16,7 @@ INDEXES = (pandas.Index, *TIMED, pandas.PeriodIndex, pandas.IntervalIndex, panda
 SCALARS = (pandas.Timestamp, pandas.Timedelta, pandas.Period)
 NULLABLE = {"b": pandas.arrays.BooleanArray, "i": pandas.arrays.IntegerArray, "u": pandas.arrays.IntegerArray}
 NULLABLE |= {"f": pandas.arrays.FloatingArray}
-MISSING = {"nat": pandas.NaT, "na": pandas.NA}
+MISSING = {"NaT": pandas.NaT, "<NA>": pandas.NA}
 
 
 class Stays(Exception):
@@ -33,9 +33,8 @@ def encode(value: Any, inner: Inner, _: list[bytes]) -> Encoded | None:
 
 def _encode(value: Any, inner: Inner) -> Encoded | None:
     kind = type(value)
-    for name, missing in MISSING.items():
-        if value is missing:
-            return {name: 0}
+    if value is pandas.NaT or value is pandas.NA:
+        return {"element": {"missing": str(value)}}
     if kind is pandas.DataFrame:
         columns = [_values(value.iloc[:, place].array, inner) for place in range(value.shape[1])]
         return {"frame": [_index(value.index, inner), _index(value.columns, inner), columns, inner(value.attrs)]}
@@ -48,9 +47,9 @@ def _encode(value: Any, inner: Inner) -> Encoded | None:
         return {"element": _values(pandas.array([value]), inner)}
     if kind is pandas.Interval:
         return {"interval": [inner(value.left), inner(value.right), value.closed]}
-    if isinstance(value, pandas.api.extensions.ExtensionArray):
+    if issubclass(kind, pandas.api.extensions.ExtensionArray):
         return {"column": _values(value, inner)}
-    if isinstance(value, pandas.api.extensions.ExtensionDtype):
+    if issubclass(kind, pandas.api.extensions.ExtensionDtype):
         return {"kind": _values(pandas.array([], dtype=value), inner)}
     return None
 
@@ -120,6 +119,8 @@ def _flat_index(content: Any, inner: Inner) -> Any:
     found = _column(values, inner)
     index = pandas.Index(found, name=inner(name), dtype=found.dtype)
     if frequency is not None:
+        if not isinstance(index, TIMED):
+            raise TypeError("no index of times")
         index.freq = str(frequency)  # refused where the dates do not follow it
     return index
 
@@ -197,6 +198,7 @@ COLUMNS: dict[str, Callable[[Any, Inner], Any]] = {
     "intervals": _intervals,
     "texts": _texts,
     "nullable": _nullable,
+    "missing": lambda parts, _: [MISSING[parts]],
 }
 MAKERS: dict[str, Callable[[Any, Inner], Any]] = {
     "frame": _frame,
@@ -208,8 +210,6 @@ MAKERS: dict[str, Callable[[Any, Inner], Any]] = {
     "column": _column,
     "kind": lambda content, inner: _column(content, inner).dtype,
     "interval": lambda content, inner: pandas.Interval(inner(content[0]), inner(content[1]), str(content[2])),
-    "nat": lambda content, inner: pandas.NaT,
-    "na": lambda content, inner: pandas.NA,
 }
 
 

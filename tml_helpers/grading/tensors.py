@@ -5,7 +5,7 @@ from typing import Any
 
 import torch
 
-from tml_helpers.grading.wire import append, place
+from tml_helpers.grading.wire import Decoder, append, place
 
 Inner = Callable[[Any], Any]
 
@@ -42,7 +42,7 @@ def _dtype(name: Any) -> Any:
     return kind
 
 
-DECODERS: dict[str, Callable[[Any, list[bytes], Inner], Any]] = {
+DECODERS: dict[str, Decoder] = {
     "tensor": _tensor,
     "size": lambda c, b, i: torch.Size([place(n) for n in c]),
     "torch": lambda c, b, i: _dtype(c),

@@ -91,6 +91,17 @@ class Wire:
 
 
 Refer = Callable[[Any], Any]
+Decoder = Callable[[Any, list[bytes], Callable[[Any], Any]], Any]
+MALFORMED = (
+    TypeError,
+    ValueError,
+    LookupError,
+    ArithmeticError,
+    RuntimeError,
+    AttributeError,
+    AssertionError,
+    MemoryError,
+)
 PLAIN: set[type] = {type(None), bool, str}
 SEQUENCES: dict[str, type] = {"list": list, "tuple": tuple, "set": set, "frozenset": frozenset, "deque": deque}
 MAPPINGS: dict[str, type] = {"dict": dict, "ordered": OrderedDict, "counter": Counter}
@@ -101,19 +112,17 @@ MAPPING_NAMES = {kind: name for name, kind in MAPPINGS.items()} | {defaultdict: 
 TEXTUAL_NAMES = {kind: name for name, kind in TEXTUAL.items()}
 
 # What knows further types: the package that has them, and the kinds of values that it writes.
-ROOMS: dict[str, tuple[str, frozenset[str]]] = {
-    "tml_helpers.grading.everyday": (
+ROOMS: dict[str, tuple[str, list[str]]] = {
+    "everyday": (
         "builtins",
-        frozenset("date time datetime timedelta offset zone path type signature".split()),
+        ["date", "time", "datetime", "timedelta", "offset", "zone", "path", "type", "signature", "fields", "record"],
     ),
-    "tml_helpers.grading.arrays": ("numpy", frozenset("array scalar objects dtype masked matrix".split())),
-    "tml_helpers.grading.tensors": ("torch", frozenset("tensor size torch device".split())),
-    "tml_helpers.grading.sparse": ("scipy.sparse", frozenset({"sparse"})),
-    "tml_helpers.grading.tables": (
-        "pandas",
-        frozenset("frame series index numbered levels element interval column kind nat na".split()),
-    ),
-    "tml_helpers.grading.terms": ("sympy", frozenset("term symbol integer rational real applied terms".split())),
+    "arrays": ("numpy", ["array", "scalar", "objects", "dtype", "masked", "matrix"]),
+    "tensors": ("torch", ["tensor", "size", "torch", "device"]),
+    "sparse": ("scipy.sparse", ["sparse"]),
+    "pictures": ("PIL.Image", ["picture"]),
+    "terms": ("sympy", ["term", "symbol", "integer", "rational", "decimals", "function", "entries"]),
+    "tables": ("pandas", ["frame", "series", "index", "numbered", "levels", "column", "element", "interval", "kind"]),
 }
 
 
@@ -151,7 +160,7 @@ def encode(value: Any, buffers: list[bytes], refer: Refer, depth: int = 0) -> An
 
     for room, (package, _) in ROOMS.items():
         if package in sys.modules:
-            found = importlib.import_module(room).encode(value, inner, buffers)
+            found = importlib.import_module(f"tml_helpers.grading.{room}").encode(value, inner, buffers)
             if found is not None:
                 return found
     return refer(value)
@@ -168,22 +177,28 @@ def decode(value: Any, buffers: list[bytes], resolve: Callable[[str, Any], Any],
     def inner(item: Any) -> Any:
         return decode(item, buffers, resolve, depth + 1)
 
+    make = decoder(kind)
+    if make is None:
+        return resolve(kind, content)
     try:
-        if kind in SEQUENCES:
-            return SEQUENCES[kind]([inner(item) for item in content])
-        if kind in MAPPINGS:
-            return MAPPINGS[kind]({inner(key): inner(item) for key, item in content})
-        make = decoder(kind)
-        if make is not None:
-            return make(content, buffers, inner)
+        return make(content, buffers, inner)
     except Broken:
         raise
-    except Exception as error:  # whatever a package says of what it cannot make
+    except MALFORMED as error:
         raise Broken(f"a value of kind {kind} is malformed") from error
-    return resolve(kind, content)
 
 
-DECODERS: dict[str, Callable[[Any, list[bytes], Callable[[Any], Any]], Any]] = {
+def _sequence(kind: type) -> Decoder:
+    return lambda content, _, inner: kind([inner(item) for item in content])
+
+
+def _mapping(kind: type) -> Decoder:
+    return lambda content, _, inner: kind({inner(key): inner(item) for key, item in content})
+
+
+DECODERS: dict[str, Decoder] = {
+    **{name: _sequence(kind) for name, kind in SEQUENCES.items()},
+    **{name: _mapping(kind) for name, kind in MAPPINGS.items()},
     "int": lambda c, b, i: int(str(c), 16),
     "float": lambda c, b, i: float(str(c)),
     "complex": lambda c, b, i: complex(float(str(c[0])), float(str(c[1]))),
@@ -210,9 +225,10 @@ def place(value: Any) -> int:
     return value
 
 
-def decoder(kind: Any) -> Callable[[Any, list[bytes], Callable[[Any], Any]], Any] | None:
+def decoder(kind: str) -> Decoder | None:
     """What makes a value of that kind; None for what is no value."""
-    if kind in DECODERS:
-        return DECODERS[kind]
-    room = next((room for room, (_, kinds) in ROOMS.items() if kind in kinds), None)
-    return None if room is None else importlib.import_module(room).DECODERS[kind]  # type: ignore[no-any-return]
+    for room, (_, kinds) in ROOMS.items():
+        if kind in kinds:
+            found: Decoder = importlib.import_module(f"tml_helpers.grading.{room}").DECODERS[kind]
+            return found
+    return DECODERS.get(kind)

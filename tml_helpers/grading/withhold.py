@@ -8,6 +8,7 @@ what a submission does to this module is its own loss.
 
 import contextlib
 import importlib.util
+import json
 import sys
 from collections.abc import Iterator, Sequence
 from importlib.abc import MetaPathFinder, SourceLoader
@@ -15,34 +16,27 @@ from importlib.machinery import ModuleSpec, PathFinder
 from pathlib import Path
 from typing import Any
 
-from tml_helpers.grading import notebook
-
 WITHHELD = "{} is withheld while this homework is graded: you are asked to write it yourself"
 Texts = dict[str, list[str]]
 """Of each module the name of its file, and what stands in it."""
 
 
-def read(source: notebook.Notebook) -> tuple[list[str], dict[str, list[str]]]:
-    """What the source of a homework withholds, and which of it each cell gives, by the cell's name.
+def read(source: Path) -> tuple[list[str], dict[str, list[str]]]:
+    """What the notebook in this file withholds, and which of it each cell gives, by the cell's name.
 
     Raises ValueError for a module that its package does not have, and for one that is given without being withheld.
     """
-    withheld = [module for cell in source.cells for module in _said(cell, "withhold")]
-    gives = {notebook.grade_id(cell): said for cell in source.cells if (said := _said(cell, "give"))}
+    cells = [cell.get("metadata", {}) for cell in json.loads(source.read_bytes()).get("cells", [])]
+    withheld = [module for cell in cells for module in cell.get("tml", {}).get("withhold", [])]
+    giving = [cell for cell in cells if cell.get("tml", {}).get("give")]
+    gives = {cell.get("nbgrader", {}).get("grade_id", ""): list(cell["tml"]["give"]) for cell in giving}
     for module in withheld:
         if spec(module) is None and spec(module.partition(".")[0]) is not None:
             raise ValueError(f"there is no module {module} to withhold: is the name right?")
     for name, given in gives.items():
         if not name or not set(given) <= set(withheld):
-            raise ValueError(f"the cell {name} gives {', '.join(given)}: a locked cell gives what is withheld")
+            raise ValueError(f"the cell {name!r} gives {', '.join(given)}: a locked cell gives what is withheld")
     return withheld, gives
-
-
-def _said(cell: Any, what: str) -> list[str]:
-    said = cell.metadata.get("tml", {}).get(what, [])
-    if not isinstance(said, list) or not all(isinstance(module, str) for module in said):
-        raise ValueError(f"a cell's metadata say {what}: {said!r}, and not a list of modules")
-    return list(said)
 
 
 def spec(module: str) -> ModuleSpec | None:
@@ -85,19 +79,23 @@ def texts(modules: Sequence[str]) -> Texts:
     return found
 
 
-class Withheld(MetaPathFinder, SourceLoader):
+class Withheld(MetaPathFinder, SourceLoader):  # type: ignore[misc]  # of the two, one is right at run time
     """Python's way to these modules: there is none, until they are given as text."""
 
     def __init__(self, modules: Sequence[str]) -> None:
-        self.modules = modules
+        self.prefixes = tuple(f"{module}." for module in modules)
         self.given: Texts = {}
 
     def find_spec(self, fullname: str, path: object = None, target: object = None) -> ModuleSpec | None:
         if fullname in self.given:
             return importlib.util.spec_from_file_location(fullname, self.given[fullname][0], loader=self)
-        if within(fullname, self.modules):
+        if self.covers(fullname):
             raise ImportError(WITHHELD.format(fullname))
         return None
+
+    def covers(self, name: str) -> bool:
+        """Whether this is one of the modules, or in one of them."""
+        return f"{name}.".startswith(self.prefixes)
 
     def get_filename(self, fullname: str) -> str:
         return self.given[fullname][0]
@@ -106,9 +104,10 @@ class Withheld(MetaPathFinder, SourceLoader):
         return next(text.encode() for file, text in self.given.values() if file == path)
 
 
-def within(name: str, modules: Sequence[str]) -> bool:
-    """Whether this is one of the modules, or in one of them."""
-    return any(name == module or name.startswith(f"{module}.") for module in modules)
+def told(outputs: Sequence[Any]) -> list[str]:
+    """The sentences among a cell's outputs that say what is withheld."""
+    errors = [output for output in outputs if isinstance(output, dict) and output.get("ename") == "ImportError"]
+    return [text for error in errors if (text := str(error.get("evalue"))).endswith(WITHHELD.format(""))]
 
 
 def give(modules: Texts) -> None:
@@ -121,12 +120,13 @@ def give(modules: Texts) -> None:
 @contextlib.contextmanager
 def absent(modules: Sequence[str]) -> Iterator[None]:
     """Inside, these modules cannot be imported, also where they have been before."""
-    gone = {name: sys.modules.pop(name) for name in list(sys.modules) if within(name, modules)}
+    finder = Withheld(modules)
+    gone = {name: sys.modules.pop(name) for name in list(sys.modules) if finder.covers(name)}
     inside = [(sys.modules.get(name.rpartition(".")[0]), name.rpartition(".")[2], gone[name]) for name in gone]
     inside = [(package, name, module) for package, name, module in inside if package is not None]
     for package, name, _ in inside:
         vars(package).pop(name, None)
-    sys.meta_path.insert(0, finder := Withheld(modules))
+    sys.meta_path.insert(0, finder)
     try:
         yield
     finally:
