@@ -325,7 +325,8 @@ TASKS = [
 STUDENTS = {"model": {}}
 STUDENTS |= {f"right_{t.name}_{n}": {t.name: answer} for t in TASKS for n, answer in enumerate(t.right)}
 MOVER = "moved"  # who has no `base` and puts its test behind the cell that gives one
-STUDENTS |= {MOVER: {"fallback": "def base(x): return 3"}}
+ENDER = "ended"  # whose last cell, of their own, ends the process
+STUDENTS |= {ENDER: {}, MOVER: {"fallback": "def base(x): return 3"}}
 STUDENTS |= {f"wrong_{t.name}_{n}": {t.name: answer} for t in TASKS for n, answer in enumerate(t.wrong)}
 WRONG = [(f"wrong_{t.name}_{n}", t, words) for t in TASKS for n, words in enumerate(t.wrong.values())]
 
@@ -363,6 +364,8 @@ def course(tmp_path_factory: pytest.TempPathFactory) -> Path:
             cell(notebook, task.name).source = answers.get(task.name, task.solution)
             if task.name in answers and task.edited:
                 next(c for c in notebook.cells if c.source == task.plain).source = task.edited
+        if student == ENDER:
+            notebook.cells.append(new_code_cell("\nimport os\nos._exit(3)"))
         if student == MOVER:
             test = cell(notebook, "fallback_test")
             notebook.cells.remove(test)
@@ -401,6 +404,12 @@ def test_wrong_answers_lose_their_point_and_hear_why(
     hidden = task.test.partition("---\n")[2]
     page = (course / f"feedback/{student}/tasks/tasks.html").read_text(encoding="utf-8")
     assert not any(line and line in page for line in hidden.splitlines() if not line.startswith(("try", "    pass")))
+
+
+def test_a_cell_of_their_own_is_called_by_how_it_begins(course: Path, scores: dict[str, dict[str, float]]) -> None:
+    assert set(scores[ENDER].values()) == {1.0}
+    page = (course / f"feedback/{ENDER}/tasks/tasks.html").read_text(encoding="utf-8")
+    assert "after the cell &#x27;import os&#x27; your notebook&#x27;s process answered no more" in page
 
 
 def test_a_test_that_was_moved_is_put_back_and_this_is_said(course: Path, scores: dict[str, dict[str, float]]) -> None:

@@ -18,7 +18,7 @@ from nbformat.v4 import new_code_cell, new_notebook
 from patterns import PATTERNS, REFUSED, SETUP, Pattern, Refused
 
 from tml_helpers import grading
-from tml_helpers.grading import patterns
+from tml_helpers.grading import names, patterns
 
 KERNEL = {"kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"}}
 
@@ -123,6 +123,12 @@ def test_what_only_looks_like_it_is_let_through(name: str, tmp_path: Path) -> No
 def test_there_are_many_and_each_is_its_own() -> None:
     every = [task.name for task in (*PATTERNS, *REFUSED)]
     assert len(set(every)) == len(every) >= 80
+
+
+def test_a_name_that_a_test_looks_up_is_used_by_it() -> None:
+    assert names.used("'ready' in globals()").now == {"globals", "ready"}
+    assert names.used("eval('two words') + 'x'").now == {"eval", "x"}
+    assert names.used("'ready' in {}").now == set()
 
 
 def test_the_page_tells_all_of_them() -> None:

@@ -383,7 +383,14 @@ def test_arguments_change_where_the_model_solution_changes_them() -> None:
         overwrite(target, value)
         assert type(target) is type(value)
         assert np.array_equal(target, value)
-    for target, value in [(np.zeros(2), np.ones(3)), (np.zeros(2), [1, 1]), ([1], (1,)), ({1}, [1]), (frame, 1)]:
+    for target, value in [
+        (np.zeros(2), np.ones(1)),
+        (np.zeros(2, int), np.ones(2)),
+        (np.zeros(2), [1, 1]),
+        ([1], (1,)),
+        ({1}, [1]),
+        (frame, 1),
+    ]:
         with pytest.raises((TypeError, ValueError)):
             overwrite(target, value)
     assert [changeable(value) for value in ([], np.ones(1), frame, (), "a", 1, object())] == [True] * 3 + [False] * 4

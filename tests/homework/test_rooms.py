@@ -204,6 +204,9 @@ class Equal(NamedTuple):
         return True
 
 
+Sparse.__name__ = "csr_matrix"
+
+
 class Lying:
     """Says that it is a table, as `isinstance` sees it."""
 
@@ -216,6 +219,7 @@ LIARS = [
     Signed.__eq__, pd.DataFrame({"a": pd.arrays.SparseArray([0, 1])}), np.zeros(1, dtype=[("a", "O")]),
     np.dtype([("a", "O")]), pd.bdate_range("2024", periods=3, freq="C", holidays=["2024-01-02"]), LONG.groupby("k"),
     int.__add__, Lying,
+    np.zeros(1, dtype=np.dtype([("a", "i1"), ("b", "i8")], align=True)),
 ]  # fmt: skip
 
 
@@ -260,7 +264,8 @@ MALFORMED: list[Any] = [
     {"picture": ["RGB", [10**6, 10**6], 0]}, {"picture": ["../x", [1, 1], 0]}, {"picture": ["L", [-1, 1], 0]},
     {"term": ["Add", ["1"]]}, {"term": ["Add", ["__import__('os').abort()"]]}, {"term": ["sympify", [NUMBER]]},
     {"term": ["Lambda_", []]}, {"term": ["parse_expr", [NUMBER]]}, {"term": [{"float": "1"}, [NUMBER]]},
-    {"term": ["Symbol", ["x"]]}, {"symbol": ["x", {"positive": "yes"}]}, {"integer": "1+1"}, {"rational": ["0x1"]},
+    {"term": ["Symbol", ["x"]]}, {"term": ["Point", [NUMBER, NUMBER]]},
+    {"symbol": ["x", {"positive": "yes"}]}, {"integer": "1+1"}, {"rational": ["0x1"]},
     {"decimals": ["x()", 53]}, {"entries": ["Matrix", 2, 2, [NUMBER]]}, {"entries": ["Matrix", 1, 1, ["1"]]},
 ]  # fmt: skip
 

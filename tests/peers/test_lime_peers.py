@@ -328,3 +328,23 @@ def test_the_matrix_of_our_own_explanations_is_picked_from(table, forest):
     assert matrix.weights.shape == (8, len(matrix.names))
     assert bool(((matrix.weights != 0).sum(dim=1) <= 3).all())
     assert len(submodular_pick(matrix.weights, 3)) == 3
+
+
+def test_superpixels_are_found_with_limes_own_numbers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another distance or ratio changes few pixels of a photograph, and the paper's pictures none."""
+
+    class Asked(Exception):
+        """What an algorithm was asked for."""
+
+    def asked(image: Any, kernel_size: Any = 0, max_dist: Any = 0, ratio: Any = 0, rng: Any = 0) -> None:
+        raise Asked((kernel_size, max_dist, ratio), rng)
+
+    image = np.zeros((8, 8, 3))
+    monkeypatch.setattr("lime.wrappers.scikit_image.quickshift", asked)
+    with pytest.raises(Asked) as theirs:
+        lime.lime_image.LimeImageExplainer(random_state=0).explain_instance(image, lambda batch: batch, random_seed=42)
+    monkeypatch.setattr("skimage.segmentation.quickshift", asked)
+    with pytest.raises(Asked) as ours:
+        quickshift_segments(torch.zeros(1, 3, 8, 8))
+    assert theirs.value.args[0] == ours.value.args[0]
+    assert ours.value.args[1] == 42

@@ -323,7 +323,7 @@ def _changed(function: ast.FunctionDef) -> set[str]:
     arguments = {node.arg for node in parts if isinstance(node, ast.arg)}
     bound = {node.id for node in parts if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}
     inner = names.changed(ast.unparse(ast.Module(function.body, [])))
-    return (declared & bound) | (inner - arguments - (bound - declared))
+    return (declared & bound) | inner
 
 
 def _written(tree: ast.Module) -> Iterator[str]:

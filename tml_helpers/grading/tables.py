@@ -143,13 +143,9 @@ def _column(content: Any, inner: Inner) -> Any:
 
 def _plain(parts: Any, inner: Inner) -> Any:
     found = _of(np.ndarray, inner(parts))
-    return pandas.array(found, dtype=found.dtype) if found.dtype.kind in "mM" else _one_row(found)
-
-
-def _one_row(found: Any) -> Any:
-    if found.ndim != 1:
-        raise ValueError("a column is a table")
-    return pandas.arrays.NumpyExtensionArray(found)
+    return (
+        pandas.array(found, dtype=found.dtype) if found.dtype.kind in "mM" else pandas.arrays.NumpyExtensionArray(found)
+    )
 
 
 def _categorical(parts: Any, inner: Inner) -> Any:
