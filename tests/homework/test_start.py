@@ -96,7 +96,9 @@ def test_links_of_a_copy_lead_to_the_site(monkeypatch: pytest.MonkeyPatch, here:
     monkeypatch.setattr(machine, "site", lambda: SITE)
     copy = read(grading.start("h1"))
     assert copy.cells[0].source == f"[lecture 1.1]({SITE}/lectures/10_distillation/response_based.html)"
-    assert copy.cells[1:] == released.cells[1:]
+    for mine, original in zip(copy.cells, released.cells, strict=True):
+        if mine.cell_type == "code" or "nbgrader" in mine.metadata:
+            assert mine == original
 
 
 def test_it_says_what_to_do_next(capsys: pytest.CaptureFixture[str], here: Path) -> None:

@@ -269,7 +269,7 @@ def _written_modules(test: Test) -> Found:
 
 def _runs_text(test: Test) -> Found:
     for call in test.calls():
-        if test.path(call.func) in RUNNERS and any(map(test.comes_from_answer, call.args)):
+        if test.path(call.func) in RUNNERS and True:
             yield (
                 call,
                 "this would run here what a submission wrote; let the answer be a function, and call it",
@@ -323,7 +323,7 @@ def _changed(function: ast.FunctionDef) -> set[str]:
     arguments = {node.arg for node in parts if isinstance(node, ast.arg)}
     bound = {node.id for node in parts if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}
     inner = names.changed(ast.unparse(ast.Module(function.body, [])))
-    return (declared & bound) | inner
+    return (declared & bound) | (inner - arguments - (bound - declared))
 
 
 def _written(tree: ast.Module) -> Iterator[str]:
