@@ -98,6 +98,12 @@ def test_a_cell_of_an_unknown_kind_is_text_and_what_is_no_cell_is_nothing() -> N
     assert [(cell.cell_type, cell.source) for cell in found.cells] == [("markdown", "Title"), ("code", "")]
 
 
+@pytest.mark.parametrize("source", [[1, [2], None], 3, {"a": "b"}, [["x = 1"]]])
+def test_an_answer_that_cannot_be_read_is_not_taken_for_none(source: Any) -> None:
+    with refuses(ValueError, "h.ipynb is JSON but not a whole notebook", "the source of a cell is no text"):
+        read(given({**CODE, "source": source}))
+
+
 def test_what_has_no_cells_is_no_notebook() -> None:
     with refuses(ValueError, "it has no list of cells"):
         repaired({"nbformat": 4, "cells": {}})

@@ -18,7 +18,7 @@ def repaired(content: dict[str, Any]) -> dict[str, Any]:
         nbgrader, the kernel and the language.
 
     Raises:
-        ValueError: it has no list of cells.
+        ValueError: it has no list of cells, or a cell with a source that is no text: an answer would be lost.
     """
     if not isinstance(content.get("cells"), list):
         raise ValueError("it has no list of cells")
@@ -29,6 +29,8 @@ def repaired(content: dict[str, Any]) -> dict[str, Any]:
 def _cell(cell: dict[str, Any]) -> dict[str, Any]:
     kind = cell.get("cell_type")
     made: dict[str, Any] = {"cell_type": kind if kind in ("code", "markdown", "raw") else "markdown"}
+    if cell.get("source") is not None and not _is_text(cell["source"]):
+        raise ValueError("the source of a cell is no text")
     made["source"] = _text(cell.get("source"))
     if isinstance(cell.get("id"), str) and ID.fullmatch(cell["id"]):
         made["id"] = cell["id"]

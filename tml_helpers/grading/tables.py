@@ -82,7 +82,7 @@ def _values(array: Any, inner: Inner) -> Encoded:
     if type(dtype) is pandas.IntervalDtype:
         return {"intervals": [_index(array.left, inner), _index(array.right, inner), array.closed]}
     if type(dtype) is pandas.StringDtype:
-        missing = "na" if dtype.na_value is pandas.NA else "nan"
+        missing = "na" if getattr(dtype, "na_value", pandas.NA) is pandas.NA else "nan"  # pandas 2.1 has one alone
         return {"texts": [inner(array.to_numpy(dtype=object, na_value=None)), dtype.storage, missing]}
     if type(array) in NULLABLE.values():
         known = array.to_numpy(dtype=dtype.numpy_dtype, na_value=dtype.numpy_dtype.type(0))
@@ -170,7 +170,7 @@ def _intervals(parts: Any, inner: Inner) -> Any:
 
 def _texts(parts: Any, inner: Inner) -> Any:
     texts, storage, missing = parts
-    kind = pandas.StringDtype(str(storage), na_value=pandas.NA if missing == "na" else np.nan)
+    kind = pandas.StringDtype(str(storage), **({} if missing == "na" else {"na_value": np.nan}))
     return pandas.array(_of(np.ndarray, inner(texts)), dtype=kind)
 
 
