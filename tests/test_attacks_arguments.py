@@ -430,7 +430,7 @@ def test_the_checks_for_obfuscated_gradients_hand_on_the_ball_and_the_generator(
         for spy in spies.values():
             spy.noted.clear()
         attacks.obfuscated_gradients(*BATCH, epsilon=epsilon, norm=norm, generator=seeded(3))
-        given = (epsilon, norm, torch.rand(1, generator=seeded(3)).item())
+        given = (epsilon, norm, first_number(seeded(3)))
         assert spies["fgsm"].noted == spies["square"].noted == spies["random_points"].noted == [given]
         assert spies["pgd"].noted == [given, given, (2 * epsilon, *given[1:]), (largest, *given[1:])]
 

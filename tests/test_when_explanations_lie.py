@@ -312,8 +312,8 @@ def test_gradients_notice_and_edges_do_not(small_cnn, digits):
     assert aware.layers == ("layers.10", "layers.8", "layers.4", "layers.1")  # the last first
     assert aware.rank_correlation.shape == aware.structural_similarity.shape == (4, 8)
     assert float(aware.rank_correlation[-1].mean()) < 0.6
-    torch.testing.assert_close(blind.rank_correlation, torch.ones(4, 8))
-    torch.testing.assert_close(blind.structural_similarity, torch.ones(4, 8))
+    torch.testing.assert_close(blind.rank_correlation, torch.ones(4, 8).double())
+    torch.testing.assert_close(blind.structural_similarity, torch.ones(4, 8).double())
 
 
 def test_the_model_is_left_alone_and_the_seed_decides(small_cnn, digits):

@@ -133,13 +133,21 @@ def find(name: str) -> str | None:
 
 
 def table() -> list[str]:
-    """The lines of a Markdown table of `NEEDS`."""
+    """What is needed, for what, and what it comes with, as Markdown.
+
+    Returns:
+        The lines of a table, a row for each of `NEEDS`.
+    """
     rows = [f"| {_what(need)} | {need.purpose} | {_from(need)} |" for need in NEEDS]
     return ["| what | needed for | comes with |", "|---|---|---|", *rows]
 
 
 def diagnosis() -> Iterator[tuple[bool, str, str]]:
-    """What works: for each thing whether it is there, its name, and what is to be said of it."""
+    """What works on this machine, as `tml doctor` prints it.
+
+    Yields:
+        For each thing whether it is there, its name, and what is to be said of it.
+    """
     yield sys.version_info >= (3, 11), "Python", f"{platform.python_version()} (3.11 or later)"
     for need in NEEDS:
         yield _state(need)

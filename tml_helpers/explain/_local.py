@@ -200,7 +200,7 @@ def check_targets(targets: Sequence[int] | Tensor, count: int) -> list[int]:
 
 def check_answers(answers: ArrayLike, count: int, target: int) -> Tensor:
     """What `predict` answered, float64 `[M, K]`; ValueError where it is not finite or has no such class."""
-    found = torch.from_numpy(np.array(answers, dtype=np.float64))
+    found = torch.from_numpy(np.asarray(answers, dtype=np.float64))
     if found.ndim != 2 or len(found) != count:
         raise ValueError(f"predict must return probabilities [{count}, K], got shape {list(found.shape)}")
     if not bool(torch.isfinite(found).all()):
