@@ -65,6 +65,9 @@ def test_their_units_are_those_of_the_world(bicycles: DataFrame) -> None:
         "no",
         "misty",
     )
+    weather = ["misty"] * 2 + ["clear"] * 4 + ["misty"] * 2 + ["clear"] * 2
+    assert bicycles["weather"][:10].tolist() == weather, "day.csv: the first ten days"
+    assert bicycles["weather"].value_counts().to_dict() == {"clear": 226, "misty": 124, "rain or snow": 15}
     july = bicycles["temperature"][bicycles["month"] == "Jul"].mean()
     assert 25 < july < 32, "a July in Washington, in °C"
 

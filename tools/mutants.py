@@ -36,9 +36,10 @@ RESULTS = ROOT / "benchmarks/results/mutants.json"
 SANDBOXED = ("assignments", "commands_anywhere", "engines", "grade", "hostile", "peer_nbgrader", "run", "wrong_answers")
 LEFT_OUT = ["browser", "book", "notebooks", *(f"homework/test_{name}.py" for name in SANDBOXED)]  # far from a line
 TESTS = ["tests", *(f"--ignore=tests/{place}" for place in LEFT_OUT)]
-APART = {  # which run a folder's files in another process
+APART = {  # what runs a folder's files in another process, or reads them
     "tml_helpers/kernels/": ["tests/test_kernels_interpreted.py"],
     "tml_helpers/grading/": ["tests/homework/test_examiner.py"],
+    "tml_helpers/": ["tests/test_convention.py", "tests/test_public_api.py"],
 }
 FASTEST, SLOWEST = 30, 10  # of the tests that reach a line; the slow ones check most
 OPPOSITES = [

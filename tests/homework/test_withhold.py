@@ -185,6 +185,11 @@ def test_a_package_is_withheld_whole_and_given_as_text(library: Path, monkeypatc
         monkeypatch.delitem(sys.modules, name)
 
 
+def test_a_module_that_is_not_here_or_has_no_file_has_no_text() -> None:
+    assert withhold.texts(["no_such_module", "sys"]) == {}
+    assert withhold.places(["no_such_module"]) == []
+
+
 def test_what_is_absent_for_a_while_comes_back_as_it_was() -> None:
     import xml.dom
 
