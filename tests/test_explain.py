@@ -724,6 +724,14 @@ def batched() -> list[str]:
     return [name for name, case in CASES.items() if "batch_size" in case[2]() and name != "counterfactual_patches"]
 
 
+@pytest.mark.parametrize("name", [name for name, case in CASES.items() if "batch_size" in case[2]()])
+@pytest.mark.parametrize(("wrong", "kind"), [(0, ValueError), (2.5, TypeError)])
+def test_a_batch_size_that_is_none_is_refused_in_one_sentence(name: str, wrong: float, kind: type[Exception]) -> None:
+    function, usual, _ = CASES[name]
+    with refuses(kind, f"batch_size must be a whole number of 1 or more, got {wrong}"):
+        function(**usual() | {"batch_size": wrong})
+
+
 @pytest.mark.parametrize("name", batched())
 def test_batches_are_no_larger_than_asked_and_change_nothing(name: str) -> None:
     function, usual, _ = CASES[name]

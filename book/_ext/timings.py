@@ -62,12 +62,14 @@ def grading(results: dict[str, Any], _: Path) -> list[str]:
         f"Measured in one run on {machine['cores']} cores of {machine['processor']}.",
         "`nbgrader autograde` writes no feedback, `tml grade` does.",
         "",
-        "| homework | CPU seconds each, nbgrader | ours | ratio | start, nbgrader | ours | MiB, nbgrader | ours |",
-        "|---|---:|---:|---:|---:|---:|---:|---:|",
+        "| homework | CPU seconds each, nbgrader | ours | ratio | start, nbgrader | ours | next time | MiB, nbgrader "
+        "| ours |",
+        "|---|---:|---:|---:|---:|---:|---:|---:|---:|",
     ]
     for assignment in dict.fromkeys(row["assignment"] for row in results["rows"]):
         theirs, ours = rows[assignment, "nbgrader"], rows[assignment, "tml grade"]
-        columns = [f"{r[key]:.{digits}f}" for key, digits in (("start", 1), ("memory", 0)) for r in (theirs, ours)]
+        columns = [f"{cost:.1f}" for cost in (theirs["start"], ours["start"], ours["again"])]
+        columns += [f"{one['memory']:.0f}" for one in (theirs, ours)]
         each = f"{theirs['each']:.2f} | {ours['each']:.2f} | {ours['each'] / theirs['each']:.2f}"
         lines.append(f"| {assignment} | {each} | {' | '.join(columns)} |")
     took = f"took {class_['wall']:.0f} seconds with {class_['jobs']} at once, {class_['cpu']:.0f} CPU seconds in all."

@@ -184,12 +184,12 @@ def test_timings_stand_in_the_books_order_below_the_machine_that_they_were_taken
 
 def test_costs_of_grading_stand_side_by_side() -> None:
     rows = [
-        {"assignment": "plain", "grader": "nbgrader", "each": 0.8, "start": 3, "memory": 100},
-        {"assignment": "plain", "grader": "tml grade", "each": 0.2, "start": 4.96, "memory": 90.4},
+        {"assignment": "plain", "grader": "nbgrader", "each": 0.8, "start": 3, "again": 2.9, "memory": 100},
+        {"assignment": "plain", "grader": "tml grade", "each": 0.2, "start": 4.96, "again": 2.04, "memory": 90.4},
     ]
     class_ = {"submissions": 300, "jobs": 2, "wall": 59.6, "cpu": 61.2}
     lines = timings.grading({"machine": MACHINE, "rows": rows, "class": class_}, Path())
-    assert "| plain | 0.80 | 0.20 | 0.25 | 3.0 | 5.0 | 100 | 90 |" in lines
+    assert "| plain | 0.80 | 0.20 | 0.25 | 3.0 | 5.0 | 2.0 | 100 | 90 |" in lines
     assert lines[-1] == "300 trivial submissions took 60 seconds with 2 at once, 61 CPU seconds in all."
 
 

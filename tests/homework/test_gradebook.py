@@ -116,6 +116,9 @@ def test_what_is_taken_off_for_being_late(late: Book) -> None:
     stamp(late, "2026-03-01 12:00:00")
     late.enter(scores)
     assert gradebook.handed_in(late.book, late.course, "sums", "ada").lateness == "", "handed in again, in time"
+    stamp(late, "2026-03-01 12:00:01")
+    late.enter(scores)
+    assert gradebook.handed_in(late.book, late.course, "sums", "ada").penalty > 0, "a second late"
 
 
 def test_a_submission_whose_time_nobody_knows_is_not_as_late_as_the_former(late: Book) -> None:
