@@ -84,6 +84,15 @@ def test_a_figure_is_an_opaque_white_card_on_any_page() -> None:
     assert (pixels[[0, 0, -1, -1], [0, -1, 0, -1], :3] == 1).all()
 
 
+def test_the_grid_lies_below_what_is_drawn() -> None:
+    figure, axis = plt.subplots(figsize=(2, 2))
+    axis.set(xlim=(0, 2), ylim=(0, 2), xticks=[1], yticks=[1])
+    axis.bar([1], [2], width=2, color="black")
+    figure.canvas.draw()
+    inside = np.asarray(figure.canvas.buffer_rgba())[60:140, 80:160, :3]
+    assert inside.max() == 0
+
+
 @pytest.mark.parametrize("channels", [1, 3])
 def test_each_image_is_drawn_under_its_title_in_its_row(channels: int) -> None:
     images = torch.rand(5, channels, 4, 6)

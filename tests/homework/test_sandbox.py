@@ -237,13 +237,13 @@ def test_files_are_unpacked_where_code_runs(tmp_path: Path, monkeypatch: pytest.
     monkeypatch.setattr(sys, "path", ["/x"])
     made = io.BytesIO()
     with tarfile.open(fileobj=made, mode="w") as tar:
-        script, content = tarfile.TarInfo("a/b.txt"), b"#!/bin/sh"
+        script, content = tarfile.TarInfo("a/b/c.txt"), b"#!/bin/sh"
         script.size, script.mode = len(content), 0o777
         tar.addfile(script, io.BytesIO(content))
     server.unpack(made.getvalue())
     assert Path.cwd() == tmp_path / str(os.getpid())
-    assert Path("a/b.txt").read_bytes() == content
-    assert stat.S_IMODE(Path("a/b.txt").stat().st_mode) == 0o755, "as it was, but for others to write"
+    assert Path("a/b/c.txt").read_bytes() == content
+    assert stat.S_IMODE(Path("a/b/c.txt").stat().st_mode) == 0o755, "as it was, but for others to write"
     assert sys.path == ["", "/x"]
     climbing, link = tarfile.TarInfo("../../evil.txt"), tarfile.TarInfo("evil.txt")
     link.type, link.linkname = tarfile.SYMTYPE, "/"
