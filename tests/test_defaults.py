@@ -17,6 +17,8 @@ import test_defenses_arguments as of_defenses
 import test_explain as of_explanations
 import torch
 
+from tml_helpers import attacks
+
 Call = Callable[[], Any]
 
 
@@ -71,3 +73,13 @@ def test_no_result_depends_on_a_default(name: str) -> None:
         assert outcome(CALLS[name]) == usual
     with torch.device("meta"):
         assert outcome(CALLS[name]) == usual
+
+
+def test_pixels_of_double_images_have_all_their_digits() -> None:
+    """7 and 9 pixels: their middles are no short binary fractions."""
+    spot = (0.3, 0.6, 0.5, 0.2)
+    found = attacks.infrared_spots(torch.zeros(1, 1, 7, 9).double(), torch.tensor([[spot]], dtype=torch.float64))
+    rows, columns = (np.arange(7)[:, None] + 0.5) / 7, (np.arange(9) + 0.5) / 9
+    squared = (rows - spot[0]) ** 2 + ((columns - spot[1]) * 9 / 7) ** 2
+    light = spot[2] * np.exp(-squared / (2 * spot[3] ** 2))
+    np.testing.assert_allclose(found[0, 0].numpy(), light, rtol=0, atol=1e-14)

@@ -221,6 +221,8 @@ def test_what_is_not_given_is_what_the_docstring_says() -> None:
     ):
         assert same(hardened(method=method), hardened(method=method, **numbers))
     assert same(hardened(), hardened(method="madry"))
+    of_null = partial(trained, defenses.null_label_training, classes=3)
+    assert same(of_null(), of_null(initial_epochs=3))
 
 
 def test_networks_are_asked_as_often_as_the_methods_say() -> None:
