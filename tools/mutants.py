@@ -192,13 +192,13 @@ def main() -> int:
     data = CoverageData(str(REACH / "coverage"))
     data.read()
     seconds = json.loads((REACH / "seconds.json").read_text(encoding="utf-8"))
-    known = json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.exists() else []
+    known = json.loads(RESULTS.read_text(encoding="utf-8"))["changes"] if RESULTS.exists() else []
     done = {(one["file"], one["old"], one["new"]) for one in known}
     places = [m for file in sorted(LIBRARY.rglob("*.py")) if options.only in str(file) for m in mutants(file)]
     for mutant in random.Random(options.seed).sample(places, min(options.count, len(places))):
         if (mutant.file, mutant.old, mutant.new) not in done:
             known.append({**asdict(mutant), "verdict": verdict(mutant, reaching(data, seconds, mutant))})
-            RESULTS.write_text(json.dumps(known, indent=1) + "\n", encoding="utf-8")
+            RESULTS.write_text(json.dumps({"changes": known}, indent=1) + "\n", encoding="utf-8")
     show(known)
     return 0
 
