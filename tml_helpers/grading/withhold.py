@@ -68,7 +68,7 @@ def texts(modules: Sequence[str]) -> Texts:
     found: Texts = {}
     for module in modules:
         where = spec(module)
-        if where is None or not Path(where.origin or "").is_file():
+        if where is None or where.origin is None or not Path(where.origin).is_file():
             continue
         file = Path(where.origin)
         top = file.parent if where.submodule_search_locations else file
