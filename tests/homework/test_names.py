@@ -98,7 +98,7 @@ def test_kinds_of_cells() -> None:
     """Only a locked cell of code with points is a test: no student's cell, and no text."""
     made = released()
     kinds = {
-        notebook.grade_id(c): [examiner.is_locked(c), examiner.is_test(c), examiner.is_by_hand(c)] for c in made.cells
+        notebook.grade_id(c): [examiner.is_locked(c), notebook.is_test(c), examiner.is_by_hand(c)] for c in made.cells
     }
     assert kinds == {
         "": [False, False, False],
@@ -109,7 +109,7 @@ def test_kinds_of_cells() -> None:
         "task": [False, False, True],
     }
     code_by_hand = named(new_code_cell("x"), "code", grade=True, solution=True, points=1)
-    assert (examiner.is_test(code_by_hand), examiner.is_by_hand(code_by_hand)) == (False, True)
+    assert (notebook.is_test(code_by_hand), examiner.is_by_hand(code_by_hand)) == (False, True)
     assert [c.source for c in examiner.leading(made)] == ["import math", "start = 0"]
     made.cells = [c for c in made.cells if notebook.grade_id(c) in ("", "setup")]
     assert len(examiner.leading(made)) == 2

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any
 
-from tml_helpers.grading.notebook import UNANSWERED, Notebook, grade_id, without_magics
+from tml_helpers.grading.notebook import UNANSWERED, Notebook, grade_id, is_test, without_magics
 
 HEADING = re.compile(r"^#{1,6} +(.+?)(?: *\([^)]*\))? *$", re.MULTILINE)  # without "(1 point)"
 TASK = re.compile(r"Task \d+")
@@ -67,12 +67,6 @@ def cells(released: Notebook) -> dict[str, Known]:
             called = f"its {ordinal} test cell" if len(several) > 1 else "its test cell"
             found[name] = replace(found[name], called=called)
     return found
-
-
-def is_test(cell: Any) -> bool:
-    """Whether a cell of the released notebook is code that gives points."""
-    settings = cell.metadata.nbgrader
-    return bool(cell.cell_type == "code" and settings.grade and not settings.solution)
 
 
 def begin(cell: Any) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 import tml_helpers.grading.names as names
 from tml_helpers.grading import gradebook, key, notebook, withhold
 from tml_helpers.grading.course import Course, workspace
-from tml_helpers.grading.examiner import Exam, is_test, leading
+from tml_helpers.grading.examiner import Exam, leading
 from tml_helpers.grading.release import generate
 from tml_helpers.grading.sandbox import Submission, Task, archive
 
@@ -94,7 +94,7 @@ def _paper(course: Course, assignment: str, file: Path, isolated: bool) -> Paper
     )  # fmt: skip
     cells = [cell for cell in released.cells if notebook.grade_id(cell)]
     worth = {notebook.grade_id(c): float(c.metadata.nbgrader.get("points") or 0) for c in cells if _gives_points(c)}
-    by_hand = frozenset(notebook.grade_id(c) for c in cells if _gives_points(c) and not is_test(c))
+    by_hand = frozenset(notebook.grade_id(c) for c in cells if _gives_points(c) and not notebook.is_test(c))
     task = Task(
         exam=exam.as_json(),
         cells=[cell.source for cell in leading(released)],

@@ -144,7 +144,7 @@ class Examiner:
         self.peer.streams.watch()
         inspect.getsource = ask.source  # type: ignore[assignment]
         for place, cell in enumerate(code):
-            if is_test(cell):
+            if notebook.is_test(cell):
                 self._grade(cell, report)
             elif place >= begun:
                 self._run(cell, report)
@@ -459,12 +459,6 @@ def is_locked(cell: Any) -> bool:
     return bool(cell.cell_type == "code" and notebook.grade_id(cell) and not settings.solution and not settings.grade)
 
 
-def is_test(cell: Any) -> bool:
-    """Whether the cell is code of the course that gives points."""
-    settings = cell.metadata.get("nbgrader", {})
-    return bool(cell.cell_type == "code" and notebook.grade_id(cell) and settings.grade and not settings.solution)
-
-
 def is_tool(value: Any) -> bool:
     """Whether this is what tests work with: a module, a function, a class, a generator of random numbers.
 
@@ -487,7 +481,7 @@ def leading(released: notebook.Notebook) -> list[Any]:
 def is_by_hand(cell: Any) -> bool:
     """Whether a human gives this cell's points."""
     settings = cell.metadata.get("nbgrader", {})
-    return bool(notebook.grade_id(cell) and (settings.get("task") or (settings.grade and not is_test(cell))))
+    return bool(notebook.grade_id(cell) and (settings.get("task") or (settings.grade and not notebook.is_test(cell))))
 
 
 def undefined(name: str) -> Callable[..., Any]:

@@ -76,6 +76,12 @@ def grade_id(cell: Any) -> str:
     return str(settings.get("grade_id", "")) if isinstance(settings, dict) else ""
 
 
+def is_test(cell: Any) -> bool:
+    """Whether the cell is code of the course that gives points."""
+    settings = cell.metadata.get("nbgrader", {})
+    return bool(cell.cell_type == "code" and grade_id(cell) and settings.grade and not settings.solution)
+
+
 def resembles(submission: Notebook, released: Notebook) -> bool:
     """Whether at least half of the released cells are in the submission."""
     known = set(_known(released))

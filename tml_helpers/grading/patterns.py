@@ -96,7 +96,7 @@ def problems(source: notebook.Notebook, folder: Path) -> list[str]:
         else:
             answers.files |= set(_written(names.parsed(text)))
     answers.files |= {file.name for file in folder.iterdir()}
-    return [sentence for cell in code if _is_test(cell) for sentence in _of_cell(cell, answers)]
+    return [sentence for cell in code if notebook.is_test(cell) for sentence in _of_cell(cell, answers)]
 
 
 def _of_cell(cell: Any, answers: Answers) -> Iterator[str]:
@@ -365,7 +365,3 @@ def _constant(node: ast.AST) -> str:
 def _setting(cell: Any, name: str) -> bool:
     settings = cell.metadata.get("nbgrader", {})
     return bool(settings.get(name))
-
-
-def _is_test(cell: Any) -> bool:
-    return _setting(cell, "grade") and not _setting(cell, "solution")
