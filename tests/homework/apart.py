@@ -16,7 +16,8 @@ from patterns import PATTERNS, SETUP
 
 from tml_helpers.grading import notebook, roles
 from tml_helpers.grading.assignment import EQUAL_TO_ALL
-from tml_helpers.grading.examiner import Exam, Examiner, Report, Request
+from tml_helpers.grading.exam import Exam, Report, Request
+from tml_helpers.grading.examiner import Examiner
 from tml_helpers.grading.names import defined
 from tml_helpers.grading.student import Student
 from tml_helpers.grading.wire import Wire

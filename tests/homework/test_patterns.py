@@ -127,8 +127,10 @@ def test_there_are_many_and_each_is_its_own() -> None:
 
 def test_a_name_that_a_test_looks_up_is_used_by_it() -> None:
     assert names.used("'ready' in globals()").now == {"globals", "ready"}
-    assert names.used("eval('two words') + 'x'").now == {"eval", "x"}
-    assert names.used("'ready' in {}").now == set()
+    assert names.used("for n in ('a', 'b'):\n    f('c'), vars()[n]").now == {"vars", "f", "n", "a", "b"}
+    assert names.used("all(n in dir() for n in ['a'])").now >= {"dir", "a"}
+    assert names.used("globals().get('a'), eval('two words')").now == {"globals", "eval", "a"}
+    assert names.used("'ready' in {}\nanswer == 'blue'\nglobals()").now == {"answer", "globals"}
 
 
 def test_the_page_tells_all_of_them() -> None:

@@ -7,7 +7,6 @@ import random
 import sys
 from collections.abc import Callable
 from fractions import Fraction
-from types import SimpleNamespace
 from typing import Any, ClassVar
 
 import nbformat
@@ -19,7 +18,9 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 from scripted import Line, fetched, peer
 
 from tml_helpers.grading import draws, examiner
-from tml_helpers.grading.examiner import Exam, Examiner, Overrun
+from tml_helpers.grading.exam import Exam, Request
+from tml_helpers.grading.examiner import Examiner
+from tml_helpers.grading.messages import Overrun, message
 from tml_helpers.grading.proxies import Gone, Handle, Refused
 from tml_helpers.grading.wire import Broken
 
@@ -70,7 +71,7 @@ class TestMessage:
     FULL = SEEN + 'secret = 42\nassert f(2) == secret, "look at two"\nassert f(3) == secret\nraise ValueError("no")\n'
 
     @pytest.fixture
-    def message(self, monkeypatch: pytest.MonkeyPatch) -> Callable[..., str]:
+    def heard(self, monkeypatch: pytest.MonkeyPatch) -> Callable[..., str]:
         monkeypatch.setitem(sys.modules, "__main__", sys.modules["__main__"])
         exam = Exam(
             "a", "n", {"cells": [], "metadata": {}, "nbformat": 4, "nbformat_minor": 5}, {"t": self.FULL}, {}, 3.5, "k"
@@ -81,7 +82,7 @@ class TestMessage:
             vars(made.main)["f"] = f
             failure, _ = made._trusted("t", self.FULL)
             assert failure is not None
-            return made._message(failure, visible)
+            return message(failure, visible, exam, learning=False)
 
         return told
 
@@ -89,29 +90,33 @@ class TestMessage:
         ({}, "look at one"), ({1: 1}, "look at two"), ({1: 1, 2: 42}, "a hidden test failed"),
         ({1: 1, 2: 42, 3: 42}, "a hidden test failed (ValueError)"),
     ])  # fmt: skip
-    def test_words_of_the_author(self, message: Callable[..., str], answers: dict[int, int], words: str) -> None:
-        assert message(answers.get) == words
+    def test_words_of_the_author(self, heard: Callable[..., str], answers: dict[int, int], words: str) -> None:
+        assert heard(answers.get) == words
 
-    def test_all_of_a_test_that_hides_nothing(self, message: Callable[..., str]) -> None:
-        assert message({1: 1, 2: 42}.get, self.FULL) == "this failed: assert f(3) == secret"
-        assert message({1: 1, 2: 42, 3: 42}.get, self.FULL) == "ValueError: no"
+    def test_all_of_a_test_that_hides_nothing(self, heard: Callable[..., str]) -> None:
+        assert heard({1: 1, 2: 42}.get, self.FULL) == "this failed: assert f(3) == secret"
+        assert heard({1: 1, 2: 42, 3: 42}.get, self.FULL) == "ValueError: no"
 
-    def test_python_s_words_on_the_student_s_own_code(self, message: Callable[..., str]) -> None:
+    def test_python_s_words_on_the_student_s_own_code(self, heard: Callable[..., str]) -> None:
         def fails(_: int) -> Any:
             error = KeyError("mine")
             error.said_by_submission = "KeyError: 'mine'"
             raise error
 
-        assert message(fails) == "your code raised KeyError: 'mine'"
-        assert message(None) == "TypeError: 'NoneType' object is not callable"
+        assert heard(fails) == "your code raised KeyError: 'mine'"
+        assert heard(None) == "TypeError: 'NoneType' object is not callable"
 
-    def test_what_is_no_failure_of_the_test(self, message: Callable[..., str], monkeypatch: pytest.MonkeyPatch) -> None:
-        made = Examiner.__new__(Examiner)
-        made.exam = SimpleNamespace(seconds=3.5)
-        assert made._message(Overrun(), "") == "this took longer than 3.5 seconds"
-        assert made._message(Gone("it ended"), "") == "your notebook's process answered no more: it ended"
-        assert made._message(Refused("a plain value"), "") == "a plain value"
-        assert "tell your instructor" in made._message(SyntaxError("secret"), "")
+    def test_what_is_no_failure_of_the_test(self) -> None:
+        exam = Exam("a", "n", {}, {}, {}, 3.5, "k")
+        told = {type(failure): message(failure, "", exam, learning=False) for failure in (
+            Overrun(), Gone("it ended"), Refused("a plain value"), SyntaxError("secret"),
+        )}  # fmt: skip
+        assert told == {
+            Overrun: "this took longer than 3.5 seconds",
+            Gone: "your notebook's process answered no more: it ended",
+            Refused: "a plain value",
+            SyntaxError: "this test is not Python: please tell your instructor",
+        }
 
 
 def test_only_functions_that_a_test_puts_in_place_of_an_answer_go_over() -> None:
@@ -172,7 +177,10 @@ class TestExaminer:
     HIDDEN = 'assert double(2) == 4, "did you add 1?"\nassert double(3) == 6 + start, "did you square x?"\n'
     SOLUTION = "def double(x):\n    return x + x"
     RAN: ClassVar[dict[str, Any]] = {"outputs": []}
-    FETCHED: ClassVar[dict[str, Any]] = {"values": {"double": {"reference": [0, "object", "function", []]}}}
+    FETCHED: ClassVar[list[dict[str, Any]]] = [
+        {"names": ["double", "In"]},
+        {"values": {"double": {"reference": [0, "object", "function", []]}}},
+    ]
 
     @pytest.fixture
     def examined(self, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
@@ -190,43 +198,51 @@ class TestExaminer:
             self.line, self.begun = Line(*replies), list[bool]()
             connect = lambda begun: self.begun.append(begun) or self.line  # noqa: E731
             content = nbformat.writes(submission).encode()
-            found = made.examine(examiner.Request("sums.ipynb", content, **asked), connect)
+            found = made.examine(Request("sums.ipynb", content, **asked), connect)
             assert self.line.replies == [], "as many were asked for"
             return found
 
         return report
 
     def test_a_right_answer(self, examined: Callable[..., Any]) -> None:
-        report = examined(self.RAN, self.RAN, self.FETCHED, {"value": 4}, {"value": 6})
+        report = examined(self.RAN, self.RAN, *self.FETCHED, {"value": 4}, {"value": 6})
         assert (report.status, report.scores, report.messages) == ("ok", {"double_test": 2, "why": 0}, {})
         assert report.unanswered == ["why"]
         assert report.allowed == [], "only the model solution's report says it"
-        assert [sent["do"] for sent in self.line.sent] == ["run", "run", "fetch", "call", "call"]
+        assert [sent["do"] for sent in self.line.sent] == ["run", "run", "known", "fetch", "call", "call"]
         assert [sent["source"] for sent in self.line.sent[:2]] == ["start = 0", "double = max"]
         assert report.notebook["cells"][3]["outputs"] == []
         assert "did you square" not in json.dumps(report.notebook) + json.dumps(report.fragments)
 
+    def test_a_submission_hears_of_no_name_of_the_tests(self, examined: Callable[..., Any]) -> None:
+        """Neither of a hidden test's own, nor of what it may look up: it could search its memory for them."""
+        full = "def plover(x):\n    return finch + double(x)\nfinch = 1\nassert plover(1) == 3\n"
+        full += "assert str(finch) != 'robin' and 'robin' not in globals() and 'double' in globals()"
+        examined(self.RAN, self.RAN, *self.FETCHED, {"value": 2}, full=full)
+        assert [sent["names"] for sent in self.line.sent if sent["do"] == "fetch"] == [["double"]]
+        assert not any(bird in json.dumps(self.line.sent) for bird in ("plover", "finch", "robin"))
+
     @pytest.mark.parametrize(("values", "message"), [((4, 9), "did you square x?"), ((5,), "did you add 1?")])
     def test_a_wrong_answer(self, examined: Callable[..., Any], values: tuple[int, ...], message: str) -> None:
-        report = examined(self.RAN, self.RAN, self.FETCHED, *({"value": value} for value in values))
+        report = examined(self.RAN, self.RAN, *self.FETCHED, *({"value": value} for value in values))
         assert (report.scores["double_test"], report.messages) == (0, {"double_test": message})
         assert report.notebook["cells"][3]["outputs"][0]["evalue"] == message
 
     def test_a_part_of_the_points(self, examined: Callable[..., Any]) -> None:
         full = "found = double(2)\n0.5 * found"
         report = examined(
-            self.RAN, self.RAN, self.FETCHED, {"value": 3}, full=full, allowed={("double_test/", "points")}
+            self.RAN, self.RAN, *self.FETCHED, {"value": 3}, full=full, allowed={("double_test/", "points")}
         )
         assert (report.scores["double_test"], report.messages) == (1.5, {})
         assert report.notebook["cells"][3]["outputs"][0]["text"] == "1.5 of 2 points"
 
     def test_what_a_test_swallows_is_not_forgotten(self, examined: Callable[..., Any]) -> None:
         swallow = "try:\n    double == 1\nexcept BaseException:\n    pass"
-        report = examined(self.RAN, self.RAN, self.FETCHED, full=swallow)
+        report = examined(self.RAN, self.RAN, *self.FETCHED, full=swallow)
         assert report.scores["double_test"] == 0
         assert "a plain value is expected" in report.messages["double_test"]
         swallow = swallow.replace("double == 1", "double(1)")
-        report = examined(self.RAN, self.RAN, self.FETCHED, Broken("it ended"), full=swallow)
+        report = examined(self.RAN, self.RAN, *self.FETCHED, Broken("it ended"), full=swallow)
         assert (report.status, report.scores["double_test"]) == ("failed", 0)
         assert report.remarks[-1] == "in the test double_test your notebook's process answered no more: it ended"
 
@@ -234,7 +250,7 @@ class TestExaminer:
         report = examined(self.RAN, Broken("it ended"))
         assert (report.status, report.scores["double_test"]) == ("failed", 0)
         assert "after the cell double your notebook's process answered no more: it ended" in report.remarks
-        report = examined(self.RAN, {"outputs": [{"ename": "TookTooLong"}]}, {"values": {}})
+        report = examined(self.RAN, {"outputs": [{"ename": "TookTooLong"}]}, {"names": []})
         assert (report.status, report.scores["double_test"]) == ("timeout", 0)
         assert "the cell double was stopped, it took longer than 3 seconds" in report.remarks
         assert report.messages == {"double_test": "NameError: name 'double' is not defined"}
@@ -245,15 +261,15 @@ class TestExaminer:
         assert report.remarks[-1] == "what followed was not run: the time for the whole notebook was up"
 
     def test_cells_that_were_run_before_are_not_run_again(self, examined: Callable[..., Any]) -> None:
-        examined(self.RAN, self.FETCHED, {"value": 4}, {"value": 6}, prepared=True)
+        examined(self.RAN, *self.FETCHED, {"value": 4}, {"value": 6}, prepared=True)
         assert self.begun == [True]
         assert self.line.sent[0]["source"] == "double = max"
-        examined(self.RAN, self.RAN, self.FETCHED, {"value": 4}, {"value": 6}, prepared=False)
+        examined(self.RAN, self.RAN, *self.FETCHED, {"value": 4}, {"value": 6}, prepared=False)
         assert self.begun == [False]
 
     def test_the_model_solution_says_what_is_allowed(self, examined: Callable[..., Any]) -> None:
         full = "double == 1\n2 * double(2)"
-        report = examined(self.RAN, self.RAN, self.FETCHED, {"value": True}, {"value": 1}, full=full, allowed=None)
+        report = examined(self.RAN, self.RAN, *self.FETCHED, {"value": True}, {"value": 1}, full=full, allowed=None)
         assert report.allowed == [("double_test/", "points"), ("double_test/double", "eq")]
         assert report.scores["double_test"] == 2
 

@@ -42,6 +42,14 @@ def test_values_come_over_and_objects_stay() -> None:
     assert line.sent[0] | {"seconds": 0} == {"do": "fetch", "names": ["a", "b", "none"], "seconds": 0}
 
 
+def test_the_names_that_a_submission_has() -> None:
+    made, line = peer({"names": ["a", "b", "a"]}, {"names": "a"})
+    assert made.names() == {"a", "b"}
+    assert line.sent[0] | {"seconds": 0} == {"do": "known", "seconds": 0}
+    with pytest.raises(Gone):
+        made.names()
+
+
 def test_a_cell_has_its_time_and_a_little_to_say_so(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = [100.0]
     monkeypatch.setattr(time, "monotonic", lambda: clock[0])

@@ -13,7 +13,7 @@ from nbformat.v4 import new_code_cell, new_notebook
 from tml_helpers import grading
 from tml_helpers.grading import assignment, withhold
 from tml_helpers.grading.course import Course
-from tml_helpers.grading.examiner import Exam
+from tml_helpers.grading.exam import Exam
 
 SENTENCE = "colorsys is withheld while this homework is graded: you are asked to write it yourself"
 ATTACKS = """\

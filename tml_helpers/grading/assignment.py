@@ -10,7 +10,8 @@ from typing import Any
 import tml_helpers.grading.names as names
 from tml_helpers.grading import gradebook, key, notebook, withhold
 from tml_helpers.grading.course import Course, workspace
-from tml_helpers.grading.examiner import Exam, leading
+from tml_helpers.grading.exam import Exam
+from tml_helpers.grading.examiner import leading
 from tml_helpers.grading.release import generate
 from tml_helpers.grading.sandbox import Submission, Task, archive
 

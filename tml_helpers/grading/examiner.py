@@ -6,20 +6,20 @@ Locked cells of the course run here; what students write runs in a process of it
 import ast
 import contextlib
 import inspect
-import json
 import math
 import numbers
 import os
 import signal
 import sys
 import time
-import traceback
 import types
 from collections.abc import Callable, Iterator, MutableMapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from typing import Any
 
 from tml_helpers.grading import ask, draws, feedback, names, notebook, withhold
+from tml_helpers.grading.exam import Exam, Report, Request
+from tml_helpers.grading.messages import Overrun, message
 from tml_helpers.grading.proxies import GRACE, REPLACED, Gone, Handle, Peer, Refused
 from tml_helpers.grading.sanitize import Room, clean
 from tml_helpers.grading.wire import Wire
@@ -28,66 +28,6 @@ TIME_IS_UP = "the time for the whole notebook was up"
 ROUNDED = 1 + 1e-9  # points may be a sum of thirds
 GENERATORS = {("random", "Random"), ("numpy", "Generator"), ("numpy", "RandomState"), ("torch", "Generator")}
 MOST_STORED = 2000  # characters of a message to a student
-
-
-@dataclass(frozen=True)
-class Exam:
-    """One notebook of an assignment, with what students do not get.
-
-    released: the students' notebook, as JSON. full: the course's own cells with their hidden tests, by name. answers:
-    the model solution's cells, by name. seconds: for one cell. key: seeds what tests draw without a seed of their own.
-    withheld: modules that submissions do not have. gives: those of them that they have from a cell on, by its name.
-    """
-
-    assignment: str
-    notebook: str
-    released: dict[str, Any]
-    full: dict[str, str]
-    answers: dict[str, str]
-    seconds: float
-    key: str
-    withheld: list[str] = field(default_factory=list)
-    gives: dict[str, list[str]] = field(default_factory=dict)
-
-    def as_json(self) -> str:
-        return json.dumps(asdict(self), sort_keys=True)
-
-    @classmethod
-    def from_json(cls, text: str) -> "Exam":
-        return cls(**json.loads(text))
-
-
-@dataclass(frozen=True)
-class Request:
-    """A file to grade.
-
-    allowed: what tests did to objects of the model solution; None for that itself, whose report says it. prepared:
-    whether there is a process in which the leading cells have been run. seconds: for the whole notebook.
-    """
-
-    name: str
-    content: bytes
-    allowed: set[tuple[str, str]] | None
-    prepared: bool
-    seconds: float
-
-
-@dataclass
-class Report:
-    """What became of one notebook: all of it is validated again by the collector."""
-
-    status: str = "ok"
-    remarks: list[str] = field(default_factory=list)
-    scores: dict[str, float | None] = field(default_factory=dict)
-    unanswered: list[str] = field(default_factory=list)
-    messages: dict[str, str] = field(default_factory=dict)
-    notebook: dict[str, Any] | None = None
-    fragments: list[dict[str, str]] = field(default_factory=list)
-    allowed: list[tuple[str, str]] = field(default_factory=list)
-
-
-class Overrun(BaseException):
-    """A test ran over its time on this side."""
 
 
 class Examiner:
@@ -173,7 +113,7 @@ class Examiner:
             report.remarks += [f"in the cell {self._called(cell)}, {text}" for text in withhold.told(cell.outputs)]
             self.peer.late |= any(o.get("ename") == "TookTooLong" for o in cell.outputs if isinstance(o, dict))
             if self.peer.late and not self.peer.gone:
-                limit = self._limit()
+                limit = self.exam.limit
                 report.remarks.append(f"the cell {self._called(cell)} was stopped, it took longer than {limit}")
             self._note_delay()
         if is_locked(cell):
@@ -197,11 +137,11 @@ class Examiner:
         report.scores[name] = score
         if failure is not None:
             shown = self.exam.full[name] if self.peer.learning else cell.source  # the instructor reads of the model's
-            report.messages[name] = self._message(failure, shown)[:MOST_STORED]
+            report.messages[name] = message(failure, shown, self.exam, learning=self.peer.learning)[:MOST_STORED]
         if self.peer.gone and not gone:
             report.remarks.append(f"in the test {name} your notebook's process answered no more: {self.peer.gone}")
         elif self.peer.late:
-            report.remarks.append(f"your code was stopped in the test {name}, it took longer than {self._limit()}")
+            report.remarks.append(f"your code was stopped in the test {name}, it took longer than {self.exam.limit}")
         self._note_delay()
         text = f"{score:g} of {worth:g} points"
         cell.outputs = []
@@ -296,14 +236,16 @@ class Examiner:
             return set()
         self._begin(name)
         namespace = vars(self.main)
-        wanted = (used.now | self.later) - self.trusted - {"get_ipython"}
+        looked_up = self.answers if used.now & names.LOOKS_UP else set()
+        wanted = (used.now | self.later | looked_up) - self.trusted - {"get_ipython"}
         wanted = {name for name in wanted if name not in names.BUILTINS} | (self.asked & used.now)
         self.tested |= self.asked & wanted  # theirs until the next answer; Python's own afterwards
         for former in wanted | self.asked:
             namespace.pop(former, None)
         namespace |= {name: undefined(name) for name in self.asked & wanted}  # not Python's own of that name
-        if wanted:
-            found = self.peer.fetch(sorted(wanted))
+        theirs = wanted & self.peer.names() if wanted else set()  # of no other name does it hear, as of a test's own
+        if theirs:
+            found = self.peer.fetch(sorted(theirs))
             namespace |= found | {name: names.imported(self.helpers[name]) for name in found if name in self.helpers}
         return wanted
 
@@ -323,47 +265,6 @@ class Examiner:
         finally:
             signal.setitimer(signal.ITIMER_REAL, 0)
 
-    def _message(self, failure: BaseException, visible: str) -> str:
-        """What a student is told: the words of the test's author, or of Python about the student's own code."""
-        if isinstance(failure, Overrun):
-            return f"this took longer than {self._limit()}"
-        if isinstance(failure, Gone):
-            return f"your notebook's process answered no more: {failure}"
-        if isinstance(failure, Refused):
-            return str(failure)
-        if isinstance(failure, SyntaxError):
-            return "this test is not Python: please tell your instructor"
-        theirs = getattr(failure, "said_by_submission", None)
-        if theirs is not None:
-            return f"your code raised {theirs}"
-        frames = [f for f in traceback.extract_tb(failure.__traceback__) if f.filename.startswith("<cell ")]
-        inside = traceback.extract_tb(failure.__traceback__)[-1:] == frames[-1:]
-        statement = self._statement(frames)
-        seen = bool(statement) and _squeezed(statement) in _squeezed(visible)
-        open_test = _squeezed(visible) in [_squeezed(full) for full in self.exam.full.values()]
-        kind = "" if isinstance(failure, AssertionError) else f"{type(failure).__name__}: "
-        if (
-            (inside and kind == "")
-            or (seen and open_test)
-            or isinstance(failure, NameError | TypeError | AttributeError)
-        ):
-            words = str(failure).strip()
-            if words:
-                place = f", in `{statement}`" if self.peer and self.peer.learning and kind else ""
-                return kind + words + place
-        return f"this failed: {statement}" if seen else "a hidden test failed" + (f" ({kind[:-2]})" if kind else "")
-
-    def _statement(self, frames: list[traceback.FrameSummary]) -> str:
-        """The innermost statement of a cell of the course that was running."""
-        for frame in reversed(frames):
-            source = names.python(self.exam.full.get(frame.filename[6:-1], ""))
-            statements = [node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.stmt)]
-            around = [s for s in statements if s.lineno <= (frame.lineno or 0) <= (s.end_lineno or 0)]
-            if around:
-                inner = min(around, key=lambda s: (s.end_lineno or 0) - s.lineno)
-                return ast.get_source_segment(source, inner) or ""
-        return ""
-
     def _begin(self, name: str) -> None:
         """Give a cell its time, or what is left of the time for the whole notebook; none is left at the end."""
         assert self.peer is not None
@@ -377,9 +278,6 @@ class Examiner:
         """Remember that something took too long, and look out for the next."""
         assert self.peer is not None
         self.late, self.peer.late = self.late or self.peer.late, False
-
-    def _limit(self) -> str:
-        return f"{self.exam.seconds:g} seconds"
 
     def _called(self, cell: Any) -> str:
         first = (cell.source.strip().splitlines() or [""])[0]
@@ -502,7 +400,3 @@ def silence() -> Iterator[None]:
         contextlib.redirect_stderr(nowhere),
     ):
         yield
-
-
-def _squeezed(text: str) -> str:
-    return "".join(text.split())

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 BUILTINS = frozenset(dir(builtins))
 LOOKS_UP = {"globals", "locals", "vars", "dir", "eval"}
+LOOKUPS = (ast.Compare, ast.Subscript, ast.Call, ast.For, ast.GeneratorExp, ast.ListComp)
 DEFINITIONS = (ast.Import, ast.ImportFrom, ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 
 
@@ -47,12 +48,16 @@ def used(code: str) -> Used:
         inner |= {s.get_name() for s in table.get_symbols() if s.is_global() and s.is_referenced()}
         tables += table.get_children()
     outer = {s.get_name() for s in top.get_symbols() if s.is_referenced()}
-    return Used(outer | inner | (_looked_up(code) if outer & LOOKS_UP else set()), inner)
+    return Used(outer | inner | _looked_up(code), inner)
 
 
 def _looked_up(code: str) -> set[str]:
-    """What code may look up by its name, as `"x" in globals()` does."""
-    texts = [node.value for node in ast.walk(parsed(code)) if isinstance(node, ast.Constant)]
+    """What code looks up by its name, as `"x" in globals()` does, or a loop over names: no other text in it."""
+    texts: set[Any] = set()
+    for node in ast.walk(parsed(code)):
+        if isinstance(node, LOOKUPS) and any(getattr(part, "id", "") in LOOKS_UP for part in ast.walk(node)):
+            within = node.iter if isinstance(node, ast.For) else node
+            texts |= {part.value for part in ast.walk(within) if isinstance(part, ast.Constant)}
     return {text for text in texts if isinstance(text, str) and text.isidentifier()}
 
 

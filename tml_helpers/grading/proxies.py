@@ -75,6 +75,13 @@ class Peer:
         outputs = reply.get("outputs")
         return outputs if isinstance(outputs, list) else []
 
+    def names(self) -> set[str]:
+        """The names that the submission has."""
+        reply, _ = self._ask({"do": "known"}, [])
+        if not isinstance(reply.get("names"), list):
+            raise self.end("it does not answer as it should")
+        return set(map(str, reply["names"]))
+
     def fetch(self, names: list[str]) -> dict[str, Any]:
         """The values of those names that the submission has."""
         reply, buffers = self._ask({"do": "fetch", "names": names}, [])

@@ -12,6 +12,7 @@ from dataclasses import replace
 from typing import Any
 
 from tml_helpers.grading import examiner, feedback, notebook
+from tml_helpers.grading.exam import Exam
 from tml_helpers.grading.server import LARGEST_REQUEST, Server, own_files, reap
 from tml_helpers.grading.student import Student
 from tml_helpers.grading.wire import Wire
@@ -65,7 +66,7 @@ class Examiners:
         control, link, files = descriptors
         sys.meta_path.remove(self.withheld)
         _import(self.modules)
-        self.examiner = examiner.Examiner(examiner.Exam.from_json(_sent(link)["exam"]))
+        self.examiner = examiner.Examiner(Exam.from_json(_sent(link)["exam"]))
 
         def run() -> None:
             own_files(files, self.server.isolated)

@@ -168,6 +168,8 @@ class Student:
         if message["do"] == "run":
             withhold.give(message["given"])
             return {"outputs": self.run(message["source"])}
+        if message["do"] == "known":
+            return {"names": list(map(str, self.shell.user_ns))}
         if message["do"] == "fetch":
             names = [name for name in message["names"] if name in self.shell.user_ns]
             return {"values": {name: encode(self.shell.user_ns[name], sent, self._refer) for name in names}}
