@@ -181,10 +181,11 @@ ThreatModel(
 # Random questions would waste the budget. The victim's answer is most telling where the copy is about to change its
 # mind. So each round moves every image $x$ that the victim called $y$ along the copy's own gradient,
 #
-# $$x' = x + \alpha \cdot \operatorname{sign} \nabla_x F_y(x),$$ (eq-substitute)
+# $$x' = x + \alpha \cdot \operatorname{sign} \nabla_x \hat z_y(x),$$ (eq-substitute)
 #
-# asks about $x'$, and trains on all answers so far. In words: step to where the copy $F$ is most sensitive, and ask
-# there. Each round doubles the data, so $N$ images and $\rho$ rounds cost $N \cdot 2^{\rho - 1}$ questions.
+# asks about $x'$, and trains on all answers so far. $\hat z$ are the copy's logits. In words: step to where the copy is
+# most sensitive, and ask there. Each round doubles the data, so $N$ images and $\rho$ rounds cost
+# $N \cdot 2^{\rho - 1}$ questions.
 
 
 # %%
@@ -261,23 +262,23 @@ claim("and more than 800 about images made from 50", real[1] > grown[1])
 #
 # With scores there is no need of a copy. A slope can be measured: take a step of $h$ forward along pixel $i$ and a step
 # back, ask for both values, and divide. Chen and others {cite}`chen2017zoo` do so, and get the curvature from the same
-# answers. For a score $f$ of the network, and $e_i$ the image in which pixel $i$ is 1 and all others are 0:
+# answers. For a score $\ell$ of the network, and $e_i$ the image in which pixel $i$ is 1 and all others are 0:
 #
-# $$\hat g_i = \frac{f(x + h e_i) - f(x - h e_i)}{2h}, \qquad
-# \hat c_i = \frac{f(x + h e_i) - 2 f(x) + f(x - h e_i)}{h^2}.$$ (eq-zoo)
+# $$\hat g_i = \frac{\ell(x + h e_i) - \ell(x - h e_i)}{2h}, \qquad
+# \hat g'_i = \frac{\ell(x + h e_i) - 2 \ell(x) + \ell(x - h e_i)}{h^2}.$$ (eq-zoo)
 #
-# Why these? Along pixel $i$, $f(x \pm h e_i) = f \pm h f' + \tfrac{1}{2} h^2 f'' \pm \tfrac{1}{6} h^3 f''' + \dots$ In
-# the first formula the even terms cancel, in the second the odd ones, and the errors that remain are of order $h^2$. To
-# see them we need a model whose derivatives we know. For softmax regression with weights $w_k$ and $f = \log p_y$ they
-# are, pixel by pixel, $w_y - \mathbb{E}_p[w]$ and $-\mathrm{Var}_p[w]$.
+# Why these? Along pixel $i$, $\ell(x \pm h e_i) = \ell \pm h \ell' + \tfrac{1}{2} h^2 \ell'' \pm \tfrac{1}{6} h^3 \ell''' + \dots$
+# In the first formula the even terms cancel, in the second the odd ones, and the errors that remain are of order $h^2$.
+# To see them we need a model whose derivatives we know. For softmax regression with weights $w_k$ and
+# $\ell = \log p_y$ they are, pixel by pixel, $w_y - \mathbb{E}_p[w]$ and $-\mathrm{Var}_p[w]$.
 
 
 # %%
-def by_hand(f, x, h):
+def by_hand(score, x, h):
     """Slope and curvature along every pixel of one image, two questions for each."""
     step = h * torch.eye(x.numel(), dtype=x.dtype).view(-1, *x.shape[1:])
-    plus, minus = f(x + step), f(x - step)  # (784,) each
-    return (plus - minus) / (2 * h), (plus - 2 * f(x) + minus) / h**2
+    plus, minus = score(x + step), score(x - step)  # (784,) each
+    return (plus - minus) / (2 * h), (plus - 2 * score(x) + minus) / h**2
 
 
 linear = copy.deepcopy(models["linear"]).double()
@@ -301,15 +302,15 @@ curvatures = -(p @ w**2 - (p @ w) ** 2)
 leaf = x.clone().requires_grad_()
 (autograd,) = torch.autograd.grad(linear(leaf).log_softmax(dim=1)[0, y], leaf)
 claim("The formula's slope is autograd's", torch.allclose(autograd.flatten(), slopes))
-g, c = by_hand(log_p, x, h=1e-3)
+g, bend = by_hand(log_p, x, h=1e-3)
 claim("Measured slopes are right to 1e-4", bool((g - slopes).abs().max() < 1e-4))
-claim("and curvatures to 1e-4", bool((c - curvatures).abs().max() < 1e-4))
+claim("and curvatures to 1e-4", bool((bend - curvatures).abs().max() < 1e-4))
 
 # %%
 library = attacks.estimate_gradient(log_p, x, h=1e-3)[0]
 claim("The library measures the same slopes", torch.allclose(g, library))
 library = attacks.estimate_hessian(log_p, x, h=1e-3)[0]
-claim("and the same curvatures", torch.allclose(c, library, atol=1e-6))
+claim("and the same curvatures", torch.allclose(bend, library, atol=1e-6))
 
 # %% [markdown]
 # The paper takes $h = 10^{-4}$. We have just measured in double precision. Networks answer in single precision, with 7
@@ -353,7 +354,7 @@ plt.show()
 #
 # `attacks.zoo` minimises the loss of Carlini and Wagner {cite}`carlini2017towards` with measured slopes: the squared
 # distance, plus the lead of the true class's log-probability over the best other one for as long as it leads. Each step
-# draws 128 pixels and moves each by Adam or by Newton's rule $-\hat g_i / \hat c_i$. A ReLU network's scores are
+# draws 128 pixels and moves each by Adam or by Newton's rule $-\hat g_i / \hat g'_i$. A ReLU network's scores are
 # piecewise linear, so for Newton nearly all curvature comes from the distance.
 
 # %%
@@ -411,7 +412,7 @@ def square_by_hand(model, image, label, epsilon, queries, generator):
 
 
 # %% [markdown]
-# Where the answer is known, both forms must find it. For a linear score $w \cdot x$ the worst perturbation is
+# Where the answer is known, both forms must find it. For a linear score $w^\top x$ the worst perturbation is
 # $-\varepsilon \operatorname{sign} w$: lecture 2.1 reads it off the weights. Random search finds it without them.
 
 # %%

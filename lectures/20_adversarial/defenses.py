@@ -120,7 +120,7 @@ claim("Six lines and the library agree", abs(mine.item() / theirs - 1) < 1e-4)
 # Madry and others {cite}`madry2018towards` said what is really wanted. The defender chooses weights; then the attacker
 # chooses, knowing them, the worst image in the ball; so the defender should minimise the worst case:
 #
-# $$\min_\theta\; \frac1N \sum_{i=1}^N \;\max_{\|x' - x_i\|_\infty \le \varepsilon} L\big(f_\theta(x'), y_i\big).$$ (eq-min-max)
+# $$\min_\theta\; \mathbb{E}_{(x, y)} \;\max_{\|x' - x\|_\infty \le \varepsilon} L\big(f_\theta(x'), y\big).$$ (eq-min-max)
 #
 # In words: make the worst that can happen to each image as harmless as possible. The inner maximum cannot be found
 # exactly. PGD stands in for it, which costs as many more passes through the network as PGD has steps. One remark from
@@ -420,10 +420,10 @@ ThreatModel(
 )
 
 # %% [markdown]
-# A *squeezer* $s$ removes detail: a black-and-white version (1 bit for each pixel), or the median of each 2 × 2
+# A *squeezer* $S$ removes detail: a black-and-white version (1 bit for each pixel), or the median of each 2 × 2
 # pixels. The score is how far the answer moves, and a threshold on clean images allows for 5 % false alarms:
 #
-# $$\text{score}(x) = \max_s \big\| p(x) - p(s(x)) \big\|_1 , \qquad p(x) = \operatorname{softmax} f_\theta(x).$$ (eq-squeezing)
+# $$\text{score}(x) = \max_S \big\| p(x) - p(S(x)) \big\|_1 , \qquad p(x) = \operatorname{softmax} f_\theta(x).$$ (eq-squeezing)
 
 
 # %%

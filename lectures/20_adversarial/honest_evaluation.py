@@ -201,14 +201,15 @@ plt.show()
 # ## The worst case, image by image
 #
 # An attack that finds nothing shows one thing: that *it* found nothing. So several attacks are run that fail for
-# different reasons, and an image counts as robust only if it survives all. For attacks $A_1, \dots, A_m$:
+# different reasons, and an image counts as robust only if it survives all. With $A(x)$ for what attack $A$ makes of an
+# image:
 #
-# $$\text{robust accuracy} = \frac1N \sum_{i=1}^N \min_{j}\; \mathbb 1\big[\arg\max_k
-# z_k(A_j(x_i)) = y_i\big].$$ (eq-robust-accuracy)
+# $$\text{robust accuracy} = \mathbb{E}_{(x, y)} \min_{A}\; \mathbb 1\big[\arg\max_k
+# z_k(A(x)) = y\big].$$ (eq-robust-accuracy)
 #
-# In words: the minimum stands *inside* the sum. The best single attack gives the minimum outside, which is larger:
-# different attacks break different images. Every number of this kind is an **upper bound** on the true robust accuracy;
-# a better attack can only lower it.
+# In words: the minimum stands *inside* the mean over the images. The best single attack gives the minimum outside,
+# which is larger: different attacks break different images. Every number of this kind is an **upper bound** on the true
+# robust accuracy; a better attack can only lower it.
 
 # %%
 from_the_image = functools.partial(attacks.pgd, random_start=False)
@@ -390,9 +391,10 @@ plt.show()
 #
 # ### How many images
 #
-# The bands are wide. A robust accuracy is a share of $n$ images, and its 95 % interval is about
-# $\pm 1.96\sqrt{p(1-p)/n}$. `Evaluation.interval` gives the exact one, of Clopper and Pearson, which
-# equation {eq}`eq-clopper-pearson` defines for another purpose. A gain of three points, on 200 images, is not a finding.
+# The bands are wide. A robust accuracy is a share of $N$ images, and its 95 % interval is about
+# $\pm 1.96\sqrt{\text{share}\,(1 - \text{share})/N}$. `Evaluation.interval` gives the exact one, of Clopper and
+# Pearson, which equation {eq}`eq-clopper-pearson` defines for another purpose. A gain of three points, on 200 images,
+# is not a finding.
 
 # %% tags=["nbval-ignore-output"]
 halves = {n: 1.96 * math.sqrt(0.5 * 0.5 / n) for n in (100, 200, 1000, 10_000)}
@@ -421,12 +423,12 @@ ThreatModel(
 )
 
 # %% [markdown]
-# Take any classifier $f$, add Gaussian noise to the image, and ask which class comes most often:
+# Take any classifier $F$, which answers with a class. Add Gaussian noise to the image, and ask which comes most often:
 #
-# $$g(x) = \arg\max_k\; P\big(f(x + \delta) = k\big), \qquad \delta \sim \mathcal N(0, \sigma^2 I).$$ (eq-smoothing)
+# $$\bar F(x) = \arg\max_k\; P\big(F(x + \delta) = k\big), \qquad \delta_i \sim \mathcal N(0, \sigma^2).$$ (eq-smoothing)
 #
-# Suppose that the winner has probability $p > \tfrac12$. Now the attacker moves $x$ by $\eta$. How far can $p$ fall?
-# All we know of $f$ is that the region $U$ in which it answers with the winner catches a share $p$ of the cloud around
+# Suppose that the winner has probability $\pi > \tfrac12$. Now the attacker moves $x$ by $\eta$. How far can $\pi$ fall?
+# All we know of $F$ is that the region in which it answers with the winner catches a share $\pi$ of the cloud around
 # $x$. The worst region puts its share where the moved cloud is thinnest. By the lemma of Neyman and Pearson, the region
 # of given mass that loses most when the cloud moves is cut off where the ratio of the two densities is constant. For
 # two Gaussians of equal width that is a **straight line** across $\eta$: a half-space. In {fig}`half-space` a
@@ -439,7 +441,7 @@ score = {  # a region holds the points whose score is below its edge
     "disc": lambda points: points.norm(dim=1),
     "strip": lambda points: points[:, 0].abs(),
 }
-edge = {name: score[name](cloud).sort().values[180_000] for name in score}  # p = 0.9
+edge = {name: score[name](cloud).sort().values[180_000] for name in score}  # π = 0.9
 moves = torch.linspace(0, 2.5, 26)
 
 
@@ -475,12 +477,12 @@ plt.show()
 # %% [markdown]
 # *Three regions with 90 % of the cloud (left), and what is left of it as the cloud moves along the arrow (right).* The
 # half-space loses fastest: it is the worst case, so it is safe to assume it. And for it the sum is easy. Its edge lies at
-# $d = \sigma\,\Phi^{-1}(p)$ from $x$, where $\Phi$ is the normal distribution function. After a move of length $r$
-# towards the edge, its share is $\Phi((d - r)/\sigma)$, and that is one half when $r = d$. Up to there the winner wins:
+# $R = \sigma\,\Phi^{-1}(\pi)$ from $x$, where $\Phi$ is the normal distribution function. After a move $\eta$ towards the
+# edge, its share is $\Phi((R - \|\eta\|)/\sigma)$, and that is one half when $\|\eta\| = R$. Up to there the winner wins:
 #
-# $$\boxed{\;g(x + \eta) = g(x) \quad\text{whenever}\quad \|\eta\|_2 < R = \sigma\,\Phi^{-1}(p)\;}$$ (eq-certificate)
+# $$\boxed{\;\bar F(x + \eta) = \bar F(x) \quad\text{whenever}\quad \|\eta\|_2 < R = \sigma\,\Phi^{-1}(\pi)\;}$$ (eq-certificate)
 #
-# That is all. Nothing is asked of $f$; not a gradient, not even that it is a network.
+# That is all. Nothing is asked of $F$; not a gradient, not even that it is a network.
 
 # %%
 radius = norm.ppf(0.9)  # 1.28: where the half-space's curve meets one half
@@ -489,23 +491,23 @@ error = (mass["half-space"] - formula).abs().max().item()
 claim("The half-space's curve is Φ(1.28 − ‖η‖/σ), within 0.01", error < 0.01)
 
 # %% [markdown]
-# ### p is not known
+# ### The probability is not known
 #
-# We can only draw, count $k$ agreeing answers among $n$, and be careful. Careful means: choose $\underline p$ so small
-# that a true $p$ below it would give $k$ or more with probability $\nu$ at most (`alpha` in the code). This is the
+# We can only draw, count $n_1$ agreeing answers among $n$, and be careful. Careful means: choose $\underline\pi$ so small
+# that a true $\pi$ below it would give $n_1$ or more with probability $\nu$ at most (`alpha` in the code). This is the
 # bound of Clopper and Pearson {cite}`clopper1934use`, the solution of
 #
-# $$P\big(\mathrm{Binomial}(n, \underline p) \ge k\big) = \nu.$$ (eq-clopper-pearson)
+# $$P\big(\mathrm{Binomial}(n, \underline\pi) \ge n_1\big) = \nu.$$ (eq-clopper-pearson)
 #
-# The left side grows with $\underline p$, so halving an interval finds it.
+# The left side grows with $\underline\pi$, so halving an interval finds it.
 
 
 # %%
-def bound_by_bisection(k, n, alpha):
+def bound_by_bisection(agreeing, n, alpha):
     low, high = 0.0, 1.0
     for _ in range(50):
         middle = (low + high) / 2
-        if binom.sf(k - 1, n, middle) < alpha:  # P(k or more)
+        if binom.sf(agreeing - 1, n, middle) < alpha:  # P(so many or more)
             low = middle
         else:
             high = middle
@@ -513,7 +515,7 @@ def bound_by_bisection(k, n, alpha):
 
 
 counts = torch.tensor([400, 700, 990, 1000])
-mine = [bound_by_bisection(int(k), 1000, 0.001) for k in counts]
+mine = [bound_by_bisection(count, 1000, 0.001) for count in counts.tolist()]
 theirs = defenses.clopper_pearson_bound(counts, n=1000, alpha=0.001).tolist()
 claim(
     "The library's bound is the same",
@@ -534,9 +536,9 @@ def certify_one(model, image, sigma, n0=100, n=1000, alpha=0.001):
         return predict(model, image + noise).argmax(dim=1)
 
     guess = answers(n0).mode().values
-    k = int((answers(n) == guess).sum())
-    p = bound_by_bisection(k, n, alpha)
-    return (int(guess), sigma * norm.ppf(p)) if p > 0.5 else (-1, 0.0)
+    agreeing = int((answers(n) == guess).sum())
+    least = bound_by_bisection(agreeing, n, alpha)
+    return (int(guess), sigma * norm.ppf(least)) if least > 0.5 else (-1, 0.0)
 
 
 # %% [markdown]
@@ -559,7 +561,7 @@ for sigma in (0.25, 0.5, 1.0):
 mine = [certify_one(smoothed[0.5].model, image[None], 0.5) for image in images[:20]]
 theirs = smoothed[0.5].certify(images[:20], generator=generator)
 pairs = zip(mine, theirs.classes, theirs.radii, strict=True)
-gap = [abs(r - radius) for (c, r), k, radius in pairs if c == k != -1]
+gap = [abs(own - radius) for (one, own), two, radius in pairs if one == two != -1]
 claim("Certified by both, at least 15 of 20", len(gap) >= 15)
 claim(
     "Their radii differ by less than 0.1 on average: other draws",
@@ -569,10 +571,10 @@ claim(
 # %% [markdown]
 # ## Proven, and not yet broken
 #
-# **Certified accuracy** at radius $r$ is the share of images with the right class and a radius above $r$: a lower bound.
-# For an upper bound we attack the same smoothed network. The attacker must average over the noise, or follow the slope
-# of a single draw: *expectation over transformations*, [lecture 2.3](other_threat_models.ipynb), where the
-# transformation is the noise.
+# **Certified accuracy** at $\varepsilon$ is the share of images with the right class and an $R$ above $\varepsilon$: a
+# lower bound. For an upper bound we attack the same smoothed network. The attacker must average over the noise, or
+# follow the slope of a single draw: *expectation over transformations*, [lecture 2.3](other_threat_models.ipynb), where
+# the transformation is the noise.
 
 # %%
 subject, x, y = smoothed[0.5], images[:100], labels[:100]
@@ -653,10 +655,10 @@ plt.show()
 #
 # ### What a certificate does not say
 #
-# - It speaks of the **smoothed** network, with its draws, and not of $f$.
+# - It speaks of the **smoothed** network, with its draws, and not of $F$.
 # - It errs with probability $\nu$ for each image: at $\nu = 0.001$, one in a thousand certificates may be wrong.
 # - It promises a **constant** answer and not a right one. A misread image can be certified as well.
-# - It knows **one norm**. An L2 radius of $r$ holds an L∞ ball of $r / \sqrt{784} = r / 28$ only, and it is silent about
+# - It knows **one norm**. An L2 radius $R$ holds an L∞ ball of $R / \sqrt{784} = R / 28$ only, and it is silent about
 #   a turned image.
 # - Its radius is limited by counting: $n$ draws that all agree prove $\sigma\,\Phi^{-1}(\nu^{1/n})$ and no more.
 
@@ -671,15 +673,15 @@ claim("Some images are certified with a wrong class", bool(wrong.any()))
 # %% [markdown]
 # ## What goes wrong
 #
-# **The plain estimate.** Putting $k/n$ in place of $\underline p$ looks harmless. Let the true probability be
+# **The plain estimate.** Putting $n_1/n$ in place of $\underline\pi$ looks harmless. Let the true probability be
 # $\Phi(1)$, so that the true radius is $\sigma$, and certify two thousand times:
 
 # %%
-p = norm.cdf(1.0)
-k = torch.tensor(binom.rvs(1000, p, size=2000, random_state=seed()))
-careless = (k / 1000 > p).double().mean().item()
-bound = defenses.clopper_pearson_bound(k, n=1000, alpha=0.001)
-careful = (bound > p).double().mean().item()
+truth = norm.cdf(1.0)
+counts = torch.tensor(binom.rvs(1000, truth, size=2000, random_state=seed()))
+careless = (counts / 1000 > truth).double().mean().item()
+bound = defenses.clopper_pearson_bound(counts, n=1000, alpha=0.001)
+careful = (bound > truth).double().mean().item()
 claim("The plain estimate claims too much about every other time", 0.4 < careless < 0.6)
 claim("The bound does so less than once in 200 times", careful < 0.005)
 
@@ -716,7 +718,7 @@ claim("The doubts stay on record", len(doubts) >= 3)
 
 # %% [markdown]
 # A report on a defence, then: the threat model; clean accuracy; the robustness curve under the worst of several attacks,
-# one of which was made for this defence; the interval and $n$; the eight checks; the code, so that others can do
+# one of which was made for this defence; the interval and $N$; the eight checks; the code, so that others can do
 # better. Where a certificate exists: its norm, its $\nu$, its radius, its price.
 #
 # ## Practice
@@ -726,13 +728,13 @@ claim("The doubts stay on record", len(doubts) >= 3)
 #
 # <details><summary>Hint 1: where to look</summary>
 #
-# All draws agree: $k = n$. What does the left side of equation {eq}`eq-clopper-pearson` become?
+# All draws agree: $n_1 = n$. What does the left side of equation {eq}`eq-clopper-pearson` become?
 #
 # </details>
 #
 # <details><summary>Hint 2: the key idea</summary>
 #
-# Equation {eq}`eq-certificate` says how large $\underline p$ must be. That leaves an equation for $n$, which stands in
+# Equation {eq}`eq-certificate` says how large $\underline\pi$ must be. That leaves an equation for $n$, which stands in
 # an exponent.
 #
 # </details>
@@ -742,8 +744,8 @@ claim("The doubts stay on record", len(doubts) >= 3)
 n = math.ceil(math.log(0.001) / norm.logcdf(3.0))
 claim("It takes over 5,000 draws", 5000 < n < 5200)
 enough, too_few = (
-    norm.ppf(defenses.clopper_pearson_bound(torch.tensor([k]), n=k, alpha=0.001))
-    for k in (n, n - 1)
+    norm.ppf(defenses.clopper_pearson_bound(torch.tensor([m]), n=m, alpha=0.001))
+    for m in (n, n - 1)
 )
 claim("That many are enough, and one less is not", enough >= 3 > too_few)
 

@@ -82,7 +82,7 @@ ThreatModel(
 # %% [markdown]
 # In symbols, the attacker wants
 #
-# $$\max_{\|\eta\| \le \varepsilon} L\big(f_\theta(x + \eta), y\big), \qquad x + \eta \in [0, 1]^n .$$ (eq-worst-in-ball)
+# $$\max_{\|\eta\| \le \varepsilon} L\big(f_\theta(x + \eta), y\big), \qquad x + \eta \in [0, 1]^d .$$ (eq-worst-in-ball)
 #
 # In words: among all allowed images, the one whose loss is largest. FGSM answers with one step along the signs of the
 # gradient **at the image**. Does it still point uphill where the step ends? Compare each image's two directions:
@@ -301,11 +301,11 @@ ThreatModel(
 # For a linear network the answer is a formula. Between class $y$ and class $k$ lies a plane, where
 # $z_k = z_y$. Its distance from $x$, and the step that leads onto it, are
 #
-# $$d_k = \frac{|z_k - z_y|}{\|w_k\|_2}, \qquad r_k = \frac{|z_k - z_y|}{\|w_k\|_2^2}\, w_k,
+# $$R_k = \frac{|z_k - z_y|}{\|w_k\|_2}, \qquad r_k = \frac{|z_k - z_y|}{\|w_k\|_2^2}\, w_k,
 # \qquad w_k = \nabla_x (z_k - z_y).$$ (eq-deepfool)
 #
 # In words: the gap between two logits, divided by how fast it closes. The nearest plane wins, which is the class with the
-# least $d_k$, and need not be the one with the second largest logit. DeepFool {cite}`moosavi2016deepfool` does this
+# least $R_k$, and need not be the one with the second largest logit. DeepFool {cite}`moosavi2016deepfool` does this
 # for any network: it takes the network for linear, steps onto the nearest plane, and repeats where it has landed
 # until the class has changed. The whole change is lengthened by 2 %, the **overshoot**, to get across.
 
@@ -398,7 +398,7 @@ claim("One step is not enough for more than half of them", left(first_step) > 50
 # constraints, and neither is something that gradient descent can handle:
 #
 # $$\min_\eta \|\eta\|_2^2 \quad \text{so that} \quad f_\theta(x + \eta) \text{ is fooled}
-# \quad \text{and} \quad x + \eta \in [0, 1]^n .$$
+# \quad \text{and} \quad x + \eta \in [0, 1]^d .$$
 #
 # **The box** goes by a change of variable: $x' = \tfrac12 (\tanh s + 1)$ lies in $[0, 1]$ for every $s$. Adam may move
 # $s$ wherever it likes.

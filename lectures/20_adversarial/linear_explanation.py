@@ -149,41 +149,40 @@ ThreatModel(
 #
 # A random $\eta$ of the same size, each sign decided by the toss of a coin, moves the score by a sum of terms that
 # cancel. Its standard deviation is $\varepsilon \|w\|_2$. The attacker's advantage over chance is the ratio of the two
-# norms. For $n$ weights of similar size it is about $\sqrt{n}$. **That is all.** An image has many values; a small push
+# norms. For $d$ weights of similar size it is about $\sqrt{d}$. **That is all.** An image has many values; a small push
 # on each, all in the right direction, is a large push on the sum. Watch the ratio grow with the dimension:
 
 # %%
 dimensions = [10, 100, 1000, 10_000, 100_000]
 draw = torch.Generator().manual_seed(seed())
 advantage = []
-for n in dimensions:
-    w = torch.randn(200, n, generator=draw)  # 200 random directions at a time
+for d in dimensions:
+    w = torch.randn(200, d, generator=draw)  # 200 random directions at a time
     advantage.append((w.abs().sum(dim=1) / w.norm(dim=1)).mean().item())
-law = [math.sqrt(2 * n / math.pi) for n in dimensions]  # E|w| = √(2/π) for a Gaussian
+law = [math.sqrt(2 * d / math.pi) for d in dimensions]  # E|w| = √(2/π) for a Gaussian
 claim(
-    "From 100 values on, the advantage is √(2n/π) within 2 %",
+    "From 100 values on, the advantage is √(2d/π) within 2 %",
     all(abs(a / b - 1) < 0.02 for a, b in zip(advantage[1:], law[1:], strict=True)),
 )
 
 # %% [markdown]
 # ### Is a deep network linear enough?
 #
-# Near one image, every smooth function $m$ is nearly linear: $m(x + \eta) \approx m(x) + g^\top \eta$ with the gradient
-# $g = \nabla_x m(x)$. The question is how far "near" reaches. Let $m$ be a **margin**: here the logit of the first
-# choice minus that of the second, so that it starts above zero, and the class changes where it falls below zero. (From
-# the next lecture on, a margin has the other sign, for it is what an attack makes large.) We walk from the cat along
-# $-\operatorname{sign}(g)$, and along random signs, and watch.
+# Near one image, every smooth score $\ell$ is nearly linear: $\ell(x + \eta) \approx \ell(x) + g^\top \eta$ with the
+# gradient $g = \nabla_x \ell(x)$. The question is how far "near" reaches. Let $\ell$ be the **lead** of the first choice:
+# its logit minus that of the second. It starts above zero, and the class changes where it falls below zero. We walk from
+# the cat along $-\operatorname{sign}(g)$, and along random signs, and watch.
 
 # %%
 leaf = cat.clone().requires_grad_()
 first, second = network(leaf)[0].topk(2).indices
 logits = network(leaf)[0]
-margin = logits[first] - logits[second]
-(g,) = torch.autograd.grad(margin, leaf)
-margin = margin.item()
+lead = logits[first] - logits[second]
+(g,) = torch.autograd.grad(lead, leaf)
+lead = lead.item()
 
 
-def margin_at(eta):
+def lead_at(eta):
     """Logit of the first choice minus that of the second, at the cat plus eta."""
     z = predict(network, (cat + eta).clamp(0, 1))[0]
     return (z[first] - z[second]).item()
@@ -191,10 +190,10 @@ def margin_at(eta):
 
 levels = [0, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1]  # grey levels
 signs = 2 * noise - 1
-along = [margin_at(-level / 255 * g.sign()) for level in levels]
-by_chance = [margin_at(level / 255 * signs) for level in levels]
-far_by_chance = margin_at(4 / 255 * signs)
-tangent = [margin - level / 255 * g.abs().sum().item() for level in levels]
+along = [lead_at(-level / 255 * g.sign()) for level in levels]
+by_chance = [lead_at(level / 255 * signs) for level in levels]
+far_by_chance = lead_at(4 / 255 * signs)
+tangent = [lead - level / 255 * g.abs().sum().item() for level in levels]
 
 # %%
 claim(
@@ -202,30 +201,30 @@ claim(
     along[2] < 0,
 )
 claim(
-    "There the straight line predicts the margin's fall within a third",
-    abs((margin - along[2]) / (margin - tangent[2]) - 1) < 1 / 3,
+    "There the straight line predicts the lead's fall within a third",
+    abs((lead - along[2]) / (lead - tangent[2]) - 1) < 1 / 3,
 )
 claim(
-    "Four grey levels at random change the margin less than that twentieth",
-    abs(far_by_chance - margin) < margin - along[2],
+    "Four grey levels at random change the lead less than that twentieth",
+    abs(far_by_chance - lead) < lead - along[2],
 )
 ratio = (g.abs().sum() / g.norm()).item()
 claim("The attacker's advantage over chance is more than 100-fold here", ratio > 100)
 
-# %% tags=["hide-input", "fig-margin"] mystnb={"image": {"alt": "Margin against the size of the change in grey levels. Along random signs it stays level. Along the sign of the gradient it falls below zero at once, first on the straight line that the gradient predicts, then more slowly."}}
+# %% tags=["hide-input", "fig-lead"] mystnb={"image": {"alt": "Lead of the first choice against the size of the change in grey levels. Along random signs it stays level. Along the sign of the gradient it falls below zero at once, first on the straight line that the gradient predicts, then more slowly."}}
 figure, axis = plt.subplots(figsize=(6, 3.4))
 axis.plot(levels, by_chance, "s-", color=COLOURS["green"], label="random signs")
 axis.plot(levels, along, "o-", color=COLOURS["blue"], label="signs of the gradient")
 axis.plot(levels, tangent, "--", color=COLOURS["orange"], label="straight line")
 axis.axhline(0, color=COLOURS["black"], linewidth=0.8)
 axis.text(1, -0.1, "below: another class", ha="right", va="top", fontsize=9)
-axis.set(ylim=(-5, 1), xlabel="ε in grey levels (of 255)", ylabel="margin (logits)")
+axis.set(ylim=(-5, 1), xlabel="ε in grey levels (of 255)", ylabel="lead (logits)")
 axis.legend(loc="lower left", bbox_to_anchor=(0.48, 0.4))
 plt.show()
 
 # %% [markdown]
 # *The network is straight just as far as the attacker needs.* The dashed line is the linear prediction
-# $m(x) - \varepsilon \|g\|_1$. The network follows it at first, long enough for the margin to change its sign, and then
+# $\ell(x) - \varepsilon \|g\|_1$. The network follows it at first, long enough for the lead to change its sign, and then
 # bends away. The random signs go nowhere. Two things follow. A single step in the right direction is a strong attack
 # for its price. And for larger $\varepsilon$, where the line has long been left, one step is not the best that can be
 # done: [lecture 2.2](iterative_attacks.ipynb) takes many small ones.
@@ -279,21 +278,22 @@ claim("Four lines and the library agree on 999 of 1,000 pixels, or more", share 
 # %% [markdown]
 # ### For a linear model it is not an approximation
 #
-# Where the score is linear, so is the margin between two classes, and no change within the ball does better than FGSM:
-# the margin falls by exactly $\varepsilon \|w_a - w_b\|_1$. We check this on the linear network, for pairs of digits,
+# Where the logits are linear, so is the lead of class $y$ over class $k$, and no change within the ball does better than
+# FGSM: the lead falls by exactly $\varepsilon \|w_y - w_k\|_1$. We check this on the linear network, for pairs of digits,
 # without the cut to $[0, 1]$, which can only weaken the attack.
 
 # %%
 _, _, layer = readers["linear"].layers  # normalisation, flattening, weights
 weights = layer.weight / 0.3081  # the normalisation divides by this: (10, 784)
-a, b = y[:100], (y[:100] + 1) % 10  # each label, and another class
-w = weights[a] - weights[b]  # (100, 784)
+label, other = y[:100], (y[:100] + 1) % 10
+w = weights[label] - weights[other]  # (100, 784)
 eta = -0.05 * w.sign().view(-1, 1, 28, 28)
 before, after = (predict(readers["linear"], v) for v in (x[:100], x[:100] + eta))
 rows = torch.arange(100)
-fall = (before[rows, a] - before[rows, b]) - (after[rows, a] - after[rows, b])
+lost = before - after
+fall = lost[rows, label] - lost[rows, other]
 claim(
-    "A linear margin falls by ε‖w‖₁, to one part in 1,000",
+    "A linear lead falls by ε‖w‖₁, to one part in 1,000",
     torch.allclose(fall, 0.05 * w.abs().sum(dim=1), rtol=1e-3),
 )
 
@@ -526,9 +526,9 @@ claim(
 #
 # Report accuracy on **all** test images after the attack, with those counted that the network gets wrong anyway. Say
 # $\varepsilon$, the norm and the range of the pixels, for $\varepsilon = 8$ on a scale of 255 and $\varepsilon = 0.03$
-# on a scale of 1 are the same. Show random noise of the same size as a control. Give an error bar: a share of $n$
-# images is itself uncertain by about $\sqrt{p(1-p)/n}$. And never conclude from FGSM that a model is safe. It is the
-# weakest attack of this chapter. As code:
+# on a scale of 1 are the same. Show random noise of the same size as a control. Give an error bar: a share of $N$
+# images is itself uncertain by about $\sqrt{\text{share}\,(1 - \text{share})/N}$. And never conclude from FGSM that a
+# model is safe. It is the weakest attack of this chapter. As code:
 
 
 # %%
@@ -541,8 +541,8 @@ def report(model, images, labels, epsilon):
         "FGSM": attacks.fgsm(model, images, labels, epsilon=epsilon),
     }
     for name, pictures in rows.items():
-        p = (predict(model, pictures).argmax(dim=1) == labels).float().mean().item()
-        rows[name] = 100 * p, 100 * math.sqrt(p * (1 - p) / len(labels))
+        share = (predict(model, pictures).argmax(dim=1) == labels).float().mean().item()
+        rows[name] = 100 * share, 100 * math.sqrt(share * (1 - share) / len(labels))
     return rows
 
 

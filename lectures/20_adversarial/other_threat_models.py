@@ -175,7 +175,7 @@ ThreatModel(
 # closed form all the same. Say a step has led to the change $\eta$. Keeping a pixel, cut to the box, costs the
 # distance to the box; dropping it costs its whole length. So the pixels to keep are those with the largest *saving*
 #
-# $$s_i = \eta_i^2 - \big(\eta_i - \bar\eta_i\big)^2, \qquad \bar\eta = \mathrm{clamp}(x + \eta, 0, 1) - x .$$
+# $$\text{saving}_i = \eta_i^2 - \big(\eta_i - \bar\eta_i\big)^2, \qquad \bar\eta = \mathrm{clamp}(x + \eta, 0, 1) - x .$$
 #
 # Projected gradient descent with this projection is PGD₀ {cite}`croce2019sparse`. Its steps are long, $\alpha\, g /
 # \|g\|_1$ with $\alpha$ of half a unit a pixel, since a pixel that is going to change at all may as well change
@@ -261,36 +261,36 @@ ThreatModel(
 # PGD needs a projection onto this ball. That is a quadratic programme with a variable for each pair of pixels, too
 # slow to be solved in each step. The trick of projected Sinkhorn is to subtract a little of the plan's entropy,
 # $-\frac1\gamma \sum Q_{ij} \log Q_{ij}$, from what is to be minimised. Then the dual problem has three kinds of
-# variables, and each has an easy optimum while the others rest: $a_i$ makes the rows add up to $x$, the **price**
-# $\psi$ of distance keeps the cost within the budget, and $b_j$ makes the columns add up to an $x'$ near the wanted
+# variables, and each has an easy optimum while the others rest: $\mu_i$ makes the rows add up to $x$, the **price**
+# $\psi$ of distance keeps the cost within the budget, and $\mu'_j$ makes the columns add up to an $x'$ near the wanted
 # image $\tilde x$:
 #
 # $$
 # \begin{aligned}
-# Q_{ij} &= \exp(a_i + b_j - \psi D_{ij}), \\
-# x'_j &= \tfrac1\gamma\, \omega\big(\log(\gamma\, s_j) + \gamma\, \tilde x_j\big),
-# \qquad s_j = \sum_i \exp(a_i - \psi D_{ij}).
+# Q_{ij} &= \exp(\mu_i + \mu'_j - \psi D_{ij}), \\
+# x'_j &= \tfrac1\gamma\, \omega\big(\log(\gamma\, q_j) + \gamma\, \tilde x_j\big),
+# \qquad q_j = \sum_i \exp(\mu_i - \psi D_{ij}).
 # \end{aligned}
 # $$ (eq-sinkhorn)
 #
-# Here $\omega$ is Wright's function: $\omega(a) + \log \omega(a) = a$ for every number $a$. It is Lambert's function, the
-# inverse of $w e^w$, at $e^a$, and in this form it never overflows.
+# Here $\omega$ is Wright's function, the inverse of $\omega + \log \omega$. Lambert's function, the inverse of
+# $\omega \exp(\omega)$, gives the same at the exponential of the argument; in Wright's form nothing overflows.
 
 
 # %%
 def projected_sinkhorn(wanted, x, distance, budget, gamma, rounds):
-    """The nearest image to the wanted one that x (n,) can be moved to, on a budget."""
-    b, price = torch.zeros_like(x), torch.tensor(1.0)
+    """The nearest image to the wanted one that x (d,) can be moved to, on a budget."""
+    columns, price = torch.zeros_like(x), torch.tensor(1.0)  # μ' and ψ
     for _ in range(rounds):
-        a = x.log() - (b - price * distance).logsumexp(dim=1)
-        plan = (a[:, None] + b - price * distance).exp()  # (n, n), rows add up to x
+        rows = x.log() - (columns - price * distance).logsumexp(dim=1)  # μ
+        plan = (rows[:, None] + columns - price * distance).exp()  # rows add up to x
         overspent = (plan * distance).sum() - budget
         newton = overspent / (plan * distance**2).sum()
         price = (price + newton).clamp(price / 2, 2 * price + 1)
-        log_s = (a[:, None] - price * distance).logsumexp(dim=0)
-        exponent = math.log(gamma) + gamma * wanted + log_s
+        log_q = (rows[:, None] - price * distance).logsumexp(dim=0)
+        exponent = math.log(gamma) + gamma * wanted + log_q
         nearest = torch.from_numpy(wrightomega(exponent.numpy())) / gamma
-        b = nearest.log() - log_s
+        columns = nearest.log() - log_q
     return nearest
 
 
@@ -365,7 +365,7 @@ ThreatModel(
 # lies. The attacker sticks it on by hand and knows neither the scene nor the exact place, so the patch must work *on
 # average* {cite}`brown2017adversarial`:
 #
-# $$\max_{u \in [0,1]^{C \times s \times s}} \; \mathbb{E}_{x, M}\, L\big(f_\theta(M \odot u + (1 - M) \odot x), y\big).$$ (eq-patch)
+# $$\max_{0 \le u \le 1} \; \mathbb{E}_{x, M}\, L\big(f_\theta(M \odot u + (1 - M) \odot x), y\big).$$ (eq-patch)
 #
 # Descent on a mean is what training does; so train the patch like a network, with another batch and another place in
 # each step.
@@ -515,9 +515,9 @@ ThreatModel(
 # A **universal perturbation** $\eta$ is added to every image {cite}`moosavi2017universal`. Again it is a mean that
 # must be made large, so again stochastic gradient ascent finds it, a batch at a time {cite}`shafahi2020universal`:
 #
-# $$\max_{\|\eta\|_\infty \le \varepsilon} \frac1N \sum_{n=1}^N \min\big(L(f_\theta(x_n + \eta), y_n),\, c\big).$$
+# $$\max_{\|\eta\|_\infty \le \varepsilon} \mathbb{E}_{(x, y)} \min\big(L(f_\theta(x + \eta), y),\, L_{\max}\big).$$
 #
-# The cap $c$ keeps a few images that are hopelessly wrong from attracting all of the effort.
+# The cap $L_{\max}$ keeps a few images that are hopelessly wrong from attracting all of the effort.
 
 
 # %%
@@ -594,7 +594,7 @@ plt.show()
 # $$
 # \max_{x' \in \Delta(x)} \mathbb{E}_v\, L\big(f_\theta(v(x')), y\big),
 # \qquad
-# \nabla\, \mathbb{E}_v\, L \approx \frac1S \sum_{s=1}^S \nabla_{x'} L\big(f_\theta(v_s(x')), y\big).
+# \nabla\, \mathbb{E}_v\, L \approx \frac1n \sum_{j=1}^n \nabla_{x'} L\big(f_\theta(v_j(x')), y\big).
 # $$ (eq-expectation)
 #
 # The only condition is that $v$ can be differentiated: a turn, a shift, a zoom, another lamp, a blur and noise all can.

@@ -69,9 +69,9 @@ plt.show()
 # Around one image, a network is nearly a linear model, and a linear model is explained by its weights. They are the
 # gradient:
 #
-# $$z_t(x + \eta) \approx z_t(x) + \sum_i \frac{\partial z_t}{\partial x_i}\, \eta_i .$$
+# $$z_t(x + \eta) \approx z_t(x) + \sum_j \frac{\partial z_t}{\partial x_j}\, \eta_j .$$
 #
-# In words: if value $i$ of the image grows a little, the logit grows by $\partial z_t / \partial x_i$ times as much. The size of
+# In words: if value $j$ of the image grows a little, the logit grows by $\partial z_t / \partial x_j$ times as much. The size of
 # this slope is the **saliency map** {cite}`simonyan2014deep`; of the three colours one takes the largest.
 
 
@@ -131,9 +131,9 @@ plt.show()
 #
 # If the slope changes from one point to the next, average it over a neighbourhood {cite}`smilkov2017smoothgrad`:
 #
-# $$\text{SmoothGrad}(x) = \Big|\, \frac1m \sum_{j=1}^m \nabla_x z_t(x + \sigma\, \xi_j) \Big|, \qquad \xi_j \sim \mathcal N(0, I) .$$
+# $$\text{SmoothGrad}(x) = \Big|\, \operatorname{mean}_\xi \nabla_x z_t(x + \sigma\, \xi) \Big|, \qquad \xi_j \sim \mathcal N(0, 1) .$$
 #
-# In words: add noise $m$ times, take the gradient each time, average, and take the size. In code one line more; `explain.smooth_grad` does it in batches.
+# In words: add noise some ten times, take the gradient each time, average, and take the size. In code one line more; `explain.smooth_grad` does it in batches.
 
 # %%
 draws = torch.Generator().manual_seed(seed())
@@ -180,8 +180,8 @@ plt.show()
 # *Most is gained where the picture is still nearly black.* The gradient at the photograph is the right
 # end of the right curve: one point of many, and the wrong one to ask where the gain came from. There the logit even falls as the picture grows brighter. So take all of them {cite}`sundararajan2017axiomatic`:
 #
-# $$\phi_i = (x_i - x_i^0) \int_0^1 \frac{\partial z_t}{\partial x_i}\big(x^0 + \tau (x - x^0)\big)\, d\tau,
-# \qquad \sum_i \phi_i = z_t(x) - z_t(x^0) .$$ (eq-integrated-gradients)
+# $$\phi_j = (x_j - x_j^0) \int_0^1 \frac{\partial z_t}{\partial x_j}\big(x^0 + \tau (x - x^0)\big)\, \mathrm{d}\tau,
+# \qquad \sum_j \phi_j = z_t(x) - z_t(x^0) .$$ (eq-integrated-gradients)
 #
 # In words: walk straight from a **baseline** $x^0$ to the image, and credit each value with what its change brought, step by step.
 # The equation on the right is the fundamental theorem of calculus. It is called **completeness**: nothing is lost and nothing is
@@ -211,7 +211,7 @@ claim("With 32, both are off by less than a fifth", off.max().item() < 0.2)
 # with too few steps it is nonsense. Completeness is a test that you can always run: **look at the sum before you look at the map**.
 #
 # **The baseline is a choice**, and it decides what can be seen: from black, a black pixel
-# has $x_i = x_i^0$ and gets nothing, whatever it means to the network.
+# has $x_j = x_j^0$ and gets nothing, whatever it means to the network.
 
 # %%
 white = explain.integrated_gradients(model, x[[0]], t[[0]], steps=16, baseline=1.0)
@@ -276,11 +276,11 @@ covered = explain.occlusion(model, x, t, window=56, stride=28, baseline=0.5)
 #
 # ## The last convolution knows where
 #
-# This network ends as many do: a last convolution gives maps $A_k$ of 7 × 7 positions, each map is averaged, and one linear
+# This network ends as many do: a last convolution gives maps $A_c$ of 7 × 7 positions, each map is averaged, and one linear
 # layer turns the averages into logits. Then one may swap sum and average {cite}`zhou2016learning`:
 #
-# $$z_t = b_t + \sum_k w_{t,k} \cdot \operatorname{mean}_{ij} A_k(i, j)
-# = b_t + \operatorname{mean}_{ij} \underbrace{\sum_k w_{t,k}\, A_k(i, j)}_{\text{CAM}(i, j)} .$$
+# $$z_t = b_t + \sum_c w_{t,c} \cdot \operatorname{mean}_{ij} A_c(i, j)
+# = b_t + \operatorname{mean}_{ij} \underbrace{\sum_c w_{t,c}\, A_c(i, j)}_{\text{CAM}(i, j)} .$$
 #
 # In words: the logit is the mean of a small map, and the map shows where it comes from. It is exact; nothing was approximated.
 
@@ -302,8 +302,8 @@ claim("explain.cam is this map, enlarged, up to rounding", apart(large, where) <
 # Other networks do not end so. **Grad-CAM** {cite}`selvaraju2017gradcam` replaces the weights by what they are here: the slope of
 # the logit with respect to a map, averaged over its positions. Then any convolution will do, in any network.
 #
-# $$\alpha_k = \operatorname{mean}_{ij} \frac{\partial z_t}{\partial A_k(i, j)},
-# \qquad \text{Grad-CAM}(i, j) = \max\Big(0, \sum_k \alpha_k A_k(i, j)\Big) .$$
+# $$\alpha_c = \operatorname{mean}_{ij} \frac{\partial z_t}{\partial A_c(i, j)},
+# \qquad \text{Grad-CAM}(i, j) = \max\Big(0, \sum_c \alpha_c A_c(i, j)\Big) .$$
 
 # %%
 leaf = maps.clone().requires_grad_()
@@ -342,8 +342,8 @@ plt.show()
 #
 # A vision transformer {cite}`dosovitskiy2021image` has no maps. It cuts the image into patches, makes a **token** of each, puts a
 # class token in front, and lets every token look at every other. In each layer and head, row $i$ of the attention matrix
-# $\text{Att} = \operatorname{softmax}(q k^{\mathsf T} / \sqrt{\text{width}})$ says how token $i$ shares out its look: $q$ and $k$ hold a query and a key for each
-# token, vectors of that width. Here is one, small enough to train
+# $\text{Att} = \operatorname{softmax}(\text{queries} \cdot \text{keys}^\top / \sqrt{\text{width}})$ says how token $i$ shares out its look. Each token has
+# a query and a key, vectors of that width, `q` and `k` in the code. Here is one, small enough to train
 # while you wait. First a layer:
 
 
@@ -412,8 +412,8 @@ claim("It reads over 70 % of new digits", accuracy(transformer, test) > 0.7)
 # through all layers: it takes each layer for a mixture, half of what a token was and half of what it looked at,
 # and multiplies.
 #
-# $$M_l = \tfrac12 \operatorname{mean}_{\text{heads}} \text{Att}_l + \tfrac12 I,
-# \qquad R = M_{\text{last}} \cdots M_2\, M_1 .$$
+# $$\text{Mix}_l = \tfrac12 \operatorname{mean}_{\text{heads}} \text{Att}_l + \tfrac12 \mathrm{Id},
+# \qquad \text{Rollout} = \text{Mix}_{\text{last}} \cdots \text{Mix}_2\, \text{Mix}_1 .$$
 
 # %%
 digits = test.images[:4]
@@ -583,7 +583,7 @@ claim("Black and grey covers give maps that correlate, but below 0.9", 0 < same 
 #
 # ## Practice
 #
-# **Exercise 1** (10 minutes). *Gradient times input.* For a linear model $z = w^{\mathsf T} x + b$, what are the integrated gradients from
+# **Exercise 1** (10 minutes). *Gradient times input.* For a linear model $z = w^\top x + b$, what are the integrated gradients from
 # black? Show it on paper, then check with one step.
 #
 # <details><summary>Hint 1: where to look</summary>

@@ -129,15 +129,15 @@ plt.show()
 #
 # Let the witnesses vote {cite}`papernot2018deep`. For an image $x$ and a class $j$, count the neighbours in all layers that have **another** class:
 #
-# $$\nu(x, j) = \sum_{\text{layers}} \big|\{\text{the } k \text{ neighbours of } x \text{ that are not of class } j\}\big| .$$
+# $$\nu(x, j) = \sum_{\text{layers}} \big|\{\text{the nearest neighbours of } x \text{ that are not of class } j\}\big| .$$
 #
 # That is the **nonconformity** of calling it $j$: how strange it would be. How strange is too strange? The images that were set aside
 # tell. Of each we know the class, so we know how strange right answers usually are. The **p-value** of $j$ is the share of them that are at least as
 # strange:
 #
-# $$p_j(x) = \frac{\big|\{i : \nu(x_i, y_i) \ge \nu(x, j)\}\big|}{\text{number of images set aside}} .$$
+# $$\text{p-value}(x, j) = \frac{\big|\{i : \nu(x_i, y_i) \ge \nu(x, j)\}\big|}{\text{number of images set aside}} .$$
 #
-# The prediction is the class with the largest $p_j$, and that value is its **credibility**: near 0, and no class has support in the training
+# The prediction is the class with the largest p-value, and that value is its **credibility**: near 0, and no class has support in the training
 # images. One minus the second largest is the **confidence**: near 0, and two classes have support.
 
 
@@ -254,17 +254,17 @@ plt.show()
 # %%
 own = support.p_values.gather(1, test.labels[::5, None])
 rare = (own <= 0.05).float().mean()
-claim("Of ordinary images, fewer than one in eight has p ≤ 0.05", rare < 1 / 8)
+claim("Of ordinary images, fewer than one in eight has a p-value ≤ 0.05", rare < 1 / 8)
 
 # %% [markdown]
 # ## Prototypes: a few that stand for many
 #
 # Neighbours explain one image. To explain a *data set*, or what a network calls a 7, show a few typical examples, the
 # **prototypes**, and a few that these do not stand for, the **criticisms**. MMD-critic {cite}`kim2016examples` makes "stand for"
-# exact. With a kernel $\kappa(a, b) = \exp(-\|a - b\|^2 / 2\sigma^2)$, the squared maximum mean discrepancy between all $n$ samples and $m$ chosen ones
-# is
+# exact. With a kernel $\kappa(x_i, x_j) = \exp(-\|x_i - x_j\|^2 / 2\sigma^2)$, the squared maximum mean discrepancy between all $n$ samples and a chosen
+# set $V$ of them is
 #
-# $$\mathrm{MMD}^2 = \frac{1}{n^2}\sum_{i,j} \kappa(x_i, x_j) - \frac{2}{nm}\sum_{i,s} \kappa(x_i, s) + \frac{1}{m^2}\sum_{s,s'} \kappa(s, s') .$$
+# $$\mathrm{MMD}^2 = \frac{1}{n^2}\sum_{i,j} \kappa(x_i, x_j) - \frac{2}{n|V|}\sum_{i}\sum_{j \in V} \kappa(x_i, x_j) + \frac{1}{|V|^2}\sum_{i,j \in V} \kappa(x_i, x_j) .$$
 #
 # In words: how alike the samples are among themselves, minus twice how much the chosen resemble them, plus how much the chosen resemble each other. The
 # last term keeps them apart. Prototypes are added one by one, each the one that lowers the sum most; criticisms are where the two averages
@@ -308,11 +308,11 @@ plt.show()
 # ## This looks like that
 #
 # So far the examples were found afterwards. A network can also be built to **decide** by them. ProtoPNet {cite}`chen2019this` has a layer
-# of prototypes, each a vector the size of one cell of the feature map, each belonging to a class. An image has a grid of cells; prototype $p$
-# looks for the one that is nearest, and reports a similarity:
+# of prototypes, each a vector $\mu_j$ the size of one cell of the feature map, each belonging to a class. An image has a grid of cells, $A(x, i)$;
+# prototype $j$ looks for the one that is nearest, and reports a similarity:
 #
-# $$s_p(x) = \max_{\text{cells } c} \log \frac{\|f(x)_c - p\|_2^2 + 1}{\|f(x)_c - p\|_2^2 + 10^{-4}},
-# \qquad z_k = \sum_p w_{kp}\, s_p(x) .$$
+# $$s_j(x) = \max_{\text{cells } i} \log \frac{\|A(x, i) - \mu_j\|_2^2 + 1}{\|A(x, i) - \mu_j\|_2^2 + 10^{-4}},
+# \qquad z_k = \sum_j w_{kj}\, s_j(x) .$$
 #
 # In words: *this cell looks like that prototype*, this much; and the logit is the weighted sum. At first a prototype counts $1$ for its own class and
 # $-\tfrac12$ for each other. Training goes in three steps.
@@ -369,9 +369,9 @@ figure, axes = plt.subplots(9, 4, figsize=(4.4, 9))
 for axis in axes.flat:
     axis.axis("off")
 columns = axes.reshape(3, 3, 4).swapaxes(1, 2)  # (blocks, classes, prototypes)
-for p, axis in zip(range(30), columns.flat, strict=False):
-    title = str(p // 3) if p % 3 == 0 else ""
-    framed(axis, train.images[patches.images[p]], patches.boxes[p], title)
+for j, axis in zip(range(30), columns.flat, strict=False):
+    title = str(j // 3) if j % 3 == 0 else ""
+    framed(axis, train.images[patches.images[j]], patches.boxes[j], title)
 plt.show()
 
 # %% [markdown]
@@ -409,13 +409,13 @@ for i, index in enumerate(shown):
 figure, axes = plt.subplots(4, 3, figsize=(4.8, 7))
 for i, (block, index) in enumerate(zip((axes[:2], axes[2:]), shown, strict=True)):
     best = evidence.contributions[i].topk(3).indices
-    for column, p in zip(block.T, best, strict=True):
-        s, w = evidence.similarities[i, p], evidence.weights[i, p]
+    for column, j in zip(block.T, best, strict=True):
+        s, w = evidence.similarities[i, j], evidence.weights[i, j]
         framed(
-            column[0], test.images[index], evidence.boxes[i, p], f"{s:.1f} × {w:.2f}"
+            column[0], test.images[index], evidence.boxes[i, j], f"{s:.1f} × {w:.2f}"
         )
-        looks = f"like this {p // 3}: {s * w:.1f}"
-        framed(column[1], train.images[patches.images[p]], patches.boxes[p], looks)
+        looks = f"like this {j // 3}: {s * w:.1f}"
+        framed(column[1], train.images[patches.images[j]], patches.boxes[j], looks)
 plt.show()
 
 # %% [markdown]
@@ -458,18 +458,18 @@ claim("... and in the median by more than 0.2", (after - before).median() > 0.2)
 
 # %% tags=["hide-input"] mystnb={"image": {"alt": "A training digit with the box of a prototype, then a test digit of another class with the patch that is nearest to the prototype, before and after a change that is hardly visible; the similarity in the titles has grown."}}
 worst = (after - before).argmax()
-p = other[worst]
+j = other[worst]
 figure, axes = plt.subplots(1, 3, figsize=(5.4, 2.1))
 framed(
-    axes[0], train.images[patches.images[p]], patches.boxes[p], f"prototype of {p // 3}"
+    axes[0], train.images[patches.images[j]], patches.boxes[j], f"prototype of {j // 3}"
 )
 for axis, image, name in zip(
     axes[1:], (digits, moved), ("before", "after"), strict=True
 ):
     one = image[worst : worst + 1]
     row = parts.evidence(one)
-    title = f"{name}: {row.similarities[0, p]:.1f}"
-    framed(axis, one[0], row.boxes[0, p], title, "blue")
+    title = f"{name}: {row.similarities[0, j]:.1f}"
+    framed(axis, one[0], row.boxes[0, j], title, "blue")
 plt.show()
 
 # %% [markdown]
@@ -523,7 +523,7 @@ linear.weight.data = minimum(everyone)
 
 # %% [markdown]
 # For this loss everything is known in closed form: with $p = \operatorname{sigmoid}(Xw)$ the gradient of a sample is $(p - y)\,x$, and the Hessian
-# $X^\top \operatorname{diag}(p(1 - p)) X / n + \lambda I$. Five lines, and the library, which asks nothing of the model but that it can be
+# $X^\top \operatorname{diag}(p(1 - p)) X / n + \lambda\, \mathrm{Id}$. Five lines, and the library, which asks nothing of the model but that it can be
 # differentiated twice:
 
 # %%
@@ -661,9 +661,9 @@ plt.show()
 # example, and explains nothing to anyone. So ask in larger pieces {cite}`goyal2019counterfactual`: take a second image, the **distractor** $\tilde x$, that the network sees as the other
 # class $\tilde y$. Both become a grid of cells in some layer. Replace cells of the first by cells of the second until the class flips, and as few as possible:
 #
-# $$\min |S| \quad \text{so that} \quad \arg\max_k\, \text{head}\big(f(x) \text{ with } f(x)_i \leftarrow f(\tilde x)_j \text{ for } (i, j) \in S\big)_k = \tilde y .$$
+# $$\min |E| \quad \text{so that} \quad \arg\max_k\, \text{head}\big(A(x) \text{ with } A(x, i) \leftarrow A(\tilde x, j) \text{ for } (i, j) \in E\big)_k = \tilde y .$$
 #
-# Each cell takes part once. There are as many single swaps as pairs of cells, and all of them fit into one batch through the head, which is the small part of
+# $E$ is the list of swaps, and each cell takes part once. There are as many single swaps as pairs of cells, and all of them fit into one batch through the head, which is the small part of
 # the network. Take the one after which class $\tilde y$ is most probable; repeat until it wins.
 
 

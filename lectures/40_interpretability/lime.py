@@ -353,7 +353,7 @@ claim("... and its line explains less than a fifth", of_two[1].r2 < 0.2)
 # ## Fidelity against complexity
 #
 # How many features should an explanation have? Few can be read, many imitate better. `explain.lime_fidelity` computes
-# the whole trade-off from the answers that are already there: the weighted $R^2$ of the best line with $k$ features, found one by
+# the whole trade-off from the answers that are already there: the weighted $R^2$ of the best line with 1, 2, 3, … features, found one by
 # one. The same function answers the other question, how local "local" is, with `kernel_width`.
 
 # %%
@@ -530,7 +530,7 @@ claim(
 # matrix $W$, a row for each. A feature's importance is $I_j = \sqrt{\sum_i |W_{ij}|}$, and a set $V$ of rows **covers** the features
 # that at least one of its rows uses:
 #
-# $$c(V) = \sum_j \mathbf{1}\big[\exists\, i \in V : W_{ij} \ne 0\big]\, I_j .$$
+# $$\text{coverage}(V) = \sum_j \mathbb 1\big[\exists\, i \in V : W_{ij} \ne 0\big]\, I_j .$$
 #
 # In words: add up the importance of everything that is shown at least once. To show a feature twice brings nothing. Such a function is
 # **submodular**: what a row adds can only shrink as others are taken. So the greedy choice, always the row that adds most,
@@ -724,22 +724,22 @@ claim("Without the largest it is less probable", largest < smallest)
 #
 # <details><summary>Hint 2: a form for every function</summary>
 #
-# There are only four masks, so every function of two bits is $a + b\, z'_1 + c\, z'_2 + d\, z'_1 z'_2$ with four numbers. Write down both values, then subtract.
+# There are only four masks, so every function of two bits is $b + w_1 z'_1 + w_2 z'_2 + w_{12}\, z'_1 z'_2$ with four numbers. Write down both values, then subtract.
 #
 # </details>
 
 
 # %% tags=["hide-cell"]
-# Solution: (−z1)(−z2) = z1 z2, so the product drops out of the difference, and the
+# Solution: (−z'₁)(−z'₂) = z'₁ z'₂, so the product drops out of the difference, and the
 # single effects remain, doubled.
-def own(z):
-    return 0.3 + 0.5 * z[0] - 0.2 * z[1] + 0.7 * z[0] * z[1]
+def own(mask):
+    return 0.3 + 0.5 * mask[0] - 0.2 * mask[1] + 0.7 * mask[0] * mask[1]
 
 
-for z in (np.array([1, 1]), np.array([1, -1])):
+for mask in (np.array([1, 1]), np.array([1, -1])):
     claim(
-        f"z = {z}: only single effects remain",
-        np.isclose(own(z) - own(-z), 2 * (0.5 * z[0] - 0.2 * z[1])),
+        f"z' = {mask}: only single effects remain",
+        np.isclose(own(mask) - own(-mask), 2 * (0.5 * mask[0] - 0.2 * mask[1])),
     )
 
 # %% [markdown]

@@ -90,9 +90,9 @@ plt.show()
 # The weights that make the squared error least, and their standard errors, are a few lines:
 #
 # $$\hat\beta = (X^\top X)^{-1} X^\top y, \qquad
-# \operatorname{Var} \hat\beta = s^2 (X^\top X)^{-1}, \qquad s^2 = \frac{\|y - X\hat\beta\|^2}{N - d - 1} .$$
+# \operatorname{Var} \hat\beta = \hat\sigma^2 (X^\top X)^{-1}, \qquad \hat\sigma^2 = \frac{\|y - X\hat\beta\|^2}{N - d - 1} .$$
 #
-# In words: a weight is known better the smaller the noise $s$, and the more its column varies where the other columns do not.
+# In words: a weight is known better the smaller the noise $\hat\sigma$, and the more its column varies where the other columns do not.
 
 # %%
 columns = [np.ones(len(X))]
@@ -467,12 +467,12 @@ claim("Six orders and the library agree", np.allclose(fair, by_library.values[0]
 # Now the players are features, and what they earn together is the model's answer {cite}`strumbelj2014explaining`. But a model cannot be asked with half of its
 # features. So the missing ones are filled in from a **background** of other rows, and the answers averaged:
 #
-# $$v(S) = \frac{1}{B} \sum_{b=1}^{B} f(x_S, b_{\text{rest}}) .$$
+# $$v(S) = \frac{1}{B} \sum_{u} f(x_S, u_{\text{rest}}) .$$
 #
-# In words: keep the features in $S$ as they are on our day, take the others from each background day in turn. For a linear model all orders give the
+# In words: keep the features in $S$ as they are on our day, take the others from each of the $B$ background days $u$ in turn. For a linear model all orders give the
 # same, and the sum collapses to
 #
-# $$\phi_j = \beta_j \, (x_j - \bar b_j) .$$
+# $$\phi_j = \beta_j \, (x_j - \bar u_j) .$$
 #
 # This is the effect in the lower plot of {fig}`weights-and-effects`, measured from the mean.
 

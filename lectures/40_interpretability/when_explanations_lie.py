@@ -196,11 +196,11 @@ claim("A third of the cheat's or more lie off it", share["occlusion"]["cheat"] <
 #
 # In words: make the map look as we wish, and punish every logit that moves.
 #
-# To descend, one needs the slope of $h$, which is itself made of gradients: a second derivative, $H_x v$, with the Hessian $H_x$
-# of the logit with respect to the picture and the slope $v$ of the loss with respect to the gradient. A network of ReLUs is made of linear pieces, where $H_x$ is zero. The paper swaps each ReLU for a
-# smooth softplus. There is a way without: measure how the gradient *changes* over a small distance $r v$,
+# To descend, one needs the slope of $h$, which is itself made of gradients: a second derivative, $H_x \delta$, with the Hessian $H_x$
+# of the logit with respect to the picture and the slope $\delta$ of the loss with respect to the gradient. A network of ReLUs is made of linear pieces, where $H_x$ is zero. The paper swaps each ReLU for a
+# smooth softplus. There is a way without: measure how the gradient *changes* over a small distance $r \delta$,
 #
-# $$H_x v \approx \frac{\nabla z_t(x + r v) - \nabla z_t(x - r v)}{2 r} .$$
+# $$H_x \delta \approx \frac{\nabla z_t(x + r \delta) - \nabla z_t(x - r \delta)}{2 r} .$$
 
 
 # %%
@@ -212,12 +212,12 @@ def slope(network, points, t):
 smooth = nn.Sequential(
     nn.Conv2d(1, 4, 5), nn.Softplus(), nn.Flatten(), nn.Linear(4 * 44 * 44, 2)
 )
-v = torch.randn_like(x[:1])
+delta = torch.randn_like(x[:1])
 leaf = x[:1].clone().requires_grad_()
 (first,) = torch.autograd.grad(smooth(leaf)[:, 0].sum(), leaf, create_graph=True)
-(twice,) = torch.autograd.grad((first * v).sum(), leaf)  # H_x v, exactly
+(twice,) = torch.autograd.grad((first * delta).sum(), leaf)  # H_x δ, exactly
 r = 1e-2
-above, below = slope(smooth, x[:1] + r * v, 0), slope(smooth, x[:1] - r * v, 0)
+above, below = (slope(smooth, x[:1] + way * delta, 0) for way in (r, -r))
 measured = (above - below) / (2 * r)
 like = torch.corrcoef(torch.stack([twice.flatten(), measured.flatten()]))[0, 1]
 claim("Where both exist, they agree", like.item() > 0.99)

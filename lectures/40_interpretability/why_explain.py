@@ -410,12 +410,12 @@ plt.show()
 # ## Looking inside: layers in two dimensions
 #
 # A layer of the network turns each picture into a long vector. **PCA** shows the plane in which the vectors differ most. **t-SNE** {cite}`vandermaaten2008visualizing` draws a map with another aim: who is near in the
-# layer should be near on the map. It turns distances into probabilities of being neighbours, between the vectors $a_i$ of the layer and between the places $m_i$ on the map,
+# layer should be near on the map. It turns distances into probabilities of being neighbours, between the vectors $a_i$ of the layer and between their places $\tilde a_i$ on the map,
 #
-# $$p_{j \mid i} \propto \exp\!\big({-\|a_i - a_j\|^2 / 2\sigma_i^2}\big), \qquad
-# q_{ij} \propto \big(1 + \|m_i - m_j\|^2\big)^{-1},$$
+# $$P_{j \mid i} \propto \exp\!\big({-\|a_i - a_j\|^2 / 2\sigma_i^2}\big), \qquad
+# Q_{ij} \propto \big(1 + \|\tilde a_i - \tilde a_j\|^2\big)^{-1},$$
 #
-# and moves the points $m_i$ until $\mathrm{KL}(P \,\|\, Q)$ is small, where $P$ holds the mean of $p_{j \mid i}$ and $p_{i \mid j}$. In words: points that are close in the layer pay dearly for being apart on the map; points that are far pay next to nothing for being
+# and moves the places $\tilde a_i$ until $\mathrm{KL}(P \,\|\, Q)$ is small, where $P_{ij}$ is proportional to $P_{j \mid i} + P_{i \mid j}$. In words: points that are close in the layer pay dearly for being apart on the map; points that are far pay next to nothing for being
 # anywhere. Each $\sigma_i$ is chosen so that a point has about as many neighbours as the **perplexity** says.
 
 # %%

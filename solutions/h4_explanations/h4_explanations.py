@@ -128,11 +128,11 @@ print(f"{float(is_cat(cat[None])):.0%} sure of an Egyptian cat")
 def hide(image: Tensor, segments: Tensor, masks: Tensor, fill: Tensor) -> Tensor:
     """The image once for each mask, with the superpixels hidden that the mask hides.
 
-    image, fill: (C, H, W). segments: int64 (H, W), from 0 to S - 1.
-    masks: bool (M, S), True where a superpixel is visible. Returns (M, C, H, W).
+    image, fill: (C, H, W). segments: int64 (H, W), from 0 to J - 1.
+    masks: bool (M, J), True where a superpixel is visible. Returns (M, C, H, W).
     """
     ### BEGIN SOLUTION
-    visible = masks[:, segments]  # (m, s) -> (m, h, w)
+    visible = masks[:, segments]  # (M, J) -> (M, H, W)
     return torch.where(visible[:, None], image, fill)
     ### END SOLUTION
 
@@ -178,18 +178,19 @@ assert (shown[0] - picture).abs().max() < TOLERANCE, "nothing hidden: the image 
 # lines are enough, nearby* and *On photographs*.
 #
 # LIME draws masks $z'$ by tossing a coin for each superpixel, asks the black box $f$ about
-# each picture $z$, and fits a line to the answers. Pictures near the photograph count more:
+# each picture $x_{z'}$, and fits a line to the answers. Pictures near the photograph count
+# more:
 #
-# $$ \pi_x(z) = \exp\!\Big(-\frac{d(z')^2}{2\,\sigma^2}\Big), \qquad
-#    d(z') = 1 - \cos\big(z', \mathbf 1\big) = 1 - \sqrt{k / S}, $$
+# $$ \pi_x(z') = \exp\!\Big(-\frac{\text{distance}^2}{2\,\sigma^2}\Big), \qquad
+#    \text{distance} = 1 - \cos\big(z', (1, \dots, 1)\big) = 1 - \sqrt{|z'| / J}, $$
 #
-# where $k$ of the $S$ superpixels are visible. In words: $d$ is the cosine distance to the
+# where $|z'|$ of the $J$ superpixels are visible. In words: it is the cosine distance to the
 # mask that shows everything, 0 for the photograph itself and 1 where all is hidden, and
 # $\sigma$ (`width`) says how far a neighbour may be.
 #
 # **Goal of the first part.** Write `proximity`.
 #
-# <details><summary>Hint: what k / S is</summary>
+# <details><summary>Hint: what the root is taken of</summary>
 #
 # A mask holds ones and zeros. What is the mean of its numbers? (A mean needs floats.)
 #
@@ -198,9 +199,9 @@ assert (shown[0] - picture).abs().max() < TOLERANCE, "nothing hidden: the image 
 
 # %% nbgrader={"grade": false, "grade_id": "2a_proximity_answer", "locked": false, "schema_version": 3, "solution": true, "task": false}
 def proximity(masks: Tensor, width: float) -> Tensor:
-    """How much each mask counts: exp(-d² / (2 · width²)), d = 1 - sqrt(k / S).
+    """exp(-distance² / (2 · width²)), with distance = 1 - sqrt(visible / all).
 
-    masks: bool (M, S). width: more than 0. Returns (M,), from 0 to 1.
+    masks: bool (M, J). width: more than 0. Returns (M,), from 0 to 1.
     """
     ### BEGIN SOLUTION
     distance = 1 - masks.float().mean(dim=1).sqrt()
@@ -214,7 +215,7 @@ found = proximity(three, width=0.5)
 assert found.shape == (3,), "return one number for each mask"
 assert abs(found[0] - 1) < TOLERANCE, "the photograph itself has distance 0: weight 1"
 assert abs(found[1] - 0.60653) < TOLERANCE, (
-    "one of four is visible: d = 1 - sqrt(1/4) = 1/2, and exp(-1/2) = 0.6065"
+    "one of four is visible: distance 1 - sqrt(1/4) = 1/2, and exp(-1/2) = 0.6065"
 )
 ### BEGIN HIDDEN TESTS
 for width in (0.1, 0.25, 2.0):
@@ -229,8 +230,8 @@ for width in (0.1, 0.25, 2.0):
     found = proximity(masks, width)
     assert found.shape == (14,), "return one number for each mask"
     assert (found - torch.stack(exact)).abs().max() < TOLERANCE, (
-        "not exp(-d² / (2 · width²)) with d = 1 - sqrt(k / S): is the distance squared, "
-        "is the width, and is k the number of visible superpixels?"
+        "not exp(-distance² / (2 · width²)) with distance = 1 - sqrt(visible / all): are "
+        "distance and width squared, and are the visible superpixels counted?"
     )
 ### END HIDDEN TESTS
 
@@ -238,7 +239,7 @@ for width in (0.1, 0.25, 2.0):
 # **The line** is $g(z') = b + w^\top z'$. Find the coefficients $w$ and the intercept $b$
 # that make the weighted squared error as small as possible:
 #
-# $$ \sum_m \pi_m \,\Big(f_m - b - \sum_s w_s z'_{m,s}\Big)^2 . $$
+# $$ \sum_m \pi_m \,\Big(f_m - b - \sum_j w_j z'_{m,j}\Big)^2 . $$
 #
 # `torch.linalg.lstsq` solves a problem without weights. So scale each row and each answer
 # by a number that makes the two problems the same: which one?
@@ -254,8 +255,8 @@ for width in (0.1, 0.25, 2.0):
 #
 # <details><summary>Hint 2: where the weights go</summary>
 #
-# Multiply a row and its answer by a number $c$. By what is its squared error multiplied?
-# Choose $c$ so that this is $\pi_m$. The last column belongs to the row as well.
+# Multiply a row and its answer by a number. By what is its squared error multiplied?
+# Choose the number so that this is $\pi_m$. The last column belongs to the row as well.
 #
 # </details>
 
@@ -264,8 +265,8 @@ for width in (0.1, 0.25, 2.0):
 def fit_line(masks: Tensor, answers: Tensor, weights: Tensor) -> tuple[Tensor, float]:
     """The line that is nearest to the answers, where each counts with its weight.
 
-    masks: bool (M, S). answers: (M,). weights: (M,), more than 0.
-    Returns the coefficients (S,) and the intercept.
+    masks: bool (M, J). answers: (M,). weights: (M,), more than 0.
+    Returns the coefficients (J,) and the intercept.
     """
     ### BEGIN SOLUTION
     columns = torch.cat([masks.double(), torch.ones(len(masks), 1).double()], dim=1)
@@ -314,7 +315,7 @@ assert (one - other).abs().max() < 1e-3, "a weight of 2 must count like asking t
 # %% [markdown]
 # **All together.** Now nothing is given but a function that answers for pictures.
 #
-# **Goal.** Write `lime`: toss the coins with `torch.rand(samples, S, generator=generator)
+# **Goal.** Write `lime`: toss the coins with `torch.rand(samples, J, generator=generator)
 # < 0.5`, ask about all pictures in batches of at most 50, weigh, and fit. You may use your
 # functions from above, and must write it yourself: without `tml_helpers.explain`.
 #
@@ -347,7 +348,7 @@ def lime(
     """How much each superpixel raises the black box's answer: a local line.
 
     black_box: pictures (N, C, H, W) to answers (N,). image, fill: (C, H, W).
-    segments: int64 (H, W). Returns the coefficients (S,) and the intercept.
+    segments: int64 (H, W). Returns the coefficients (J,) and the intercept.
     """
     ### BEGIN SOLUTION
     count = int(segments.max()) + 1
@@ -542,25 +543,25 @@ assert abs(fidelity(3 - 2 * answers, 3 - 2 * line, weights) - exact) < 1e-3, (
 # Read [lecture 4.4](../../lectures/40_interpretability/attributions.ipynb), section *The
 # last convolution knows where*.
 #
-# The last convolution of a network gives $K$ maps $A_k$, each about one thing that it can
+# The last convolution of a network gives maps $A_c$, each about one thing that it can
 # see, and where. How much does the class $t$ need each of them? Grad-CAM computes the
 # gradient of the class's logit $z_t$ with respect to the maps, averages it over each map,
 # and adds up:
 #
-# $$ \alpha_k = \frac{1}{hw} \sum_{i,j} \frac{\partial z_t}{\partial A_k(i, j)}, \qquad
-#    \text{Grad-CAM}(i, j) = \operatorname{ReLU}\Big(\sum_k \alpha_k A_k(i, j)\Big). $$
+# $$ \alpha_c = \operatorname{mean}_{ij} \frac{\partial z_t}{\partial A_c(i, j)}, \qquad
+#    \text{Grad-CAM}(i, j) = \operatorname{ReLU}\Big(\sum_c \alpha_c A_c(i, j)\Big). $$
 #
 # **Goal of the first part.** Write `weigh`, the two formulas.
 #
 # <details><summary>Hint 1: one number for each map</summary>
 #
-# `gradients` is (K, h, w). Over which dimensions do you average to be left with (K,)?
+# `gradients` is (C, H, W). Over which dimensions do you average to be left with (C,)?
 #
 # </details>
 #
 # <details><summary>Hint 2: the sum over the maps</summary>
 #
-# Multiply each map by its number, add up over $k$, and cut off what is negative last.
+# Multiply each map by its number, add up over $c$, and cut off what is negative last.
 # `torch.einsum` can do the first two at once.
 #
 # </details>
@@ -568,10 +569,10 @@ assert abs(fidelity(3 - 2 * answers, 3 - 2 * line, weights) - exact) < 1e-3, (
 
 # %% nbgrader={"grade": false, "grade_id": "4a_map_answer", "locked": false, "schema_version": 3, "solution": true, "task": false}
 def weigh(activations: Tensor, gradients: Tensor) -> Tensor:
-    """Grad-CAM's map. activations, gradients: (K, h, w). Returns (h, w), 0 or more."""
+    """Grad-CAM's map. activations, gradients: (C, H, W). Returns (H, W), 0 or more."""
     ### BEGIN SOLUTION
     alpha = gradients.mean(dim=(1, 2))
-    return torch.einsum("k,khw->hw", alpha, activations).relu()
+    return torch.einsum("c,chw->hw", alpha, activations).relu()
     ### END SOLUTION
 
 

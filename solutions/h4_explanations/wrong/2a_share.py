@@ -1,7 +1,7 @@
 """Task 2: the distance is the share of hidden superpixels.
 
 loses: 2a_proximity 2c_lime
-says: d = 1 - sqrt(1/4) = 1/2
+says: distance 1 - sqrt(1/4) = 1/2
 """
 
 import torch
