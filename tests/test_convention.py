@@ -27,7 +27,9 @@ CLASSES = {"labels", "targets"}
 TAIL = ["batch_size", "generator", "checkpoint", "progress"]
 STANDARD = {"forward", "__init__"}  # called by PyTorch, described by the class
 # `seed` is NumPy's word: of functions that draw with NumPy, and of the two that make generators
-NUMPY = {"explain.shapley", "explain.shapley_of_game", "training.seed_everything"}
+NUMPY = {"explain.shapley", "explain.shapley_of_game", "training.seed_everything"} | {
+    f"fairness.{name}" for name in ("audit", "bootstrap_counts", "weat", "ThresholdPolicy.predict")
+}
 LATE = {"pandas": pandas}  # imported where it is made, not where it is named
 # COVERAGE's own order: a student learns from a teacher. And what layers are is asked of a model without inputs.
 OF_TWO_MODELS = {"distillation.distill"}

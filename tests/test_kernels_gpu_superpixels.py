@@ -5,6 +5,8 @@ the CPU; what is large, or needs a device, is left to the GPU. Masked images are
 """
 
 import math
+from collections.abc import Callable, Iterator
+from functools import partial
 
 import pytest
 import torch
@@ -12,13 +14,13 @@ from kernel_checks import DEVICE, on_a_device, on_a_gpu_or_interpreted
 from torch import Tensor
 
 from tml_helpers.kernels import superpixels
-from tml_helpers.kernels.superpixels import BITS, _compose, fused, pack, reference
+from tml_helpers.kernels.superpixels import BLOCK, GROUP, _compose, _spread, fused, reference
 
 pytestmark = on_a_gpu_or_interpreted
 
 DTYPES = [torch.float32, torch.bfloat16, torch.float16, torch.float64]
-SHAPES = [(1, 1, 1), (3, 5, 7), (1, 28, 28), (3, 32, 11), (2, 32, 16), (5, 1, 205)]  # below, at and beyond a BLOCK
-COUNTS = [1, 2, 31, 32, 33, 65]
+SHAPES = [(1, 1, 1), (3, 5, 7), (1, 28, 28), (3, 32, 11), (2, 16, BLOCK // 16), (5, 1, BLOCK + 1), (4, 3, 171)]
+COUNTS = [1, 2, GROUP - 1, GROUP, GROUP + 1, 3 * GROUP + 1]
 
 
 def scene(
@@ -30,6 +32,16 @@ def scene(
     place = torch.randint(segments - 1, shape[1:], generator=generator)
     visible = torch.rand(masks, segments, generator=generator) < 0.5
     return [tensor.to(DEVICE) for tensor in (image, place, visible, fill)]
+
+
+def calls() -> Iterator[tuple[int, Callable[[], object]]]:
+    """The most launches that a batch may make, and the batch; a fill that is a number is written somewhere first."""
+    image, fill = torch.rand(2, 3, 40, 50, device="cuda")
+    segments = torch.zeros(40, 50, dtype=torch.int64, device="cuda")
+    masks = torch.ones(70, 9, dtype=torch.bool, device="cuda")
+    for hidden, most in ((fill, 1), (torch.rand(3, device="cuda"), 1), (0.5, 2)):
+        for channels_last in (False, True):
+            yield most, partial(superpixels, image, segments, masks, fill=hidden, channels_last=channels_last)
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -54,15 +66,57 @@ def test_every_number_of_segments(segments):
     assert torch.equal(fused(*tensors, channels_last=False), reference(*tensors))
 
 
-@pytest.mark.parametrize("count", COUNTS)
-def test_a_bit_of_a_word_is_an_image_of_a_segment(count):
-    _, _, masks, _ = scene((1, 2, 2), count)
-    words = pack(masks)
-    assert words.shape == (math.ceil(count / BITS), masks.shape[1])
-    for m in range(len(words) * BITS):
-        bits = (words[m // BITS].to(torch.int64) >> (m % BITS)) & 1
-        expected = masks[m] if m < count else torch.zeros_like(masks[0])
-        assert torch.equal(bits.bool(), expected)
+FILLS = {
+    "a number": lambda image: 0.25,
+    "a colour": lambda image: torch.arange(3.0, device=DEVICE),
+    "an image": lambda image: image.flip(1),
+    "rows of more": lambda image: torch.cat([image, image], dim=2)[..., : image.shape[2]],
+}
+
+
+@pytest.mark.parametrize("channels_last", [False, True])
+@pytest.mark.parametrize("fill", FILLS.values(), ids=FILLS.keys())
+def test_every_kind_of_fill(fill, channels_last):
+    image, segments, masks, _ = scene((3, 7, 6), 5)
+    hidden = _spread(fill(image), image)
+    batch = fused(image, segments, masks, hidden, channels_last)
+    assert torch.equal(batch, reference(image, segments, masks, hidden))
+
+
+@pytest.mark.parametrize("channels_last", [False, True])
+def test_any_strides(channels_last):
+    image, segments, masks, fill = scene((3, 7, 6), GROUP + 3)
+    expected = reference(image, segments, masks, fill)
+    views = (
+        image.permute(1, 2, 0).contiguous().permute(2, 0, 1),
+        segments.T.contiguous().T,
+        masks.T.contiguous().T,
+        fill.repeat_interleave(2, dim=2)[..., ::2],
+    )
+    assert not any(view.is_contiguous() for view in views)
+    assert torch.equal(fused(*views, channels_last), expected)
+    assert torch.equal(
+        fused(image, segments, masks[:1].expand(4, -1), fill, channels_last), expected[:1].expand(4, -1, -1, -1)
+    )
+    thin = fill[..., ::6]  # one column, six apart
+    assert torch.equal(
+        fused(image[..., :1], segments[:, :1], masks, thin, channels_last),
+        reference(image[..., :1], segments[:, :1], masks, thin),
+    )
+
+
+@pytest.mark.parametrize("channels_last", [False, True])
+@pytest.mark.parametrize("wrong", [-1, 9, 2**40])
+def test_a_segment_without_a_column_is_not_a_number_in_every_image_and_its_neighbours_are_as_they_were(
+    wrong, channels_last
+):
+    image, segments, masks, fill = scene((3, 4, 5), 6)
+    expected = reference(image, segments, masks, fill)
+    segments[2, 3] = wrong
+    batch = fused(image, segments, masks, fill, channels_last)
+    assert batch[:, :, 2, 3].isnan().all()
+    batch[:, :, 2, 3] = expected[:, :, 2, 3]
+    assert torch.equal(batch, expected)
 
 
 def test_what_is_not_a_number_is_copied_or_hidden_as_it_is():
@@ -80,8 +134,8 @@ def test_what_is_not_a_number_is_copied_or_hidden_as_it_is():
 def test_nothing_is_written_beyond_the_end():
     image, segments, masks, fill = scene((1, 3, 5), 3)
     batch = torch.full((100,), 7.0, device=DEVICE)
-    words = pack(masks)
-    _compose[(1, 1)](image, fill, segments, words, batch, 15, words.shape[1], 3, BLOCK=32, BITS=BITS)
+    flags = {"CHANNELS": 1, "LAST": False, "BLOCK": 32, "GROUP": 8, "UNROLL": 2}
+    _compose[(1, 1)](image, fill, segments, masks.view(torch.uint8), batch, 15, 15, 1, *masks.stride(), 9, 3, **flags)
     assert torch.equal(batch[:45].view(3, 1, 3, 5), reference(image, segments, masks, fill))
     assert (batch[45:] == 7).all()
 

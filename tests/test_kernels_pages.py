@@ -53,3 +53,21 @@ def test_figures_of_a_gpu_are_shown_or_the_page_says_how_to_get_them(tmp_path, m
 def test_a_column_is_shown_with_its_ratio_where_it_has_one(capsys):
     pages.show_milliseconds({"ms": {"eager": 12.345, "ours": 6.0}, "times_as_fast": {"eager": 2.058}})
     assert capsys.readouterr().out == "    eager             12.35    2.06 ×\n    ours               6.00\n"
+
+
+def test_a_gpu_table_names_card_and_date_and_what_each_line_measured(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(measured, "_FOLDER", tmp_path)
+    line = {"shape": [2, 3], "norm": "l2", "fewest_bytes": 48, "us": {"eager": 12.34}, "of_ceiling": {"eager": 0.163}}
+    card = {"card": "A card", "date": "2026-11-27", "torch": "2.11", "code": "abc"}
+    speeds = {"copy_bytes_per_second": 4.25e12, "write_bytes_per_second": 4.65e12}
+    content = {"measured": card, **speeds, "ball_step": [line | {"times_as_fast": {}}], "superpixels": []}
+    (tmp_path / "gpu.json").write_text(json.dumps(content), encoding="utf-8")
+    pages.show_microseconds("ball_step")
+    assert capsys.readouterr().out.splitlines() == [
+        "A card, 2026-11-27: 4250 GB/s copied",
+        "code: abc",
+        "[2, 3], l2",
+        "    eager                         12.3 µs     16% of that",
+    ]
+    pages.show_microseconds("superpixels")
+    assert "4650 GB/s written" in capsys.readouterr().out

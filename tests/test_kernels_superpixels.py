@@ -6,11 +6,11 @@ import torch
 from bad_input import refuses
 from hypothesis import given
 from hypothesis import strategies as st
-from kernel_checks import compiled, needs_triton, offsets
+from kernel_checks import compiled, instructions, needs_triton, offsets, resources
 from torch import Tensor
 
 from tml_helpers.kernels import superpixels
-from tml_helpers.kernels.superpixels import _compose, reference
+from tml_helpers.kernels.superpixels import BLOCK, GROUP, WARPS, _compose, reference
 
 scenes = {
     "channels": st.integers(1, 4),
@@ -139,13 +139,28 @@ def test_a_fill_of_another_shape_is_refused_and_not_spread(shape):
         superpixels(image, segments, masks, fill=torch.zeros(shape))
 
 
+def test_a_fill_that_is_neither_a_tensor_nor_a_number_or_lies_elsewhere_is_refused():
+    image, segments, masks, fill = scene(3, 4, 5, 6, 7, seed=4)
+    with refuses(TypeError, "fill", "a tensor or a number", "list"):
+        superpixels(image, segments, masks, fill=[0.1, 0.5, 0.9])
+    with refuses(ValueError, "fill", "on cpu", "got meta"):
+        superpixels(image, segments, masks, fill=fill.to("meta"))
+
+
 @needs_triton
-def test_the_kernel_compiles_for_a_gpu_and_reads_only_what_is_common():
-    pointers = {"image": "*fp32", "fill": "*fp32", "segments": "*i32", "words": "*i32", "batch": "*fp32"}
-    types = {**pointers, "size": "i32", "width": "i32", "count": "i32"}
-    code = compiled(_compose, types, {"BLOCK": 1024, "BITS": 32}, warps=4)
-    assert code["cubin"]
-    assert offsets(code, "f32").count("i64") == 32, "of the images: a batch may have more than 2³¹ entries"
-    loads, stores = (code["ptx"].count(f"{kind}.global") for kind in ("ld", "st"))
-    assert 0 < loads <= 8 * 4, "image, fill, segments and a word for each of a thread's eight entries, and no more"
-    assert stores >= 32 * 2, "32 images, eight entries each, in vectors of four"
+@pytest.mark.parametrize("last", [False, True])
+@pytest.mark.parametrize(("kind", "each"), [("bf16", 8), ("fp32", 4)])
+def test_the_kernel_compiled_for_a_gpu_writes_16_bytes_at_a_time_and_spills_nothing(kind, each, last):
+    pointers = {"image": f"*{kind}", "fill": f"*{kind}", "segments": "*i64", "masks": "*u8", "batch": f"*{kind}"}
+    types = pointers | dict.fromkeys(("size", "fill_channel", "mask_row", "width", "count"), "i32")
+    values = {"mask_column": 1, "fill_pixel": 1, "CHANNELS": 3, "LAST": last}
+    values |= {"BLOCK": BLOCK, "GROUP": GROUP, "UNROLL": 4}
+    code = compiled(_compose, types, values, WARPS, aligned=[*pointers, "size", "fill_channel"])
+    assert set(offsets(code, kind.replace("fp", "f"))) >= {"i64"}, "a batch may have more than 2³¹ entries"
+    assert resources(code)["STACK"] == 0
+    vectors = BLOCK // (32 * WARPS) // each  # stores of 16 bytes that a thread needs for one channel of one image
+    done = instructions(code)
+    stores = {name: count for name, count in done.items() if name.startswith("STG")}
+    # four turns of the unrolled loop and one of what is left; a loop for each channel where channels come first
+    assert stores == {"STG.E.128": vectors * 5 * (1 if last else 3)}
+    assert done["LDG.E.U8"] == BLOCK // (32 * WARPS) * 5, "a mask is looked up once for a pixel, not for each channel"

@@ -30,6 +30,7 @@ print(json.dumps({
     "measured": {name: sorted(measured.result(name)) for name in measured.names()},
     "images": len(data.mnist("test", source="default")),
     "days": len(data.bike_sharing(source="default")),
+    "people": int(data.compas()["people"].sum()),
     "weights": sum(part.numel() for part in models.mnist_gan().generator.parameters()),
 }))
 """
@@ -84,6 +85,7 @@ def test_no_lecture_looks_for_a_file_of_the_checkout() -> None:
 def test_weights_and_data_are_found(found: dict[str, Any]) -> None:
     assert found["images"] == 1000
     assert found["days"] == 365
+    assert found["people"] == 7214
     assert found["weights"] > 100_000
 
 

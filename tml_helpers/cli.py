@@ -13,7 +13,7 @@ from tml_helpers._console import on_any_console
 
 MOST_LINES = 10
 """Of `tml check`, with the last."""
-ROW = "{:<13} {:<37} {}"
+ROW = "{:<17} {:<37} {}"
 """Of the table of `tml data`."""
 UNSANDBOXED = "--let-submissions-do-whatever-i-can-do"
 

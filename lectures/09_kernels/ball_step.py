@@ -46,11 +46,11 @@ use_style()
 # %% [markdown]
 # ## Why it exists
 #
-# On this page, $x_0$ is the clean image, $x$ the place where the attack stands, and $g = \nabla_x L(x, y)$ the gradient
-# there. One step of length $\alpha$ {cite}`madry2018towards` is
+# On this page, $x_0$ is the clean image, $x'$ the place where the attack stands, and $g = \nabla_{x'} L(x', y)$ the gradient
+# there. One step of length $\rho$ {cite}`madry2018towards` is
 #
 # $$
-# x \;\leftarrow\; \mathrm{clamp}\Big(x_0 + \Pi_\varepsilon\big(x + \alpha\, u - x_0\big),\; 0,\; 1\Big).
+# x' \;\leftarrow\; \mathrm{clamp}\Big(x_0 + \Pi_\varepsilon\big(x' + \rho\, u - x_0\big),\; 0,\; 1\Big).
 # $$ (eq-ball-step)
 #
 # $u$ is the direction in which a linear loss grows fastest, and $\Pi_\varepsilon$ leads back into the ball of radius
@@ -90,15 +90,16 @@ claim("Plain PyTorch moves 17 tensors in L∞", sum(plain["linf"]) == 17)
 claim("and 19 in L2", sum(plain["l2"]) == 19)
 
 # %% [markdown]
-# And what is the least? Whoever takes the step must read $x$, $x_0$ and $g$, and must write the new $x$. That is four
+# And what is the least? Whoever takes the step must read $x'$, $x_0$ and $g$, and must write the new $x'$. That is four
 # tensors, $4\,n\,b$ bytes for $n$ numbers of $b$ bytes. In $L_\infty$ every entry can be computed by itself, so four is
-# enough. In $L_2$ we shall get four for images that fit into a processor, and seven for larger ones.
+# enough. In $L_2$ we shall get four, too: for images that fit into a processor, and for larger ones if the processors
+# that hold an image wait for each other. Where they cannot, the image is read twice, and seven tensors move.
 
-# %% tags=["hide-input", "fig-step-traffic"] mystnb={"image": {"alt": "Five horizontal bars, stacked from the tensors that each operation moves: plain PyTorch has nineteen units in L2 and seventeen in L-infinity; the kernels have seven for large images in L2, four for small ones, and four in L-infinity."}}
+# %% tags=["hide-input", "fig-step-traffic"] mystnb={"image": {"alt": "Five horizontal bars, stacked from the tensors that each operation moves: plain PyTorch has nineteen units in L2 and seventeen in L-infinity; the kernels have seven in L2 where an image is read twice, four where it is read once, and four in L-infinity."}}
 bars = {
     "L∞, one pass": [1] * 4,
     "L∞, plain PyTorch": plain["linf"],
-    "L2, an image held": [1] * 4,
+    "L2, read once": [1] * 4,
     "L2, read twice": [1] * 7,
     "L2, plain PyTorch": plain["l2"],
 }
@@ -138,7 +139,7 @@ claim("Seventeen take 546 µs", round(microseconds[17]) == 546)
 #
 # A program that takes an $L_2$ step must know two lengths. It must know $\lVert g \rVert$ before it can tell where the
 # step ends, and $\lVert \delta \rVert$, the distance from there to $x_0$, before it can write anything. Each is a sum
-# over the whole image, and the second seems to have to wait for the first: three readings. There are two ways out.
+# over the whole image, and the second seems to have to wait for the first: three readings. There are three ways out.
 #
 # **Hold the image.** A processor of a large GPU has 65,536 registers of four bytes. Three rows of an image with up to
 # 16,384 entries fit, with some room to work. What is in registers can be summed as often as one likes.
@@ -151,21 +152,27 @@ claim("Three rows leave a quarter of the registers", spare == 1 / 4)
 claim("A photograph cannot be held", kernel.HELD < 3 * 224**2)
 
 # %% [markdown]
-# **Ask for sums that do not wait.** Write $d = x - x_0$ for the perturbation before the step and
-# $a = \alpha / \lVert g \rVert$. The step ends at $\delta = d + a\,g$, and
+# **Ask for sums that do not wait.** Write $\delta_0 = x' - x_0$ for the perturbation before the step (`d` in code) and
+# $a = \rho / \lVert g \rVert$. The step ends at $\delta = \delta_0 + a\,g$, and
 #
 # $$
-# \lVert \delta \rVert^2 = \lVert d \rVert^2 + 2a\,\langle d, g \rangle + a^2 \lVert g \rVert^2 .
+# \lVert \delta \rVert^2 = \lVert \delta_0 \rVert^2 + 2a\,\langle \delta_0, g \rangle + a^2 \lVert g \rVert^2 .
 # $$ (eq-three-sums)
 #
 # On the right there are three sums, and none of them waits for another. One reading finds all three, in pieces and in
-# any order; then two numbers an image, $a$ and $\min(1, \varepsilon / \lVert \delta \rVert)$, are all that the second
-# reading needs. In code, for a batch:
+# any order; then two numbers an image, $a$ and $\min(1, \varepsilon / \lVert \delta \rVert)$, are all that moving it
+# needs.
+#
+# **Hold the pieces, and wait.** Those two numbers need all pieces of an image, but nothing says that a piece must be
+# given up meanwhile. 37 programs that hold one piece each can tell each other their sums, and go on from there. That is
+# one reading again. It asks for care, as we shall see: who waits for somebody that cannot come waits for ever.
+#
+# The three sums in code, for a batch:
 
 
 # %%
 def pace_and_shrink(d, g, step_size, epsilon):
-    """α / ‖g‖ and min(1, ε / ‖d + α g/‖g‖‖) of each row, from three sums."""
+    """ρ / ‖g‖ and min(1, ε / ‖δ₀ + ρ g/‖g‖‖) of each row, from three sums."""
     g_g = (g * g).sum(dim=1)  # (n, size) -> (n,)
     d_g = (d * g).sum(dim=1)
     d_d = (d * d).sum(dim=1)
@@ -188,23 +195,23 @@ claim("By hand and by the library: equal, up to rounding", by_rounding < 1e-10)
 #
 # On paper, equation {eq}`eq-three-sums` is exact. In float32 each sum is rounded, by a few times $2^{-24}$ of its own
 # size, and if large terms cancel, what is left is mostly rounding. The error of $\lVert \delta \rVert^2$ is at most some
-# $c\,2^{-24}\,(\lVert d \rVert + |\alpha|)^2$, where $c$ is a small number that grows with the logarithm of the image's
+# $\kappa\,2^{-24}\,(\lVert \delta_0 \rVert + |\rho|)^2$, where $\kappa$ is a small number that grows with the logarithm of the image's
 # size. What matters is how that compares with $\lVert \delta \rVert^2$ itself:
 #
 # $$
-# \text{relative error} \;\le\; c\,2^{-24}\,
-#   \Big(\frac{\lVert d \rVert + |\alpha|}{\lVert \delta \rVert}\Big)^{2} .
+# \text{relative error} \;\le\; \kappa\,2^{-24}\,
+#   \Big(\frac{\lVert \delta_0 \rVert + |\rho|}{\lVert \delta \rVert}\Big)^{2} .
 # $$ (eq-relative-error)
 #
 # Two facts help. The length is used only where it exceeds $\varepsilon$; below, the factor is 1. And an attack stands
-# inside the ball, $\lVert d \rVert \le \varepsilon$, so that $\lVert \delta \rVert \ge |\alpha| - \varepsilon$. Then the
+# inside the ball, $\lVert \delta_0 \rVert \le \varepsilon$, so that $\lVert \delta \rVert \ge |\rho| - \varepsilon$. Then the
 # fraction is at most
 #
 # $$
-# \frac{\varepsilon + |\alpha|}{\max(\varepsilon,\; |\alpha| - \varepsilon)} \;\le\; 3,
+# \frac{\varepsilon + |\rho|}{\max(\varepsilon,\; |\rho| - \varepsilon)} \;\le\; 3,
 # $$
 #
-# with equality at $|\alpha| = 2\varepsilon$: from the sphere straight through the centre to the other side. Rounding
+# with equality at $|\rho| = 2\varepsilon$: from the sphere straight through the centre to the other side. Rounding
 # is multiplied by nine at worst, about one digit of the seven. Without the second fact there is no such bound: a step
 # that begins far outside the ball may end near its surface with all digits lost. We measure both.
 
@@ -279,15 +286,31 @@ pages.listing(kernel._held, first="tile = ")
 # are lost. Each `tl.sum` makes the program's threads wait for each other, once. `TILE` is the next power of two: 4,096
 # for the 3,072 entries of a CIFAR image, and `inside` masks the rest.
 #
-# **$L_2$, an image in chunks.** A photograph has 150,528 entries: 37 programs, each with 4,096 of them. The first kernel
-# finds each chunk's share of the three sums.
+# **$L_2$, an image in chunks, held.** A photograph has 150,528 entries: 37 programs, each with 4,096 of them.
 
 # %%
-pages.listing(kernel._sums, first="program = ")
+pages.listing(kernel._together, first="number = ")
+print()
+pages.listing(kernel._pace_and_shrink, first="part = ")
 
 # %% [markdown]
-# The second adds up its image's shares, in the same order in every program and in every run, and moves its chunk. (Sums
-# by atomic additions would need no second array, but would come out a little different every time.)
+# - `x0`, `d` and `g` are read once and stay in registers until the end.
+# - Each program stores its three sums and then adds one to a counter of its image. `release` says: whoever sees the
+#   addition sees the sums, too. `acquire` is its counterpart: who has seen the counter full may read. Without the two
+#   words a processor may show its neighbours the counter first and the sums later.
+# - The shares are added up in the same order in every program and in every run. (Sums by atomic additions would need no
+#   array, but would come out a little different every time.)
+# - **Nobody waits for ever**, and that is what `number` is for. A GPU promises no order in which it starts programs, and
+#   those that wait keep a place. If the places were full of programs that wait for one that has none, all would stand
+#   still. Therefore a program does not take the number that it was born with: it draws the next one when it *runs*. So
+#   when one waits for its image, all numbers before its own are running or done. Take the first image that is not
+#   complete: its missing pieces are either running, and never wait before they have told their sums, or they are the very
+#   next numbers to be drawn, by programs that find a place as long as there are as many places as pieces. `_in_chunks`,
+#   below, asks for twice as many: one place is sure on each processor, and half of them may belong to others.
+#
+# **$L_2$, an image in very many chunks.** A picture of a thousand pixels a side has more pieces than a GPU has
+# processors. There two kernels read it twice. The first finds each chunk's sums and stores them; the second adds them up
+# and moves its chunk.
 
 # %%
 pages.listing(kernel._move, first="programs = ")
@@ -298,10 +321,13 @@ pages.listing(kernel._move, first="programs = ")
 # would push out what the next ones need. For a batch whose three tensors fit into the cache, the second reading costs
 # the memory nothing: four tensors again. For a large batch it is seven, less what the cache saves.
 #
-# What remains is to launch them.
+# What remains is to launch them. Triton's interpreter runs one program after the other, so no program may wait there:
+# `_side_by_side` says so, and this page takes two readings. The library's tests run the kernel that waits in threads.
 
 # %%
 pages.listing(kernel.fused)
+print()
+pages.listing(kernel._in_chunks)
 
 # %% [markdown]
 # `_in_one_order` makes copies only if it must: a sum does not care in which order the entries of an image lie, so
@@ -409,16 +435,14 @@ for line in cpu["table"] if cpu else []:
 # bytes ($4nb$) per second, as a share of what a copy reached on the same machine.
 
 # %%
-gpu = pages.on_a_gpu("ball_step")
-if gpu:
-    copied = gpu["copy_bytes_per_second"] / 1e12
-    print(f"{gpu['machine']['gpu']}: {copied:.2f} TB/s copied")
-    for line in gpu["ball_step"]:
-        print(line["shape"], line["dtype"], line["norm"])
-        for name, us in line["us"].items():
-            print(f"    {name:14}{us:10.1f} µs{line['of_copy'][name]:8.0%} of a copy")
+pages.show_microseconds("ball_step")
 
 # %% [markdown]
+# **How to read this table.** It was taken before there was a kernel that waits. Photographs in $L_2$ were read twice, so
+# the best that was possible is four sevenths, 57 % of a copy: float32 was there, and could not become better. bfloat16 was
+# not even there, and lost to the compiler. One reading has been compiled, and its loads and registers counted, but not
+# been measured yet; `python benchmarks/gpu.py` does it. In $L_\infty$ a step and a copy take the same time, nearly.
+#
 # ## Where it loses
 #
 # Most of this list follows from counting; in the end the measured table of your machine decides.
@@ -427,9 +451,9 @@ if gpu:
 #   photographs takes 40 ms, the whole attack becomes one per cent faster. The smaller the network, the more it matters.
 # - **Small batches.** For 256 digits the fewest bytes take a fifth of a microsecond, and a launch takes several. There
 #   the kernel gains because it is one launch instead of seven or more, and a CUDA graph would gain as much.
-# - **Large images in $L_2$.** 37 programs that hold their chunk and *wait for each other* would need four tensors
-#   instead of seven. But a program that waits for one that the device has not started, and cannot start because all its
-#   processors are taken by those who wait, waits for ever. Two launches wait for nobody.
+# - **Very large images in $L_2$**, of more than half as many chunks as the GPU has processors, are read twice.
+# - **Waiting** costs some microseconds an image, which other images' programs must hide. With one photograph alone there
+#   are none.
 # - **Beside the compiler.** `torch.compile` makes $L_\infty$ one kernel as well. Expect a tie there, and a gain in $L_2$,
 #   where a compiler does not find the identity.
 # - **Two bytes.** A bfloat16 pixel near 1 is a multiple of 1/256, and a ball of 8/255 is eight such steps. The sums are
@@ -439,12 +463,12 @@ if gpu:
 #
 # ## Practice
 #
-# **Exercise 1** (5 minutes). FGSM is a single step that begins at $x = x_0$. What are its fewest bytes, in $L_\infty$?
+# **Exercise 1** (5 minutes). FGSM is a single step that begins at $x' = x_0$. What are its fewest bytes, in $L_\infty$?
 # And what does plain PyTorch move, if it is written for this case?
 #
 # <details><summary>Hint 1: what to read and write</summary>
 #
-# Of $x$, $x_0$ and $g$, how many different tensors are there, when the step begins at $x = x_0$?
+# Of $x'$, $x_0$ and $g$, how many different tensors are there, when the step begins at $x' = x_0$?
 #
 # </details>
 #
@@ -456,7 +480,7 @@ if gpu:
 # </details>
 
 # %% tags=["hide-cell"]
-# Solution: x and x₀ are one tensor. Read it and g, write: three. With α = ε no
+# Solution: x and x₀ are one tensor. Read it and g, write: three. With ρ = ε no
 # projection is needed, so plain PyTorch takes x + ε·sign(g) and a clamp.
 with pages.Traffic() as traffic:
     (images + 0.03 * gradient.sign()).clamp(0, 1)
@@ -465,31 +489,31 @@ claim("Plain PyTorch moves 9 tensors for FGSM, three times the least", units == 
 
 # %% [markdown]
 # **Exercise 2** (15 minutes). A colleague leaves the middle term out, "because a perturbation and a gradient are nearly
-# orthogonal in so many dimensions": $\lVert \delta \rVert^2 \approx \lVert d \rVert^2 + \alpha^2$. Find a $d$ and a $g$
+# orthogonal in so many dimensions": $\lVert \delta \rVert^2 \approx \lVert \delta_0 \rVert^2 + \rho^2$. Find a $\delta_0$ and a $g$
 # for which the result leaves the ball. How far can it leave? Which of the laws in *The check* would have shown it?
 #
 # <details><summary>Hint 1: where to look</summary>
 #
-# The term $2a\,\langle d, g \rangle$ is 0 when $d$ and $g$ are orthogonal. For which directions is it as large as it
+# The term $2a\,\langle \delta_0, g \rangle$ is 0 when $\delta_0$ and $g$ are orthogonal. For which directions is it as large as it
 # can be, and with which sign is $\lVert \delta \rVert$ estimated too short?
 #
 # </details>
 #
 # <details><summary>Hint 2: how to find how far</summary>
 #
-# Start on the sphere, $\lVert d \rVert = \varepsilon$. Divide the true length of the step's end by the estimated one, and
-# look for the $\alpha$ that makes this ratio largest.
+# Start on the sphere, $\lVert \delta_0 \rVert = \varepsilon$. Divide the true length of the step's end by the estimated one, and
+# look for the $\rho$ that makes this ratio largest.
 #
 # </details>
 
 # %% tags=["hide-cell"]
-# Solution: g along d, from the sphere. ‖δ‖ = ε + α, but the factor is computed from
-# √(ε² + α²); so the result lies at ε·(ε + α)/√(ε² + α²), at most √2·ε, for α = ε.
+# Solution: g along δ₀, from the sphere. ‖δ‖ = ε + ρ, but the factor is computed from
+# √(ε² + ρ²); so the result lies at ε·(ε + ρ)/√(ε² + ρ²), at most √2·ε, for ρ = ε.
 d = torch.zeros(1, 3)
 d[0, 0] = 1.0  # on the sphere of radius 1
 for step in (0.1, 1.0, 10.0):
     length = (1 + step) / (1 + step**2) ** 0.5
-    claim(f"α = {step}: it lies outside, by √2 at most", 1 < length < 2**0.5 + 1e-6)
+    claim(f"ρ = {step}: it lies outside, by √2 at most", 1 < length < 2**0.5 + 1e-6)
 _, right = pace_and_shrink(d, d, step_size=1.0, epsilon=1.0)
 claim("With the middle term it lies on the sphere", abs(2 * right.item() - 1) < 1e-6)
 # The law of the linear loss: five steps along one gradient would gain too much.
@@ -502,10 +526,14 @@ claim("With the middle term it lies on the sphere", abs(2 * right.item() - 1) < 
 # - 3·n·b bytes: x, x₀ and g are read :: The new x has to be written too.
 # + 4·n·b bytes: three are read, one is written :: Each entry needs nothing of its neighbours, so four suffice.
 # - 17·n·b bytes :: That is what plain PyTorch moves, because each operation writes what the next one reads.
-# ? Why does an $L_2$ step on a photograph read the image twice?
-# - Because the second length cannot be known before the step is taken :: It can: three sums give it.
-# + Because nothing can be written before the sums are complete, and no program can hold the image meanwhile :: One reading for the sums, one to move.
-# - Because a reading can compute only one sum :: One reading computes as many sums as one likes.
+# ? Nothing can be written before an image's sums are complete. How can an $L_2$ step on a photograph read it only once?
+# - The second length is not needed :: It is: without it nobody knows whether the step leaves the ball.
+# + Each program holds a piece of it and waits until all have told their sums :: As long as all pieces find a place.
+# - A reading can compute only one sum, so it cannot :: One reading computes as many sums as one likes.
+# ? Programs wait for each other. What makes sure that none waits for ever?
+# - The GPU starts programs in the order of their numbers :: It promises no order.
+# + Each draws its number when it runs, and there are as many places as an image has pieces :: What it waits for runs already, or comes next.
+# - The wait ends after some time :: There is no such limit, and the sums would be wrong.
 # ? The identity for ‖δ‖² loses digits where …
 # - the image has many pixels :: The rounding of a sum grows with the logarithm of their number: hardly at all.
 # + ‖δ‖ is much smaller than ‖d‖ and the step :: Large terms cancel, and their rounding remains.
@@ -516,8 +544,8 @@ claim("With the middle term it lies on the sphere", abs(2 * right.item() - 1) < 
 # - The image, moved in a random direction :: That hides the fault as well, and cannot be repeated.
 # ```
 #
-# **Strengths.** One launch, or two; the fewest bytes in $L_\infty$ and for small images in $L_2$; the same result in
-# every run; sums in float32 whatever comes in.
+# **Strengths.** One launch, or two; the fewest bytes in $L_\infty$, and in $L_2$ up to a quarter of a million entries an image
+# on a large GPU; the same result in every run; sums in float32 whatever comes in.
 #
 # **Limitations.** See *Where it loses*. Two norms, one kind of step, and no gradient through it, which no attack of
 # this book needs.

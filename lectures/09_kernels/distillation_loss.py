@@ -170,13 +170,13 @@ pages.listing(kernel.closed_form)
 # %% [markdown]
 # ## A softmax in one pass
 #
-# A GPU program that owns a row should read it once. But a softmax seems to need three looks: one for the maximum
+# A GPU program that owns a row should read it once from memory. But a softmax seems to need three looks: one for the maximum
 # (without which $\exp$ overflows), one for the sum, one for the division. Milakov and Gimelshein's *online softmax*
-# {cite}`milakov2018online` merges the first two. Keep the maximum $m$ so far and the sum $d$ so far *relative to it*;
-# when a piece of the row brings a larger maximum $m'$, the old sum only needs a factor:
+# {cite}`milakov2018online` merges the first two. Keep the maximum $\mu$ so far and the sum $d$ so far *relative to it*;
+# when a piece of the row brings a larger maximum $\mu'$, the old sum only needs a factor:
 #
 # $$
-# d \;\leftarrow\; d \cdot e^{\,m - m'} + \sum_{k\,\in\,\text{piece}} e^{\,z_k - m'}, \qquad m \leftarrow m'.
+# d \;\leftarrow\; d \cdot e^{\,\mu - \mu'} + \sum_{k\,\in\,\text{piece}} e^{\,z_k - \mu'}, \qquad \mu \leftarrow \mu'.
 # $$ (eq-online-softmax)
 
 
@@ -198,7 +198,7 @@ for piece in (1, 7, 300, K):
     claim(f"Pieces of {piece}: as torch.logsumexp", torch.allclose(found, expected))
 
 # %% [markdown]
-# Two such pairs $(m, d)$, from different parts of the row, merge by the same rule. That is what lets many threads work
+# Two such pairs $(\mu, d)$, from different parts of the row, merge by the same rule. That is what lets many threads work
 # on one row without waiting for each other: each keeps a pair of its own, and they are merged once, at the end. Other
 # sums that are weighted by the same exponentials, such as $\sum_k q_k (z^t_k - z^s_k)$, shrink by the same factor.
 #
@@ -219,29 +219,64 @@ pages.listing(kernel._row, first="row = ", last="# Each lane")
 #   bytes of bfloat16, the most that a thread loads at once.
 
 # %%
-pages.listing(kernel._row, first="# Each lane", last="# The lanes' sums")
+pages.listing(kernel._absorb, first="s_top = ")
 
 # %% [markdown]
-# This is the online softmax, three times at once. `s_high` and `t_high` are the lanes' maxima so far, `p_sum`, `q_sum`
-# and `h_sum` their sums, and `shrink` is the factor that brings an old sum to a new maximum.
+# This is the online softmax, three times at once. `s_high` and `t_high` are the lanes' bounds so far, `p_sum`, `q_sum`
+# and `h_sum` their sums, and `shrink` is the factor that brings an old sum to a new bound.
 #
-# - `_read` fills what lies beyond the row's end with $-\infty$, whose exponential is 0, so that the last tile needs no
-#   case of its own. It asks the cache to keep the tile (`evict_last`), because we shall come back.
-# - Maxima start at $-10^{30}$, not at $-\infty$: for a lane that has seen nothing yet, $-\infty - (-\infty)$ would be
-#   NaN.
 # - `tl.where(q > 0, …)` is the convention $0 \log 0 = 0$: a class that the teacher rules out by $-\infty$ counts
 #   nothing.
 # - **Exponentials are not free.** Two readings of three exponentials each are the six that do not fit. Therefore
 #   `_power`: where $T$ is a small whole number, $e^{z} = (e^{z/T})^T$ costs two or three multiplications instead of
 #   the third exponential. `HARD`, `POWER` and `GRADIENT` are known when the kernel is compiled, so a branch on them
 #   costs nothing.
+# - For the same reason a lane's bound is not its maximum but the next *whole* power of two. Then `shrink` is a whole
+#   power of two as well, and that is no exponential: it is written into the exponent of a float, where it is exact.
+
+# %%
+for helper in (kernel._whole, kernel._two_to):
+    pages.listing(helper)
+    print()
+
+# %% [markdown]
+# The first adds $1.5 \cdot 2^{23}$ and takes it away again. A float of that size has no digits behind the point, so the
+# sum is rounded to a whole number. The second uses the same sum: its lowest bits are the whole number, and shifted to
+# the left by 23 they are a float's exponent. By hand, with PyTorch:
+
+
+# %%
+def two_to(whole):
+    bits = (whole.clamp_min(-127) + 12582912.0).view(torch.int32)
+    return ((bits << 23) + (127 << 23)).view(torch.float32)
+
+
+exponents = torch.arange(-126.0, 1.0)
+claim("A shift is exp2", torch.equal(two_to(exponents), torch.exp2(exponents)))
+claim("and 0 where no float is", two_to(torch.tensor([-1e30])).item() == 0)
+
+# %% [markdown]
+# These helpers are called for one tile after the other:
+
+# %%
+pages.listing(kernel._row, first="# Each lane", last="# The lanes' sums")
+
+# %% [markdown]
+# - `_read` fills what lies beyond the row's end with $-\infty$, whose exponential is 0, so that the last tile needs no
+#   case of its own. It asks the cache to keep the tile (`evict_last`), because we shall come back.
+# - Bounds start at $-10^{30}$, not at $-\infty$: for a lane that has seen nothing yet, $-\infty - (-\infty)$ would be
+#   NaN.
+# - `num_stages` asks for the next tiles before this one is needed, so that nobody stands and waits for the memory.
+# - The row is read from its end, and **the first tile comes last**. Its exponentials `p`, `q` and `h` are still in
+#   registers when the gradient is wanted. A row of up to 4,096 classes has no other tile: it is read once, and each of
+#   its exponentials is computed once.
 
 # %%
 pages.listing(kernel._row, first="# The lanes' sums", last="if GRADIENT")
 
 # %% [markdown]
 # The lanes are merged: `tl.max(…, 0)` and `tl.sum(…, 0)` run over all of them, and here, once a row, threads wait for
-# each other. `divergence` is equation {eq}`eq-divergence`. A label outside $0 \dots K-1$ must not go unnoticed, but
+# each other. `divergence` is equation {eq}`eq-divergence`, in powers of two until its last step. A label outside $0 \dots K-1$ must not go unnoticed, but
 # asking the device about labels before the launch would make the host wait; so such a label turns its row's loss and
 # gradient into NaN.
 
@@ -249,10 +284,12 @@ pages.listing(kernel._row, first="# The lanes' sums", last="if GRADIENT")
 pages.listing(kernel._row, first="if GRADIENT")
 
 # %% [markdown]
-# The second reading. The row was read a moment ago: for $K$ = 32,000 in bfloat16 both rows are 128 kB, and the
-# 264 programs that an H200 runs at a time hold 34 MB of them, within its cache of 50 MB. So these reads do not go to
-# memory. Afterwards each tile may leave the cache first (`evict_first`), and so may the gradients, which are not read
-# soon. A tile becomes $\alpha T (p - q) + (1-\alpha) h$, less one at the label, in one go from registers to memory.
+# A tile becomes $\alpha T (p - q) + (1-\alpha) h$, less one at the label, in one go from registers to memory: first the
+# tile that is held, then the others, which have to be read again. For $K$ = 32,000 in bfloat16 a student's and a
+# teacher's row are 128 kB, and the 264 programs that an H200 runs at a time hold 34 MB of them; its cache has 50. That is
+# near enough to ask which tile is *still* there. The one that was read last, surely; therefore the second reading goes
+# the other way, from the start of the row to its end, and what has waited longest comes last. Afterwards each tile may
+# leave the cache first (`evict_first`), and so may the gradients, which are not read soon.
 #
 # What remains is to launch it: a program for each row, and a sum over the rows' losses.
 
@@ -262,8 +299,8 @@ pages.listing(kernel.fused)
 # %% [markdown]
 # Autograd calls the kernel through a function whose forward pass makes the gradient and whose backward pass hands it on,
 # scaled by the gradient that arrives from the operations after the loss. Mostly that factor is 1. On the CPU we look at
-# it, and scale only if it is another. On a GPU looking would make the host wait for the device, so a tiny kernel looks
-# there, and returns at once if the factor is 1.
+# it, and scale only if it is another. On a GPU looking would make the host wait for the device. A small gradient is
+# therefore multiplied in any case; for a large one a tiny kernel looks there, and returns at once if the factor is 1.
 
 # %%
 pages.listing(kernel._DistillationLoss, first="def forward")
@@ -357,17 +394,14 @@ plt.show()
 # bytes ($3NKb$) per second, as a share of what a copy reached on the same machine.
 
 # %%
-gpu = pages.on_a_gpu("distillation_loss")
-if gpu:
-    copied = gpu["copy_bytes_per_second"] / 1e12
-    print(f"{gpu['machine']['gpu']}: {copied:.2f} TB/s copied")
-    for line in gpu["distillation_loss"]:
-        size = f"[{line['rows']}, {line['classes']}] {line['dtype']}"
-        print(f"{size}, T = {line['temperature']:g}")
-        for name, us in line["us"].items():
-            print(f"    {name:14}{us:10.1f} µs{line['of_copy'][name]:8.0%} of a copy")
+pages.show_microseconds("distillation_loss")
 
 # %% [markdown]
+# **How to read this table.** It was taken with the kernel that stood here before: it held no tile, computed each
+# exponential twice, and read forwards both times. What bound it? [What bounds a kernel](limits.ipynb) takes the table
+# apart. The kernel of this page has been compiled for that card, and its loads and exponentials counted; it has not been
+# measured there yet. `python benchmarks/gpu.py` does that, and this cell then shows it.
+#
 # ## Where it loses
 #
 # Most of this list follows from counting; in the end the measured table of your machine decides.
@@ -378,7 +412,11 @@ if gpu:
 # - **Few long rows.** One program owns one row. With 64 rows, half of an H200's 132 processors have nothing to do.
 # - **Rows beyond the cache.** The second reading is free while the rows in flight fit in the cache. In float32, or
 #   beyond some 50,000 classes, part of it comes from memory again: five tensors instead of three at worst.
-# - **A temperature that is not a small whole number** costs the third exponential, twice.
+# - **Rows whose length is no multiple of 16** are read number by number, not 16 bytes at a time, and only one program
+#   fits into a processor. Pad a vocabulary of 50,257 to 50,304 with $-\infty$.
+# - **A temperature that is not a small whole number** costs the third exponential, in both readings.
+# - **The last bit.** With and without its gradient the loss is computed by two compiled kernels, which may round
+#   differently. They agree up to rounding, and no more is promised.
 # - **float16 with a loss scale.** The gradient is rounded to the student's dtype before the scale is applied.
 #   float16 has nothing below $6 \cdot 10^{-8}$, and a large batch has many entries there. Use bfloat16, or pass
 #   `student_logits.float()`.
@@ -457,10 +495,14 @@ claim(
 # - 2·N·K·b bytes: both logits are read :: The gradient has to be written too: it is as large as the logits.
 # + 3·N·K·b bytes: both logits are read, the gradient is written :: What else there is, is one number a row.
 # - 35·N·K·b bytes :: That is what the plain version moves, because each operation writes what the next one reads.
-# ? Why does the kernel read each row twice, if three tensors are the least?
+# ? Why does the kernel read most of a long row twice, if three tensors are the least?
 # - It is an oversight, and costs two more tensors :: While the rows in flight fit there, it reads from the cache.
 # + The gradient needs sums that are known only at the row's end :: And two such rows don't fit in registers.
 # - The first reading finds the maximum, the second the sum :: The online softmax finds both in the first reading.
+# ? A row of 1,000 classes is read by this kernel …
+# + once: it fits into the tile that is held :: And each exponential is computed once.
+# - twice, as every row is :: Only what lies beyond the first 4,096 elements is.
+# - once, but its exponentials are computed twice :: They are held beside the numbers.
 # ? In the online softmax, a piece of the row brings a larger maximum. The sum so far …
 # - must be computed again from the row :: It would cost another reading, and is not needed.
 # + is multiplied by exp(old maximum − new maximum) :: Every term of it carries that factor, so the sum does.

@@ -8,8 +8,8 @@
 # **What you will learn**
 #
 # - why this kernel is limited by *writing* alone, where the others are limited by reading and writing;
-# - to keep 32 yes-or-no answers in one integer, and to read them back as bits;
-# - to let one program do the common work of many images once;
+# - to let one program do the common work of many images once, and to keep many yes-or-no answers in one integer;
+# - to find out whether the memory binds a kernel or the host that launches it;
 # - to measure against the right limit, and to ask for a kernel's share of the whole time before you praise it.
 #
 # **Before you start**: [the distillation loss in one pass](distillation_loss.ipynb) explains what Triton is and how bytes
@@ -81,9 +81,9 @@ plt.show()
 # ## Why it exists
 #
 # Write $x$ for the image, $x^0$ for the fill, which a hidden pixel shows, $s(i)$ for the superpixel of pixel $i$, and
-# $z'_m$ for the $m$-th mask. The batch is
+# $z'_j$ for the $j$-th mask. The batch is
 #
-# $$\text{out}_{m, c, i} = \begin{cases} x_{c,i} & \text{if } z'_{m, s(i)} = 1 \\
+# $$\text{out}_{j, c, i} = \begin{cases} x_{c,i} & \text{if } z'_{j, s(i)} = 1 \\
 # x^0_{c,i} & \text{otherwise.} \end{cases}$$ (eq-hidden-batch)
 #
 # In words: copy the pixel if its region is visible, else copy the fill. There is no arithmetic at all. In plain PyTorch:
@@ -140,57 +140,52 @@ claim("The batch is 602 MB", round(batch_bytes / 1e6) == 602)
 claim("At 4.8 TB/s it is written in 125 µs", round(batch_bytes / 4.8e12 * 1e6) == 125)
 
 # %% [markdown]
-# ## 32 coins in one word
+# ## Many coins in one word
 #
-# A program that knows a pixel, its fill and its region could write that pixel of *every* image, if only it had the
-# thousand coins of the region. Asking for them one by one is a thousand loads. But a coin is one bit, and an integer has
-# 32: put the coins of 32 images for one region into one word, and one load brings 32 answers.
+# A program that knows a pixel, its fill and its region could write that pixel of *every* image, if only it had the coins
+# of the region. A coin is one byte of the masks, and a thousand masks are 20,000 to 40,000 bytes: they stay in the
+# cache. So each program asks for the coins of its 16 images one by one, but keeps them as the bits of one integer, in a
+# register. Then it never has to ask again, whichever channel it writes. By hand, for the region of the picture's centre:
 
 # %%
-pages.listing(kernel.pack)
-
-# %% [markdown]
-# Bit $j$ of a word belongs to image $j$ of its group. Shifting the word right by $j$ and keeping the last bit reads it
-# back. By hand, for the first three images and the region of the picture's centre:
-
-# %%
-words = kernel.pack(masks)  # (m / 32, s)
 centre = int(segments[112, 112])
-word = int(words[0, centre])
-bits = [(word >> j) & 1 for j in range(3)]
-claim("The bits are the coins", bits == masks[:3, centre].int().tolist())
-claim("1,000 masks make 32 words a region", words.shape == (32, count))
-claim(
-    "They take about an eighth of the masks' bytes",
-    1 / 8 <= words.nbytes / masks.nbytes < 1 / 7,
-)
+coins = masks[: kernel.GROUP, centre].int().tolist()  # one byte each
+word = sum(coin << bit for bit, coin in enumerate(coins))
+claim("The bits are the coins", [(word >> bit) & 1 for bit in range(16)] == coins)
+claim("A program writes 16 images", kernel.GROUP == 16)
+claim("The masks stay in the cache", 20_000 <= masks.nbytes <= 40_000)
 
 # %% [markdown]
-# The last image of a group sits in the sign bit, so its word is a negative number. Nothing goes wrong: a shift to the
-# right drags copies of the sign along, and the "keep the last bit" removes them.
-#
 # ## The kernel, line by line
 #
-# Triton {cite}`tillet2019triton` runs many copies of a kernel, *programs*. Here a program owns 1,024 entries of the image
-# and 32 images of the batch.
+# Triton {cite}`tillet2019triton` runs many copies of a kernel, *programs*. Here a program owns 512 pixels, all of their
+# channels, and 16 images of the batch. (Where the batch has channels last, it owns 512 numbers as they lie in memory.)
 
 # %%
-pages.listing(kernel._compose, first="entry = ")
+pages.listing(kernel._compose, first="spot = ")
 
 # %% [markdown]
-# - `entry` are places in one image, in the order of memory; `inside` guards the end, as on the pages before.
-# - `seen`, `hidden` and `segment` are loaded once. `word` is the one load whose addresses depend on the picture; but
-#   neighbours mostly share a region, so most threads that load together ask for the same word.
-# - `first` is 64 bits wide: a batch of photographs may have more than $2^{31}$ entries.
-# - The loop is unrolled. Each turn takes one bit and stores one image's entries, side by side: nothing but writing.
-# - The last group may have fewer than 32 images; its surplus bits are stored nowhere.
+# - `spot` are places in one image, in the order of memory; `inside` guards the end, as on the pages before. `LAST` and
+#   `CHANNELS` are known when the kernel is compiled.
+# - `segment` is looked up once. One that has no column in the masks is not `known`: its coins are those of segment 0,
+#   so that nothing is read where nothing is, and its pixels become NaN in every image. On the CPU such a segment is an
+#   error. Here the host would have to wait for the device to learn of it, and waiting costs more than the batch.
+# - `first` is 64 bits wide: a batch of photographs may have more than $2^{31}$ entries. The last group may have fewer
+#   images; the loops end where they do.
+# - The first loop collects the coins. Its addresses depend on the picture; but neighbours mostly share a region, so
+#   threads that load together mostly ask for the same byte.
+# - `seen` and `hidden` are loaded once for 16 images. The second loop does nothing but choose and write, 16 bytes a
+#   thread at a time.
 #
-# The kernel never asks where a channel begins. The function that calls it lays out `image`, `fill` and `segments` in the
-# order in which the batch will lie in memory, channels first or last, and the kernel goes through entries one by one.
-#
+# What remains is to launch it: once. Image, segments, masks and fill are taken as they lie; nothing is packed before.
+
+# %%
+pages.listing(kernel.fused)
+
+# %% [markdown]
 # ## The check
 #
-# Copies are exact, so the kernel must equal the definition to the last bit. 70 masks make two full words and a rest.
+# Copies are exact, so the kernel must equal the definition to the last bit. 70 masks make four full groups and a rest.
 
 # %%
 device = "cuda" if torch.cuda.is_available() else "cpu"
@@ -245,16 +240,15 @@ for line in cpu["table"] if cpu else []:
 # shows the batch's bytes per second as a share of what filling memory reached on the same machine.
 
 # %%
-gpu = pages.on_a_gpu("superpixels")
-if gpu:
-    written = gpu["write_bytes_per_second"] / 1e12
-    print(f"{gpu['machine']['gpu']}: {written:.2f} TB/s written")
-    for line in gpu["superpixels"]:
-        print(line["shape"], line["dtype"], "NHWC" if line["channels_last"] else "NCHW")
-        for name, us in line["us"].items():
-            print(f"    {name:14}{us:10.1f} µs{line['of_write'][name]:8.0%} of a fill")
+pages.show_microseconds("superpixels")
 
 # %% [markdown]
+# **How to read this table.** It was taken with the kernel that stood here before, and the kernel is what it changed. That
+# one took three quarters as long for 32 masks as for a thousand. No memory does that. The *host* did: it read the bounds of the segments back, and waited; it packed the masks in six launches; then it launched
+# the kernel. The kernel of this page is one launch and no wait. By its count of bytes it should come near a fill, and at
+# 32 masks near plain PyTorch. That has not been measured yet: `python benchmarks/gpu.py` does, and this cell then shows
+# it. [What bounds a kernel](limits.ipynb) tells the story of all three tables.
+#
 # ## Where it loses
 #
 # Most of this list follows from counting; in the end the measured table of your machine decides.
@@ -262,10 +256,10 @@ if gpu:
 # - **Beside the network.** A thousand photographs cost the smallest ImageNet networks some $10^{12}$ operations: many
 #   milliseconds on the largest GPU, and twenty seconds on a laptop. Against that, 125 µs is nothing, and so is twice that.
 # - **Beside the compiler.** `torch.compile` fuses the two steps into one and needs no mask in memory either. It looks up
-#   one byte for each entry where the kernel looks up a word for 32. Expect a small gain for photographs, or none.
-# - **Few masks.** With four masks a program loads as much as it writes, and 28 of its 32 turns do nothing.
-# - **Many regions.** If every pixel is a region of its own, the words are as large as a picture, and no two threads ask
-#   for the same one.
+#   one byte for each entry where the kernel looks one up for each pixel, and it reads the photograph for each image.
+# - **Few masks.** With four masks a program loads as much as it writes, and the launch takes longer than either.
+# - **Many regions.** If every pixel is a region of its own, the masks are as large as the batch, and no two threads ask
+#   for the same byte.
 # - **Fills that depend on the image of the batch**, such as noise drawn anew each time, are another kernel.
 #
 # So why have it? Because all the pictures together never have to be stored: batch after batch is made, shown to the
@@ -305,39 +299,45 @@ claim(
 )
 
 # %% [markdown]
-# **Exercise 2** (10 minutes). The words could hold 64 coins each. What would a program then load, and what would it
+# **Exercise 2** (10 minutes). A program could own 64 images instead of 16. What would it then load, and what would it
 # write? What speaks against it?
 #
 # <details><summary>Hint 1: what to count</summary>
 #
-# Count for a batch of 1,000 images: groups, loads and stores of a program, and turns of the last group without an image.
+# Count for a batch of 1,000 bfloat16 photographs what one pixel costs a program: the segment (8 bytes), image and fill
+# (three channels each), a coin an image, and what it writes.
 #
 # </details>
 #
 # <details><summary>Hint 2: what else changes</summary>
 #
-# The loop is unrolled, and a GPU is fast because many programs run at a time. What becomes of both?
+# A GPU is fast because many programs run at a time. How many programs make a thousand images, and how many make 32?
 #
 # </details>
 
 # %% tags=["hide-cell"]
-# Solution: half as many loads, but they come from the cache and were one in 32 stores
-# already. The same writes, and as many turns without an image. Against it: half as many
-# programs to spread over the device, and an unrolled loop of twice the length.
-for bits in (32, 64):
-    groups = -(-1000 // bits)
-    print(
-        f"{bits} bits: {groups} groups, {groups * bits - 1000} turns without an image"
-    )
+# Solution: the common loads are 20 bytes a pixel. Beside 16 images that is a fifth of
+# what is written, beside 64 a twentieth; but they come from the cache. Against it: a
+# quarter as many programs, for 32 masks fewer than an H200's 132 multiprocessors.
+common = 8 + 2 * 3 * 2
+pixels_of_one = -(-(224 * 224) // kernel.BLOCK)  # programs side by side in an image
+share = {group: common / (group * 3 * 2) for group in (16, 64)}  # of what is written
+programs = {group: -(-32 // group) * pixels_of_one for group in (16, 64)}
+claim("A fifth and a twentieth", share[16] < 0.21 and share[64] < 0.06)
+claim("64 images a program make too few", programs[64] < 132 < programs[16])
 
 # %% [markdown]
 # **Quiz**
 #
 # ```{quiz}
 # ? What bounds this kernel on a GPU?
-# - Reading the photograph :: It is read once for 32 images, and from the cache.
+# - Reading the photograph :: It is read once for 16 images, and from the cache.
 # + Writing the batch :: Nothing else is as large, and nobody can avoid it.
 # - The arithmetic of the masks :: A shift and a comparison for four bytes; the processor waits for memory.
+# ? A kernel takes 440 µs for 32 images and 590 µs for a thousand. What bounds it at 32?
+# - The memory :: Then it would take a thirtieth of the time for a thirtieth of the bytes.
+# + The host :: What does not depend on the size is launches and waiting.
+# - The masks' bytes :: There are a few thousand of them, and they stay in the cache.
 # ? Its bytes per second should be compared with …
 # - a copy's :: A copy reads as much as it writes, and memory may do one faster than the other.
 # + a fill's :: A fill only writes, as this kernel does.
@@ -351,7 +351,8 @@ for bits in (32, 64):
 # **Strengths.** Exact to the last bit in every dtype; writes the least that there is to write; channels first or last;
 # never needs a mask image in memory.
 #
-# **Limitations.** See *Where it loses*. One image at a time, one fill for all masks.
+# **Limitations.** See *Where it loses*. One image at a time, one fill for all masks. On a GPU a wrong segment is no error:
+# it shows as NaN.
 #
 # **Software.** `torch.where` is all one needs for a few masks. The package lime composes in NumPy, one copy of the
 # photograph for each sample {cite}`ribeiro2016why`; Captum masks with tensor products {cite}`kokhlikyan2020captum`.

@@ -75,13 +75,7 @@ def chapter_of(lecture: str) -> str:
     return lecture.strip("H").split(".")[0]
 
 
-@pytest.mark.parametrize(
-    "chapter",
-    [
-        *sorted(page().keys() - {"All", "9"}),
-        pytest.param("9", marks=pytest.mark.xfail(reason="α, c, d, m and x have two meanings", strict=True)),
-    ],
-)
+@pytest.mark.parametrize("chapter", sorted(page().keys() - {"All"}))
 def test_no_symbol_has_two_rows_in_a_chapter(chapter: str) -> None:
     symbols = [symbol for row in (*page()["All"], *page()[chapter]) for symbol in row.symbols]
     assert not sorted({symbol for symbol in symbols if symbols.count(symbol) > 1}), "rename one of the two"

@@ -54,7 +54,7 @@ def is_committed(number: str, code: str) -> bool:
     """Whether a number is one of a measurement that the cell reads."""
     words = {node.value for node in ast.walk(ast.parse(code)) if isinstance(node, ast.Constant)}
     files = {file.stem for file in MEASUREMENTS.glob("*.json")} & words
-    if "pages.on_a_gpu" in called(code):
+    if {"pages.on_a_gpu", "pages.show_microseconds"} & set(called(code)):
         files.add("gpu")
     places = len(number.partition(".")[2])
     return any(number in committed(name, places) for name in files)

@@ -3,6 +3,7 @@
 import functools
 import json
 import re
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -57,6 +58,14 @@ def squeezed(text: str) -> str:
 
 def letters(text: str) -> str:
     return re.sub(r"\W+", "", text)
+
+
+def test_what_can_be_pointed_at_has_a_name_of_its_own() -> None:
+    """Pages point at each other's figures and equations by name alone."""
+    pages = [page(source) for source in SOURCES]
+    figures = Counter(name for one in pages for name in one.figure_names)
+    equations = Counter(name for one in pages for name in one.equation_names)
+    assert [name for name, count in (figures + equations).items() if count > 1] == []
 
 
 @each_lecture

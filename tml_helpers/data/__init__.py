@@ -5,10 +5,12 @@ and says which. `"default"` and `"full"` ask for one or the other; `"full"` down
 Each data set has a card with its origin, licence and harms: `book/data_cards/`.
 """
 
+import inspect
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from tml_helpers.data._folders import Source, Split, cache_folder, check_name, data_folder
+from tml_helpers.data.counts import compas, expand_counts, fico
 from tml_helpers.data.images import (
     DIGITS,
     MNIST_FILES,
@@ -21,8 +23,10 @@ from tml_helpers.data.images import (
     mnist,
     photos,
 )
+from tml_helpers.data.people import adult, german_credit, loan_applications, recidivism
 from tml_helpers.data.tables import bike_sharing
 from tml_helpers.data.texts import DOCUMENTED, NEWSGROUPS, TextSet, docstrings, newsgroups
+from tml_helpers.data.words import GenderScores, WeatTest, WordVectors, word_vectors
 
 __all__ = [
     "DIGITS",
@@ -33,34 +37,53 @@ __all__ = [
     "NEWSGROUPS",
     "NO_CLASS",
     "PHOTOS",
+    "GenderScores",
     "ImageSet",
     "Source",
     "Split",
     "TextSet",
+    "WeatTest",
+    "WordVectors",
+    "adult",
     "bike_sharing",
     "cache_folder",
+    "compas",
     "data_folder",
     "digits",
     "docstrings",
+    "expand_counts",
+    "fico",
+    "german_credit",
     "imagenet_classes",
     "load",
+    "loan_applications",
     "mnist",
     "newsgroups",
     "photos",
+    "recidivism",
+    "word_vectors",
 ]
 
 if TYPE_CHECKING:
     import pandas
 
-LOADERS: dict[str, "Callable[[], ImageSet | TextSet | pandas.DataFrame]"] = {
-    name: made
-    for name, made in tuple(globals().items())
-    if getattr(made, "__annotations__", {}).get("return") in (ImageSet, TextSet, "pandas.DataFrame")
+
+def _is_loader(made: object) -> bool:
+    """Whether it returns a data set and needs to be told nothing."""
+    returned = getattr(made, "__annotations__", {}).get("return")
+    return returned in (ImageSet, TextSet, WordVectors, "pandas.DataFrame") and all(
+        parameter.default is not parameter.empty
+        for parameter in inspect.signature(made).parameters.values()  # type: ignore[arg-type]
+    )
+
+
+LOADERS: dict[str, "Callable[[], ImageSet | TextSet | WordVectors | pandas.DataFrame]"] = {
+    name: made for name, made in tuple(globals().items()) if _is_loader(made)
 }
 """What is offered here and returns a data set."""
 
 
-def load(name: str) -> "ImageSet | TextSet | pandas.DataFrame":
+def load(name: str) -> "ImageSet | TextSet | WordVectors | pandas.DataFrame":
     """The training part of a data set.
 
     Args:

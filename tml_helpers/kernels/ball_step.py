@@ -6,7 +6,8 @@ image by image. With d = x − x₀ and a = α/‖g‖, the length of the step's
     ‖d + a·g‖² = ‖d‖² + a·(2·⟨d, g⟩ + a·‖g‖²)
 
 Fewest bytes: read x, x₀ and g, write the result: 4·n·b for n entries of b bytes. That is what moves in L∞, and in L2
-for images that a program can hold; a larger image is read twice, 7·n·b where the cache keeps nothing of the batch.
+for images that a program can hold, or programs that run side by side; a still larger one is read twice, 7·n·b where the
+cache keeps nothing of the batch.
 Plain PyTorch, operation by operation, moves 17·n·b in L∞ and 19·n·b in L2. Derived in: lectures/09_kernels/ball_step
 """
 
@@ -26,6 +27,7 @@ TINY = 1e-12  # norms below this count as this: a zero gradient moves nothing
 BLOCK = 1024  # entries of a program in L∞
 HELD = 16384  # entries of an image that a program can hold in registers, in L2
 CHUNK = 4096  # entries of a program in L2, where an image has more
+SHARE = 2  # programs wait for each other if an image takes no more than 1/SHARE of those that run side by side
 
 
 def reference(
@@ -127,6 +129,52 @@ def _held(  # type: ignore[no-untyped-def]
 
 
 @jit
+def _together(  # type: ignore[no-untyped-def]
+    current, images, gradient, state, sums, moved,
+    size, chunks, step_size, epsilon,
+    CHUNK: tl.constexpr, CHUNKS: tl.constexpr,  # the least power of 2 that is `chunks` or more
+):  # fmt: skip
+    """A chunk of one image, held in registers until all chunks of the image have told their sums: 4·b bytes an entry.
+
+    It waits for programs that took a number before it, or take one while it waits: as many as an image has chunks.
+    """
+    number = tl.atomic_add(state, 1, sem="relaxed")  # not the program's own: those that have one are running
+    image = number // chunks
+    tile = number % chunks * CHUNK + tl.arange(0, CHUNK)
+    here = image.to(tl.int64) * size + tile
+    inside = tile < size
+    x0 = _read(images, here, inside)
+    d = _read(current, here, inside) - x0
+    g = _read(gradient, here, inside)
+    programs = tl.num_programs(0)
+    tl.store(sums + number, tl.sum(g * g, 0))
+    tl.store(sums + programs + number, tl.sum(d * g, 0))
+    tl.store(sums + 2 * programs + number, tl.sum(d * d, 0))
+    tl.debug_barrier()
+    arrived = state + 1 + image
+    tl.atomic_add(arrived, 1, sem="release")  # whoever sees this sees the sums
+    while tl.atomic_add(arrived, 0, sem="acquire") < chunks:
+        pass
+    pace, shrink = _pace_and_shrink(sums + image * chunks, programs, chunks, step_size, epsilon, CHUNKS)
+    tl.store(moved + here, _clip(x0 + shrink * (d + pace * g), 0.0, 1.0), inside)
+
+
+@jit
+def _pace_and_shrink(  # type: ignore[no-untyped-def]
+    sums, programs, chunks, step_size, epsilon,
+    CHUNKS: tl.constexpr,
+):  # fmt: skip
+    """α / ‖g‖ and min(1, ε / ‖d + α·g/‖g‖‖) of one image, from its chunks' sums, in one order in every program."""
+    part = tl.arange(0, CHUNKS)
+    told = part < chunks
+    g_g = tl.sum(tl.load(sums + part, told, 0.0, cache_modifier=".cg"), 0)  # others have just written them
+    d_g = tl.sum(tl.load(sums + programs + part, told, 0.0, cache_modifier=".cg"), 0)
+    d_d = tl.sum(tl.load(sums + 2 * programs + part, told, 0.0, cache_modifier=".cg"), 0)
+    pace = step_size / _length(g_g)
+    return pace, _shrink(_length(d_d + pace * (2 * d_g + pace * g_g)), epsilon)
+
+
+@jit
 def _sums(  # type: ignore[no-untyped-def]
     current, images, gradient, sums,
     size, chunks,
@@ -155,14 +203,7 @@ def _move(  # type: ignore[no-untyped-def]
     programs = tl.num_programs(0)
     program = programs - 1 - tl.program_id(0)
     image = program // chunks
-    part = tl.arange(0, CHUNKS)
-    of_image = sums + image * chunks + part
-    g_g = tl.sum(tl.load(of_image, part < chunks, 0.0), 0)
-    d_g = tl.sum(tl.load(of_image + programs, part < chunks, 0.0), 0)
-    d_d = tl.sum(tl.load(of_image + 2 * programs, part < chunks, 0.0), 0)
-    pace = step_size / _length(g_g)
-    shrink = _shrink(_length(d_d + pace * (2 * d_g + pace * g_g)), epsilon)
-
+    pace, shrink = _pace_and_shrink(sums + image * chunks, programs, chunks, step_size, epsilon, CHUNKS)
     tile = program % chunks * CHUNK + tl.arange(0, CHUNK)
     here = image.to(tl.int64) * size + tile
     inside = tile < size
@@ -173,30 +214,46 @@ def _move(  # type: ignore[no-untyped-def]
 
 
 def fused(current: Tensor, images: Tensor, gradient: Tensor, step_size: float, epsilon: float, norm: str) -> Tensor:
-    """The step in one launch, or in two for L2 and images of more than HELD entries."""
+    """The step in one launch; in two for L2 and images of more than HELD entries."""
     current, images, gradient = _in_one_order(current, images, gradient)
-    tensors, moved = (current, images, gradient), torch.empty_like(images)
+    moved = torch.empty_like(images)
     total, count = images.numel(), len(images)
     if total == 0:
         return moved
     size = total // count
     with torch.cuda.device_of(images):
         if norm == "linf":
-            _linf[(triton.cdiv(total, BLOCK),)](*tensors, moved, total, step_size, epsilon, BLOCK=BLOCK)
+            _linf[(triton.cdiv(total, BLOCK),)](
+                current, images, gradient, moved, total, step_size, epsilon, BLOCK=BLOCK
+            )
         elif size <= HELD:
             tile = triton.next_power_of_2(size)
             warps = min(16, max(1, tile // 256))
-            _held[(count,)](*tensors, moved, size, step_size, epsilon, TILE=tile, num_warps=warps)
+            _held[(count,)](current, images, gradient, moved, size, step_size, epsilon, TILE=tile, num_warps=warps)
         else:
-            chunks = triton.cdiv(size, CHUNK)
-            sums = torch.empty(3, count, chunks, device=images.device)
-            programs = (count * chunks,)
-            width = triton.next_power_of_2(chunks)
-            _sums[programs](*tensors, sums, size, chunks, CHUNK=CHUNK, num_warps=8)
-            _move[programs](
-                *tensors, sums, moved, size, chunks, step_size, epsilon, CHUNK=CHUNK, CHUNKS=width, num_warps=8
-            )
+            _in_chunks(current, images, gradient, moved, step_size, epsilon)
     return moved
+
+
+def _in_chunks(
+    current: Tensor, images: Tensor, gradient: Tensor, moved: Tensor, step_size: float, epsilon: float
+) -> None:
+    """An L2 step on images that no program can hold: by programs that wait for each other, or in two readings."""
+    count, size = len(images), images.numel() // len(images)
+    chunks = triton.cdiv(size, CHUNK)
+    sums = torch.empty(3, count, chunks, device=images.device)
+    programs, blocks = (count * chunks,), {"CHUNK": CHUNK, "CHUNKS": triton.next_power_of_2(chunks), "num_warps": 8}
+    if SHARE * chunks <= _side_by_side(images.device):
+        state = torch.zeros(1 + count, dtype=torch.int32, device=images.device)
+        _together[programs](current, images, gradient, state, sums, moved, size, chunks, step_size, epsilon, **blocks)
+    else:
+        _sums[programs](current, images, gradient, sums, size, chunks, CHUNK=CHUNK, num_warps=8)
+        _move[programs](current, images, gradient, sums, moved, size, chunks, step_size, epsilon, **blocks)
+
+
+def _side_by_side(device: torch.device) -> int:
+    """How many programs are sure to run at the same time: one on each multiprocessor; the interpreter runs one."""
+    return torch.cuda.get_device_properties(device).multi_processor_count if device.type == "cuda" else 1
 
 
 def _in_one_order(*tensors: Tensor) -> tuple[Tensor, ...]:

@@ -6,7 +6,8 @@ the forward pass has at hand:
     ∂loss/∂z_s = (α·T·(p − q) + (1 − α)·(h − onehot(y))) / N
 
 Fewest bytes: read z_s, read z_t, write the gradient: 3·N·K·b for K classes of b bytes. Plain PyTorch, operation by
-operation, moves 35·N·K·b. Derived in: lectures/09_kernels/distillation_loss
+operation, moves 35·N·K·b. Fewest exponentials: two an element, p and q (h is a power of p where T is whole); elements
+beyond the first TILE of a row are read and raised twice. Derived in: lectures/09_kernels/distillation_loss
 """
 
 from __future__ import annotations
@@ -23,7 +24,10 @@ from tml_helpers.kernels._kind import kind
 from tml_helpers.kernels._triton import jit, tl, triton
 
 CHUNK = 2**18  # elements: the closed form's working tensors, 1 MB each, stay in the processor's cache
-TILE = 8192  # elements of a row that a program holds at a time
+TILE = 4096  # elements of a row that a program holds at a time
+STAGES = 3  # tiles of a row that a program has asked for, or works on
+REGISTERS = 64  # of a thread: twice 512 threads share a multiprocessor's 65,536, and one row's end hides in the other
+SMALL = 2**20  # elements: a gradient that is scaled in one launch of PyTorch's, which costs the host less than ours
 LARGEST_POWER = 8  # up to here raising to the power T costs less than an exponential, and loses no precision
 
 
@@ -106,80 +110,129 @@ def _power(base, exponent: tl.constexpr):  # type: ignore[no-untyped-def]
 
 
 @jit
+def _whole(x):  # type: ignore[no-untyped-def]
+    """The next whole number, x or more: beyond 2²³ a float has no other, so two additions round."""
+    return (x + 0.5 + 12582912.0) - 12582912.0
+
+
+@jit
+def _two_to(whole):  # type: ignore[no-untyped-def]
+    """2 ** whole for whole numbers up to 0, written into a float's exponent: exact, and no exponential."""
+    bits = (tl.maximum(whole, -127.0) + 12582912.0).to(tl.int32, bitcast=True)
+    return ((bits << 23) + (127 << 23)).to(tl.float32, bitcast=True)
+
+
+@jit
+def _absorb(  # type: ignore[no-untyped-def]
+    s, t, s_high, t_high, h_high, p_sum, q_sum, h_sum, cross, warm,
+    HARD: tl.constexpr, POWER: tl.constexpr,
+):  # fmt: skip
+    """Takes a tile into each lane's sums; returns the tile's exponentials too, and the bounds that they stand over."""
+    unit = 1.4426950408889634  # exp(x) = exp2(x · log2 e)
+    s_top = tl.maximum(s_high, _whole(tl.max(s, 1) * warm))
+    t_top = tl.maximum(t_high, _whole(tl.max(t, 1) * warm))
+    p = tl.exp2(s * warm - s_top[:, None])
+    q = tl.exp2(t * warm - t_top[:, None])
+    p_shrink = _two_to(s_high - s_top)
+    q_shrink = _two_to(t_high - t_top)
+    p_sum = p_sum * p_shrink + tl.sum(p, 1)
+    q_sum = q_sum * q_shrink + tl.sum(q, 1)
+    cross = cross * q_shrink + tl.sum(q * tl.where(q > 0, t - s, 0.0), 1)  # 0·log 0 = 0
+    h = p
+    if HARD:
+        if POWER:  # exp(x) = exp(x/T)**T: the units for exponentials are busier than the multipliers
+            h = _power(p, POWER)
+            h_shrink = _power(p_shrink, POWER)
+        else:
+            h_top = tl.maximum(h_high, _whole(tl.max(s, 1) * unit))
+            h = tl.exp2(s * unit - h_top[:, None])
+            h_shrink = _two_to(h_high - h_top)
+            h_high = h_top
+        h_sum = h_sum * h_shrink + tl.sum(h, 1)
+    return s_top, t_top, h_high, p_sum, q_sum, h_sum, cross, p, q, h
+
+
+@jit
 def _row(  # type: ignore[no-untyped-def]
     student, teacher, labels, losses, gradient,  # pointers
     student_stride, teacher_stride, classes, temperature, alpha,
-    HARD: tl.constexpr,  # is there a cross-entropy term?
+    HARD: tl.constexpr, GRADIENT: tl.constexpr,  # is there a cross-entropy term? is the gradient wanted?
     POWER: tl.constexpr,  # T, where it is a small whole number, else 0
-    GRADIENT: tl.constexpr,
     LANES: tl.constexpr, WIDTH: tl.constexpr,  # a tile is LANES × WIDTH elements of the row
+    STAGES: tl.constexpr,  # tiles on their way: the next are asked for before this one is needed
 ):  # fmt: skip
-    """One row: reads its logits once from memory (K·b bytes each), again from the cache, and writes K·b of gradient."""
+    """One row: reads its logits, K·b bytes each, those beyond a tile again from the cache; writes K·b of gradient."""
     row = tl.program_id(0).to(tl.int64)  # row · stride may exceed 2³¹
     student += row * student_stride
     teacher += row * teacher_stride
     share = 1.0 / tl.num_programs(0)
-    unit = 1.4426950408889634  # exp(x) = exp2(x · log2 e)
+    unit = 1.4426950408889634
     warm = unit / temperature
     tile = tl.arange(0, LANES)[:, None] * WIDTH + tl.arange(0, WIDTH)[None, :]
-
-    # Each lane keeps its own maximum and sums: no thread waits for another until the row has been read.
+    # Each lane keeps its own sums, over 2 to a whole number: no thread waits for another until the row has been read.
     s_high = tl.full([LANES], -1e30, tl.float32)
     t_high = tl.full([LANES], -1e30, tl.float32)
+    h_high = tl.full([LANES], -1e30, tl.float32)
     p_sum = tl.zeros([LANES], tl.float32)
     q_sum = tl.zeros([LANES], tl.float32)
     h_sum = tl.zeros([LANES], tl.float32)
-    cross = tl.zeros([LANES], tl.float32)  # Σ exp((z_t − max)/T) · (z_t − z_s)
-    for start in range(0, classes, LANES * WIDTH):
-        s = _read(student, start + tile, classes, "evict_last")
-        t = _read(teacher, start + tile, classes, "evict_last")
-        s_top = tl.maximum(s_high, tl.max(s, 1))
-        t_top = tl.maximum(t_high, tl.max(t, 1))
-        p = tl.exp2(s * warm - (s_top * warm)[:, None])
-        q = tl.exp2(t * warm - (t_top * warm)[:, None])
-        p_shrink = tl.exp2((s_high - s_top) * warm)
-        q_shrink = tl.exp2((t_high - t_top) * warm)
-        p_sum = p_sum * p_shrink + tl.sum(p, 1)
-        q_sum = q_sum * q_shrink + tl.sum(q, 1)
-        cross = cross * q_shrink + tl.sum(q * tl.where(q > 0, t - s, 0.0), 1)  # 0·log 0 = 0
-        if HARD:
-            h_shrink = tl.exp2((s_high - s_top) * unit)
-            # exp(x) = exp(x/T)**T: the units for exponentials are busier than the multipliers
-            h = _power(p, POWER) if POWER else tl.exp2(s * unit - (s_top * unit)[:, None])
-            h_sum = h_sum * h_shrink + tl.sum(h, 1)
-        s_high, t_high = s_top, t_top
+    cross = tl.zeros([LANES], tl.float32)  # Σ q · (z_t − z_s)
+    last = (classes - 1) // (LANES * WIDTH) * (LANES * WIDTH)
+    for back in tl.range(0, last, LANES * WIDTH, num_stages=STAGES):
+        s = _read(student, last - back + tile, classes, "evict_last")
+        t = _read(teacher, last - back + tile, classes, "evict_last")
+        s_high, t_high, h_high, p_sum, q_sum, h_sum, cross, p, q, h = _absorb(
+            s, t, s_high, t_high, h_high, p_sum, q_sum, h_sum, cross, warm, HARD, POWER
+        )
+    s = _read(student, tile, classes, "evict_first")  # the first tile comes last, and is held
+    t = _read(teacher, tile, classes, "evict_first")
+    s_high, t_high, h_high, p_sum, q_sum, h_sum, cross, p, q, h = _absorb(
+        s, t, s_high, t_high, h_high, p_sum, q_sum, h_sum, cross, warm, HARD, POWER
+    )
 
-    # The lanes' sums, brought to one maximum.
+    # The lanes' sums, brought to one bound.
     s_max = tl.max(s_high, 0)
     t_max = tl.max(t_high, 0)
-    p_total = tl.sum(p_sum * tl.exp2((s_high - s_max) * warm), 0)
-    t_scale = tl.exp2((t_high - t_max) * warm)
+    s_scale = _two_to(s_high - s_max)
+    t_scale = _two_to(t_high - t_max)
+    p_total = tl.sum(p_sum * s_scale, 0)
     q_total = tl.sum(q_sum * t_scale, 0)
-    gap = tl.sum(cross * t_scale, 0) / q_total - t_max + s_max
-    divergence = gap / temperature + tl.log(p_total) - tl.log(q_total)
+    gap = tl.sum(cross * t_scale, 0) / q_total * warm + (s_max - t_max)
+    divergence = (gap + tl.log2(p_total) - tl.log2(q_total)) / unit
     loss = share * alpha * temperature * temperature * divergence
     if HARD:
         label = tl.load(labels + row)
         known = (label >= 0) & (label < classes)
         label = tl.where(known, label, 0).to(tl.int32)
         hard = tl.where(known, share * (1 - alpha), float("nan"))  # a wrong label must not pass in silence
-        h_total = tl.sum(h_sum * tl.exp2((s_high - s_max) * unit), 0)
-        loss += hard * (s_max + tl.log(h_total) - tl.load(student + label).to(tl.float32))
+        right = tl.load(student + label).to(tl.float32)
+        if POWER:
+            h_scale = _power(s_scale, POWER)
+            right = (right * warm - s_max) * POWER
+        else:
+            h_max = tl.max(h_high, 0)
+            h_scale = _two_to(h_high - h_max)
+            right = right * unit - h_max
+        h_total = tl.sum(h_sum * h_scale, 0)
+        loss += hard * (tl.log2(h_total) - right) / unit
         h_weight = hard / h_total
     tl.store(losses + row, loss)
-
     if GRADIENT:
         gradient += row * classes
-        p_weight = share * alpha * temperature / p_total
-        q_weight = share * alpha * temperature / q_total
-        for start in range(0, classes, LANES * WIDTH):
+        p_weight, q_weight = share * alpha * temperature / p_total, share * alpha * temperature / q_total
+        slope = p * (p_weight * s_scale)[:, None] - q * (q_weight * t_scale)[:, None]
+        if HARD:
+            slope += h * (h_weight * h_scale)[:, None]
+            slope -= tl.where(tile == label, hard, 0.0)
+        tl.store(gradient + tile, slope, tile < classes, eviction_policy="evict_first")
+        for start in tl.range(LANES * WIDTH, classes, LANES * WIDTH, num_stages=STAGES):
             s = _read(student, start + tile, classes, "evict_first")
             t = _read(teacher, start + tile, classes, "evict_first")
-            p = tl.exp2(s * warm - s_max * warm)
-            q = tl.exp2(t * warm - t_max * warm)
+            p = tl.exp2(s * warm - s_max)
+            q = tl.exp2(t * warm - t_max)
             slope = p * p_weight - q * q_weight
             if HARD:
-                h = _power(p, POWER) if POWER else tl.exp2(s * unit - s_max * unit)
+                h = _power(p, POWER) if POWER else tl.exp2(s * unit - h_max)
                 slope += h * h_weight
                 if label // (LANES * WIDTH) * (LANES * WIDTH) == start:
                     slope -= tl.where(tile == label - start, hard, 0.0)
@@ -204,15 +257,16 @@ def fused(
     losses = torch.empty(rows, device=student.device)
     grad = torch.empty_like(student, memory_format=torch.contiguous_format) if gradient else None
     tile = min(TILE, max(8, triton.next_power_of_2(classes)))
+    in_vectors = all(number % 16 == 0 for number in (classes, student.stride(0), teacher.stride(0)))
     with torch.cuda.device_of(student):
         _row[(rows,)](
             student, teacher, labels, losses, grad,
             student.stride(0), teacher.stride(0), classes, temperature, alpha,
-            HARD=labels is not None,
+            HARD=labels is not None, GRADIENT=gradient,
             POWER=int(temperature) if temperature in range(1, LARGEST_POWER + 1) else 0,
-            GRADIENT=gradient,
             LANES=tile // 8, WIDTH=8,  # 8 elements of two bytes are one load of 16 bytes
-            num_warps=min(16, max(1, tile // 256)),
+            STAGES=STAGES, num_warps=max(1, tile // 256),
+            maxnreg=REGISTERS if in_vectors else None,  # one by one, elements need more
         )  # fmt: skip
     return losses.sum(), grad
 
@@ -220,21 +274,18 @@ def fused(
 # --------------------------------------------------------------------------------------------------- the function
 
 
-Path = Callable[[Tensor, Tensor, Tensor | None, float, float, bool], tuple[Tensor, Tensor | None]]
-
-
-def _path(student: Tensor, teacher: Tensor) -> Path:
+def _path(student: Tensor, teacher: Tensor) -> Callable[..., tuple[Tensor, Tensor | None]]:
     """The Triton kernel for CUDA tensors of up to 32 bits, else the closed form."""
     wide = torch.float64 in (student.dtype, teacher.dtype)
     return fused if student.is_cuda and triton is not None and not wide else closed_form
 
 
 def _scaled(gradient: Tensor, factor: Tensor) -> Tensor:
-    """gradient · factor, without a pass over the gradient where the factor is 1; on a GPU in place, without asking
-    the device for the factor's value, which would make the host wait."""
+    """gradient · factor, without a pass over the gradient where the factor is 1; on a GPU, if it is large, in place,
+    without asking the device for the factor's value, which would make the host wait."""
     if not gradient.is_cuda:
         return gradient if factor == 1 else gradient * factor
-    if triton is None:
+    if triton is None or gradient.numel() <= SMALL:
         return gradient * factor
     with torch.cuda.device_of(gradient):
         blocks = triton.cdiv(gradient.numel(), TILE)
@@ -325,7 +376,8 @@ def distillation_loss(
     Returns:
         A scalar of float32 (float64 if either input is). Sums are taken at that precision, and the gradient with
         respect to `student_logits` is rounded to their dtype once, at the end. It is made together with the loss, and
-        only if it will be wanted; differentiating it again is refused.
+        only if it will be wanted (the loss is then the same up to rounding, on a GPU not always to the last bit);
+        differentiating it again is refused.
 
     A class that the teacher rules out by −inf counts nothing (0·log 0 = 0; plain `kl_div` gives NaN there); one that
     only the student rules out makes the loss infinite. Labels out of range are a ValueError on the CPU; on a GPU, where

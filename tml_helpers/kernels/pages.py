@@ -14,6 +14,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from tml_helpers import measured
 from tml_helpers._console import say
 
+MEASURES = ("fewest_bytes", "us", "of_ceiling", "times_as_fast")  # what a line of a GPU table has beside its size
+
 
 def listing(function: Callable[..., Any] | type, first: str = "", last: str | None = None) -> None:
     """Print a function, kernel or class as the library has it, from one line to before another."""
@@ -27,6 +29,22 @@ def listing(function: Callable[..., Any] | type, first: str = "", last: str | No
 def result(name: str) -> dict[str, Any] | None:
     """A committed measurement of `benchmarks/`; None where it has not been taken."""
     return measured.result(name) if name in measured.names() else None
+
+
+def show_microseconds(kernel: str) -> None:
+    """Print a kernel's GPU table: card and date, and each column's microseconds and share of the memory's speed."""
+    found = on_a_gpu(kernel)
+    if found is None:
+        return
+    taken = found["measured"]
+    ceiling, verb = ("write", "written") if kernel == "superpixels" else ("copy", "copied")
+    speed = found[f"{ceiling}_bytes_per_second"] / 1e9
+    say(f"{taken['card']}, {taken['date']}: {speed:.0f} GB/s {verb}")
+    say(f"code: {taken['code']}")
+    for line in found[kernel]:
+        say(", ".join(str(value) for name, value in line.items() if name not in MEASURES))
+        for name, us in line["us"].items():
+            say(f"    {name:24}{us:10.1f} µs{line['of_ceiling'][name]:8.0%} of that")
 
 
 def on_a_gpu(kernel: str) -> dict[str, Any] | None:

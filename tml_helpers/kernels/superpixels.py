@@ -1,11 +1,13 @@
 """out[m] = image where masks[m, segments], else fill: one image, hidden in parts, as often as there are masks.
 
-Fewest bytes: the batch is written once, M·C·H·W·b bytes. Image, fill and segments are read once for 32 masks, which
-an integer holds as 32 bits; they are small and stay in the cache. Plain PyTorch gathers a mask for each image and
-pixel, writes it and reads it back. Derived in: lectures/09_kernels/superpixels
+Fewest bytes: the batch is written once, M·C·H·W·b bytes. Image, fill and segments are read once for a group of masks;
+they and the masks, one byte for each segment, are small and stay in the cache. Plain PyTorch gathers a mask for each
+image and pixel, writes it and reads it back. Derived in: lectures/09_kernels/superpixels
 """
 
 from __future__ import annotations
+
+from numbers import Real
 
 import numpy as np
 import torch
@@ -14,8 +16,9 @@ from torch import Tensor
 from tml_helpers.kernels._kind import kind
 from tml_helpers.kernels._triton import jit, tl, triton
 
-BITS = 32  # masks of a program: the bits of one word
-BLOCK = 1024  # entries of a program
+GROUP = 16  # masks of a program
+BLOCK = 512  # pixels of a program, or entries where the batch has channels last
+WARPS = 2  # so that a thread stores 8 neighbours: 16 bytes, where a number has two
 
 
 def reference(image: Tensor, segments: Tensor, masks: Tensor, fill: Tensor) -> Tensor:
@@ -30,8 +33,9 @@ def plain(image: Tensor, segments: Tensor, masks: Tensor, fill: Tensor, channels
     """The same; what is far in memory is not visited twice, and NumPy gathers single bytes faster than PyTorch."""
     if not channels_last:
         return torch.where(_take(masks, segments)[:, None], image, fill)
-    seen, place, hidden = _entries(image, segments, fill, channels_last)
-    batch = torch.where(_take(masks, place), seen, hidden)  # (m, h · w · c)
+    seen, hidden = (x.permute(1, 2, 0).flatten() for x in (image, fill))  # (h · w · c)
+    places = segments.flatten().repeat_interleave(len(image))
+    batch = torch.where(_take(masks, places), seen, hidden)  # (m, h · w · c)
     return batch.view(len(masks), *image.permute(1, 2, 0).shape).permute(0, 3, 1, 2)
 
 
@@ -42,45 +46,44 @@ def _take(masks: Tensor, segments: Tensor) -> Tensor:
     return torch.from_numpy(np.take(masks.numpy(), segments.numpy(), axis=1))
 
 
-def _entries(image: Tensor, segments: Tensor, fill: Tensor, channels_last: bool) -> tuple[Tensor, Tensor, Tensor]:
-    """Image, segments and fill, a number for each entry in the order of the batch's memory, `[C · H · W]`."""
-    if channels_last:
-        places = segments.flatten().repeat_interleave(len(image))
-        return image.permute(1, 2, 0).flatten(), places, fill.permute(1, 2, 0).flatten()
-    return image.flatten(), segments.flatten().repeat(len(image)), fill.flatten()
-
-
 # --------------------------------------------------------------------------------------------------- on a GPU
-
-
-def pack(masks: Tensor) -> Tensor:
-    """`[M, S]` → int32 `[⌈M/32⌉, S]`: bit j of word g tells whether the segment is visible in image 32·g + j."""
-    groups = -(-len(masks) // BITS)
-    rows = torch.zeros(groups * BITS, masks.shape[1], dtype=torch.int64, device=masks.device)
-    rows[: len(masks)] = masks
-    places = torch.arange(BITS, device=masks.device)[:, None]
-    words = (rows.view(groups, BITS, -1) << places).sum(dim=1)  # from 0 to 2³² − 1
-    return words.to(torch.int32)  # the same 32 bits
 
 
 @jit
 def _compose(  # type: ignore[no-untyped-def]
-    image, fill, segments, words, batch,  # pointers
-    size, width, count,
-    BLOCK: tl.constexpr, BITS: tl.constexpr,
+    image, fill, segments, masks, batch,  # pointers
+    size, fill_channel, fill_pixel, mask_row, mask_column, width, count,
+    CHANNELS: tl.constexpr, LAST: tl.constexpr,  # are channels the last in the batch's memory?
+    BLOCK: tl.constexpr, GROUP: tl.constexpr, UNROLL: tl.constexpr,
 ):  # fmt: skip
-    """A block of entries of up to 32 images: reads what is common to them, then only writes."""
-    entry = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
-    inside = entry < size
-    seen = tl.load(image + entry, inside)
-    hidden = tl.load(fill + entry, inside)
-    segment = tl.load(segments + entry, inside, 0)
-    word = tl.load(words + tl.program_id(1) * width + segment, inside, 0)
-    first = tl.program_id(1).to(tl.int64) * BITS  # of the images; a batch may have more than 2³¹ entries
-    for bit in tl.static_range(BITS):
-        visible = ((word >> bit) & 1) != 0
-        here = batch + (first + bit) * size + entry
-        tl.store(here, tl.where(visible, seen, hidden), inside & (first + bit < count))
+    """A block of up to GROUP images, all channels of its pixels: reads what is common to them, then only writes."""
+    spot = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
+    if LAST:  # entries, in the order of the batch's memory
+        inside = spot < size * CHANNELS
+        pixel, first_channel = spot // CHANNELS, spot % CHANNELS
+    else:  # pixels; a channel is `size` further on
+        inside = spot < size
+        pixel, first_channel = spot, 0
+    segment = tl.load(segments + pixel, inside, 0)
+    known = (segment >= 0) & (segment < width)
+    coins = masks + tl.where(known, segment, 0) * mask_column
+    first = tl.program_id(1).to(tl.int64) * GROUP  # of the images; a batch may have more than 2³¹ entries
+    images = tl.minimum(count - first, GROUP).to(tl.int32)
+    word = tl.zeros([BLOCK], tl.int32)  # bit j: does image first + j show this pixel?
+    for bit in tl.range(images, loop_unroll_factor=UNROLL):
+        coin = tl.load(coins + (first + bit) * mask_row)
+        word |= coin.to(tl.int32) << bit
+    for further in tl.static_range(1 if LAST else CHANNELS):
+        channel = first_channel + further
+        seen = tl.load(image + channel * size + pixel, inside)
+        hidden = tl.load(fill + channel * fill_channel + pixel * fill_pixel, inside)
+        unknown = tl.full([BLOCK], float("nan"), tl.float32).to(seen.dtype)
+        seen = tl.where(known, seen, unknown)  # a wrong segment must not pass in silence
+        hidden = tl.where(known, hidden, unknown)
+        here = batch + first * size * CHANNELS + further * size + spot
+        for bit in tl.range(images, loop_unroll_factor=UNROLL):
+            tl.store(here, tl.where(((word >> bit) & 1) != 0, seen, hidden), inside)
+            here += size * CHANNELS
 
 
 def fused(image: Tensor, segments: Tensor, masks: Tensor, fill: Tensor, channels_last: bool) -> Tensor:
@@ -89,13 +92,18 @@ def fused(image: Tensor, segments: Tensor, masks: Tensor, fill: Tensor, channels
     batch = torch.empty(len(masks), *image.shape, dtype=image.dtype, device=image.device, memory_format=order)
     if batch.numel() == 0:
         return batch
-    seen, place, hidden = _entries(image, segments, fill, channels_last)
-    words = pack(masks)
-    programs = (triton.cdiv(len(seen), BLOCK), len(words))
+    channels, size = len(image), segments.numel()
+    one_colour = fill.stride()[1:] == (0, 0)
+    fill_steps = (fill.stride(0), 0) if one_colour else (size, 1)
+    if not one_colour:
+        fill = fill.contiguous()
+    entries = size * channels if channels_last else size
     with torch.cuda.device_of(image):
-        _compose[programs](
-            seen, hidden, place.int(), words, batch, len(seen), words.shape[1], len(masks), BLOCK=BLOCK, BITS=BITS
-        )
+        _compose[(triton.cdiv(entries, BLOCK), triton.cdiv(len(masks), GROUP))](
+            image.contiguous(), fill, segments.contiguous(), masks.view(torch.uint8), batch,
+            size, *fill_steps, *masks.stride(), masks.shape[1], len(masks),
+            CHANNELS=channels, LAST=channels_last, BLOCK=BLOCK, GROUP=GROUP, UNROLL=4, num_warps=WARPS,
+        )  # fmt: skip
     return batch
 
 
@@ -117,16 +125,20 @@ def superpixels(
         image: `[C, H, W]`, any floating-point dtype; any strides.
         segments: int64 `[H, W]`, the superpixel of each pixel, from 0 to S − 1.
         masks: bool `[M, S]`, True where a superpixel is visible.
-        fill: what a hidden pixel shows: `[C, H, W]`, one colour `[C]` or `[C, 1, 1]`, or a number.
+        fill: what a hidden pixel shows: `[C, H, W]`, one colour `[C]` or `[C, 1, 1]`, or a number; a tensor on the
+            image's device.
         channels_last: lay the batch out as [M, H, W, C] in memory, in which convolutions are often faster.
 
     Returns:
         The masked images, `[M, C, H, W]`, of the image's dtype: copies, so exact to the last bit, and no gradient flows
         through them.
 
+    A segment that has no column in `masks` is a ValueError on the CPU; on a GPU, where reading the segments would make
+    the host wait, its pixels are NaN in every image.
+
     Raises:
-        TypeError: a dtype is not the one that is named above.
-        ValueError: shapes or devices do not fit, or a segment has no column in `masks`.
+        TypeError: a dtype is not the one that is named above, or the fill is neither a tensor nor a number.
+        ValueError: shapes or devices do not fit, or (on the CPU) a segment has no column in `masks`.
 
     Source: Ribeiro et al., 2016. Derived in: lectures/09_kernels/superpixels
     """
@@ -137,9 +149,16 @@ def superpixels(
 
 def _spread(fill: Tensor | float, image: Tensor) -> Tensor:
     """The fill as `[C, H, W]`, like the image."""
-    hidden = torch.as_tensor(fill, dtype=image.dtype, device=image.device)
+    if isinstance(fill, Real):
+        # made on the device: the host would wait for a copy
+        return image.new_full((), float(fill)).expand(image.shape)
+    if not isinstance(fill, Tensor):
+        raise TypeError(f"fill must be a tensor or a number, got {kind(fill)}")
+    if fill.device != image.device:
+        raise ValueError(f"fill must be on {image.device}, as the image is, got {fill.device}")
+    hidden = fill.to(image.dtype)
     if hidden.shape == image.shape[:1]:
-        hidden = hidden[:, None, None]
+        hidden = hidden.view(-1, 1, 1)
     if hidden.ndim not in (0, 3) or (hidden.ndim == 3 and hidden.shape not in (image.shape, (*image.shape[:1], 1, 1))):
         channels = image.shape[0]
         raise ValueError(
@@ -161,8 +180,15 @@ def _check(image: Tensor, segments: Tensor, masks: Tensor) -> None:
             raise ValueError(f"{name} must be on {image.device}, as the image is, got {tensor.device}")
     if segments.shape != image.shape[1:]:
         raise ValueError(f"segments must be [H, W] = {list(image.shape[1:])}, got shape {list(segments.shape)}")
+    if masks.ndim != 2:
+        raise ValueError(f"masks must be [M, S] with a column for each segment, got shape {list(masks.shape)}")
+    if segments.device.type == "cpu":
+        _check_segments(segments, masks)
+
+
+def _check_segments(segments: Tensor, masks: Tensor) -> None:
     lowest, highest = (int(bound) for bound in segments.aminmax())
-    if masks.ndim != 2 or lowest < 0 or highest >= masks.shape[1]:
+    if lowest < 0 or highest >= masks.shape[1]:
         raise ValueError(
             f"masks must be [M, S] with a column for each segment, got {list(masks.shape)} for segments "
             f"{lowest}…{highest}"
