@@ -48,7 +48,7 @@ use_style()
 #
 # A lender has a score $s_i$ between 0 and 1 for each of $N$ applicants, knows the label $y_i$ (1: the loan was paid back)
 # and a group $g_i$. Here all three are drawn at random, so no data card is needed. In both groups half of the people pay
-# back, and these have the same scores in both; but in group 1 the others have nearly the same scores, too.
+# back, and these have the same scores in both; but in group 1 the scores of the others lie much closer to theirs.
 
 # %%
 generator = torch.Generator().manual_seed(seed())
@@ -85,9 +85,9 @@ axes[0].legend()
 plt.show()
 
 # %% [markdown]
-# *At each threshold the groups are alike in one measure and far apart in another.* Left: whoever pays back has the same
+# *At most thresholds the groups are alike in one measure and far apart in another.* Left: whoever pays back has the same
 # chance in both groups, which is called equal opportunity. Right: of those who do not, group 1 is accepted much more
-# often, so equalised odds, which asks for both, fails everywhere. Four lines of 101 points each, from four tables of
+# often, so equalised odds, which asks for both, fails wherever the lines part. Four lines of 101 points each, from four tables of
 # counts. What do they cost?
 #
 # ## Why it exists
@@ -484,7 +484,7 @@ axis.legend(loc="lower right")
 plt.show()
 
 # %% [markdown]
-# *Votes cost little more than the memory for 32 cells and are too dear for 256; counters cost the same for any number.*
+# *Votes cost little more than the memory for 32 cells and are too dear for 256; counters cost no more for 2,048 than for 128.*
 # (Both lines begin lower because one threshold is found with less work than several.) They are lower bounds, counted and
 # not measured: no thread waits in them. What they leave out for the counters: where rows of a warp want *different*
 # counters in the same bank of the shared memory, they queue up.

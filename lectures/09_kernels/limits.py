@@ -221,7 +221,7 @@ claim("Some 430 µs do not depend on the size", 425 < fixed < 440)
 claim("That is sixteen times what plain PyTorch needs in all", fixed > 16 * few[1])
 
 # %% [markdown]
-# What does not depend on the size is the host's. It launches a kernel without waiting for it, and goes on; so a GPU that
+# What does not depend on the size is, in the main, the host's. It launches a kernel without waiting for it, and goes on; so a GPU that
 # has work queued never stands still. Until somebody asks for a *value*: then the host waits until the queue is empty, and
 # the device waits for the host after that. The old function asked for the bounds of the segments, to check them. It is
 # easy to write and hard to see:
@@ -397,7 +397,8 @@ claim("Right to a millionth", np.abs(exp2(x) / 2.0**x - 1).max() < 1e-6)
 # **Limitations.** The model knows no latency, no occupancy, no second bottleneck behind the first. Nor does it prove: the
 # kernels as they stand have been compiled and counted, not yet measured.
 #
-# **Software.** NVIDIA's Nsight Compute measures all three limits for a kernel. `torch.profiler` shows when the host waits.
+# **Software.** NVIDIA's Nsight Compute measures the first two limits for a kernel; Nsight Systems and `torch.profiler` show
+# when the host waits.
 #
 # ## What to take away
 #

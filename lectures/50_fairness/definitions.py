@@ -166,7 +166,7 @@ claim("The ratio too", agree(min(accepted) / max(accepted), ratio))
 
 # %% [markdown]
 # **For it.** It needs no labels, and that is its strength where labels are what is in doubt. If officers were unfair, $Y$ holds their unfairness, and every definition below
-# asks the program to be unfair with them. Friedler and others put it as a belief about the world: whoever holds that groups do not differ in what should
+# is content with a program that repeats it. Friedler and others put it as a belief about the world: whoever holds that groups do not differ in what should
 # count, and that the measured differences come from measuring, should ask for parity {cite}`friedler2021impossibility`. It is also natural where a chance is handed
 # out that need not be earned, such as who gets to see an advertisement for a job.
 #
@@ -174,11 +174,12 @@ claim("The ratio too", agree(min(accepted) / max(accepted), ratio))
 # of how badly the other group pays back {cite}`dwork2012fairness`. And where $p_a$ differs for reasons that should count, a perfect prediction violates it.
 #
 # **The law, since the words are mixed up so often.** In the United States, *disparate treatment* means to treat somebody differently because of race, sex and so on. *Disparate impact* means a
-# neutral rule that falls more heavily on one group, and that the employer cannot show to be job related and necessary for the business {cite}`griggs1971duke`. The *four-fifths rule* is neither of
-# the two. Guidelines on **hiring**, which four agencies issued in 1978, say that a selection rate below four fifths of the highest group's will generally be taken as evidence of
+# neutral rule that falls more heavily on one group, and that the employer cannot show to be job related and necessary for the business {cite}`griggs1971duke`, or in place of which the employer
+# refuses one that would serve as well and harm less. The *four-fifths rule* is neither of the two. Guidelines on **hiring**, which four agencies issued in 1978, say that a selection rate below four fifths of the highest group's will generally be taken as evidence of
 # adverse impact, that smaller differences can be adverse, too, and that larger ones need not be, as where numbers are small {cite}`eeoc1978uniform`. It is a rule of thumb for enforcement; it proves nothing, and
-# loans are not hiring {cite}`watkins2022fourfifths`. Nor does law stand still. Until July 2026 the federal rule on credit applied a test of effects; since then it says that its statute has none, while employment law
-# has it in the statute itself; and in 2026 one of the four agencies announced that it would withdraw its part of the guidelines {cite}`cfpb2026equal,eeoc2026rescission`. Ask a lawyer, with the date and the place.
+# loans are not hiring {cite}`watkins2022fourfifths`. Nor does law stand still. Until July 2026 the federal rule on credit provided for a test of effects; since then it says that its statute has none, which is disputed before a court, while employment law
+# has it in the statute itself; and in 2026 one of the four agencies announced that it would withdraw its part of the guidelines {cite}`cfpb2026equal,eeoc2026rescission`. The European Union speaks of *direct* and *indirect* discrimination. The second is a neutral rule that puts people of a
+# group at a particular disadvantage, unless a legitimate aim justifies it and the means are appropriate and necessary {cite}`eu2000racial`; no ratio stands in the directive. Ask a lawyer, with the date and the place.
 #
 # ### Equalised odds
 #
@@ -196,8 +197,8 @@ claim("By hand and by library: the same", agree(max(np.ptp(tpr), np.ptp(fpr)), l
 # %% [markdown]
 # The library's number is the larger of the two differences.
 #
-# **For it.** It rewards merit: a perfect prediction fulfils it, and one cannot reach it by being careless with one group's good applicants. Whoever decides can nowhere do better than where prediction is
-# worst, and so pays for poor data about a group; otherwise its members alone pay. It is what ProPublica asked of COMPAS.
+# **For it.** It rewards merit, where $Y$ is merit: a perfect prediction fulfils it, and one cannot reach it by being careless with one group's good applicants. A lender can do no better in any group than in the one where prediction is
+# worst, and so pays for poor data about that group; otherwise its members alone pay. It is what ProPublica asked of COMPAS.
 #
 # **Against it.** It believes the labels. It needs them for everybody, and the outcome of a loan that was refused is not known (lecture 5.5). To reach it, one often has to treat people with the same score differently by group. And error
 # rates depend on more than how a group is treated: on how many of its members lie *near the threshold*. With one calibrated score and one threshold for all, error rates
@@ -217,7 +218,7 @@ claim("By hand and by library: the same", agree(max(tpr) - min(tpr), library))
 # **For it.** Where a yes is a chance, the wrong is done to those who earned it and did not get it. It costs less than both halves (you will see how much), and leaves freedom to
 # choose who else gets a yes.
 #
-# **Against it.** It is silent on those with $Y = 0$. That is right if a wrong yes harms nobody. A loan that cannot be paid back does harm: house and credit are lost. And "deserve" is a large word for $Y$: here it means "a
+# **Against it.** It is silent on those with $Y = 0$. That is right if a wrong yes harms nobody. A loan that cannot be paid back does harm: house and credit can be lost. And "deserve" is a large word for $Y$: here it means "a
 # bank said so".
 #
 # ### Predictive parity
@@ -245,7 +246,7 @@ claim("By hand and by library: the same", agree(max(ppv) - min(ppv), library))
 # $$P(Y = 1 \mid R, A = a) = R \qquad \text{for each group } a \text{ and each value of } R$$ (eq-calibration)
 #
 # *Among people with the score 0.7, seven in ten turn out as hoped, in each group.* Without the claim to be a probability it reads: given the score, the outcome is independent of the group. Predictive parity is
-# half of that demand, made of a decision; the other half is about those who get a no. In practice one sorts scores into bins.
+# half of that demand, applied to a decision; the other half is about those who get a no. In practice one sorts scores into bins.
 
 # %%
 by_group = fairness.calibration_by_group(y, score, sensitive_features=race, bins=5)
@@ -275,8 +276,8 @@ plt.show()
 
 # %% [markdown]
 # *A score that does not see race promises Black applicants too much.* It is nearly calibrated for the White majority. To Black applicants it promises over five points more than the 68 % that banks approved.
-# This is no compliment to the banks: given the same eleven facts, they said no to Black applicants more often. The score says what would have
-# happened to an average applicant with these facts. Intervals in the lower bins show how little is known there.
+# That does not show that the banks were right: given the same eleven facts, they said no to Black applicants more often. Nor does it show that they were unfair: they knew more than eleven facts. The score says what
+# happened on average to applicants with these facts. Intervals in the lower bins show how little is known there.
 #
 # **For it.** The number means the same for everybody, so that whoever uses it need not ask for the group. And it comes nearly by itself, if a model is
 # fitted well and may use all that matters, *the group included* {cite}`liu2019implicit`:
@@ -367,7 +368,7 @@ pairs = by_sex.pairs.set_index("metric")
 claim("By sex, this sample cannot tell", not pairs.loc["selection_rate", "differ"])
 
 # %% [markdown]
-# By sex the wrong approvals may differ by ten points and more, or not at all; too few people were refused to know. "Cannot be told from chance" is a statement on the sample. It acquits nobody.
+# By sex the wrong approvals may differ by ten points and more, or not at all; too few people were refused to know. "Cannot be told from chance" is a statement on the sample. It convicts nobody and acquits nobody.
 #
 # The second trap: a denominator of **zero**. Cross race with sex among the people of COMPAS ([card](../../book/data_cards/compas.md); 1 means "arrested again", a high score is "not Low").
 
@@ -536,12 +537,12 @@ plt.show()
 #
 # ## Just do not look? Unawareness
 #
-# The oldest definition has no rate in it. *A decision is fair as long as the protected attribute is not used.*
+# An old and simple definition has no rate in it. *A decision is fair as long as the protected attribute is not used.*
 #
 # **For it.** It treats people as people, not as members; it can be checked by reading the program; it needs no labels, no groups in the data, no choice between five formulas. It is close to what laws against
 # disparate treatment ask for. If an officer decides, it removes one way to be unfair.
 #
-# **Against it.** The other columns know. One alone may say little. Suppose that each differs between two groups by 0.3 standard deviations, which nobody would see in a plot. From $m$ such columns, the group
+# **Against it.** The other columns know. One alone may say little. Suppose that each differs between two groups by 0.3 standard deviations, which nobody would see in a plot. From $m$ such columns, if they are independent, normal and equally spread, the group
 # is guessed with an area under the ROC curve of $\Phi(0.3 \sqrt{m / 2})$, where $\Phi$ is the normal distribution function:
 
 # %%
@@ -650,9 +651,9 @@ share = both.pairs.set_index("metric").loc["positive_predictive_value"]
 claim("Of those scored high, 4 points fewer at least", share["low"] > 0.04)
 
 # %% [markdown]
-# A woman with a score of 6 is arrested again about as often as a man with 4. Why, one cannot see, since the formula is secret. But whoever treats equal scores equally, and does not ask for the sex, holds women too strictly.
+# A woman with a score of 6 is arrested again about as often as a man with 4. Why, one cannot see, since the formula is secret. But whoever treats equal scores equally, and does not ask for the sex, rates women's risk of arrest too high.
 # Skeem and others found the same of a score that leaves sex out, on 14,310 federal offenders {cite}`skeem2016gender`. In *Loomis* the court let a score use sex, because that makes it more
-# accurate {cite}`loomis2016state`. Loomis had objected that nobody should be sentenced as a man, and this deserves an answer that accuracy does not give. In any case, who has no attribute in the data cannot find out: **to delete
+# accurate {cite}`loomis2016state`. Loomis had objected that nobody should be sentenced by sex; the court found that he had not shown that he was. Accuracy alone does not answer the objection. In any case, whoever has no attribute in the data cannot find out: **to delete
 # it from the files is to switch off the alarm**. One may keep it for the audit, and out of the decision.
 #
 # ## What it costs: credit scores
@@ -771,7 +772,7 @@ lots = {g for g, rule in odds.rules.items() if set(rule.probabilities) != {0, 1}
 claim("with lots for all but Hispanic applicants", lots == {"Asian", "Black", "White"})
 
 # %% [markdown]
-# The last point cuts both ways. A loan refused to someone who would have paid keeps a family out of a house. A loan given to someone who cannot pay takes the house and the credit record away, and Liu and others show that parity can so lower
+# The last point cuts both ways. A loan refused to someone who would have paid keeps a family out of a house. A loan given to someone who cannot pay can cost the house and the credit record, and Liu and others show in a model that parity can so lower
 # the scores of the group that it was meant to help {cite}`liu2018delayed`. Whose harm counts how much is not in the table. Nor does the percentage say who pays the 30 %: the lender, or through interest the other customers.
 #
 # Could a lender in the United States do this? The statute on credit forbids discrimination by race in any aspect of it {cite}`ecoa1974`, and of these five rules only the second does not use race. The others show what is at stake; they are not

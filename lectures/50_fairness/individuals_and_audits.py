@@ -216,7 +216,7 @@ plt.show()
 # %% [markdown]
 # *Similar treatment has a price, and lots.* Left: under a generous tariff the rule is nearly a threshold; under a strict one people in the middle get a chance, and at last all get nearly the same. Right: what it costs. Note that people with one score can have different chances: their neighbours differ.
 #
-# **Who chooses $d$?** This is the whole question, and the authors say so. Some ask people, pair by pair, who should be treated alike, and learn $d$ from the answers {cite}`ilvento2020metric`; then it is as fair as those who were asked. Lawyers
+# **Who chooses $d$?** This is the whole question, and the authors say so. One may ask people who know the task how similar others are for it, and learn $d$ from the answers {cite}`ilvento2020metric`; then it is as fair as those who were asked. Lawyers
 # know the difficulty by another name. Westen called equality an empty idea: "treat like cases alike" says nothing until somebody has said who is alike, and once this is said, nothing is left for it to do {cite}`westen1982empty`. That is its critics' best
 # argument. The best reply is that a tariff is *public*. It says in seven numbers what otherwise hides in a model, it can be voted on, and each violation is a pair of people who may ask for a reason.
 #
@@ -346,10 +346,11 @@ claim("By sex no difference, by region none, crossed all of it", gaps == [0, 0, 
 
 # %% [markdown]
 # Half of the women are hired and half of the men, half of the north and half of the south. And no woman from the north, and no man from the south. Kearns and colleagues call it **fairness gerrymandering**, after the art of drawing voting districts {cite}`kearns2018preventing`. It needs no ill
-# will; an average hides it by itself. Lawyers met it earlier. Five Black women sued General Motors, whose rule "last hired, first fired" had cost them their jobs. In 1976 a court let them plead race or sex, and not the two combined. Crenshaw took this case, among others, to show what is lost, and gave us
-# the word *intersectional* {cite}`crenshaw1989demarginalizing`. Not everything that is true of a group is the sum of what is true of its attributes.
+# will; an average hides it by itself. Lawyers met it earlier. Five Black women sued General Motors, whose rule "last hired, first fired" had cost them their jobs, after years in which it had hired hardly any Black woman. In 1976 a court let them plead race or sex, and not the two combined.
+# Its best reason: classes made by combination would have no end. Crenshaw took this case, among others, to show what is lost, and gave us the word *intersectional* {cite}`crenshaw1989demarginalizing`. In 1980 another American court heard such a claim {cite}`jefferies1980harris`; in 2016 the European Union's Court of Justice held that
+# two grounds, neither of which is enough alone, are not enough together {cite}`cjeu2016parris`, and in 2023 a directive on pay was the first to name such combinations {cite}`eu2023pay`. Not everything that is true of a group is the sum of what is true of its attributes.
 #
-# So cross everything with everything? Six attributes of two values make 728 groups, if each may be "yes", "no" or "any". Let 2,000 people be decided on **by a coin**, and look at all 728.
+# So cross everything with everything? Here the court's worry returns, as arithmetic. Six attributes of two values make 728 groups, if each may be "yes", "no" or "any". Let 2,000 people be decided on **by a coin**, and look at all 728.
 
 # %%
 people = draws.random((2000, 6)) < 0.5
@@ -409,9 +410,9 @@ axis.legend()
 plt.show()
 
 # %% [markdown]
-# *A coin discriminates, if one looks long enough.* Each orange dot alone would be called significant: this group has fewer yes, or more. All are chance. The outer lines hold for all groups at once.
+# *Even a coin seems to discriminate, if one looks long enough.* Each orange dot alone would be called significant: this group has fewer yes, or more. All are chance. The outer lines hold for all groups at once, with 95 %.
 #
-# **The correction has a price, too**: real differences in small groups are missed. To see a difference of 10 points from the rest, a group needs about $p\,(1 - p)\,(\text{bar} / 0.1)^2$ people, with $p$ the share of yes.
+# **The correction has a price, too**: real differences in small groups are missed. To see a difference of 10 points from everybody's share in every second audit, a group needs about $p\,(1 - p)\,(\text{bar} / 0.1)^2$ people, with $p$ the share of yes; to see it nearly always, more.
 
 # %%
 needed = {c: 0.25 * (c / 0.1) ** 2 for c in (1.96, bar)}
@@ -423,12 +424,12 @@ claim("Three in five refused in a group of 250: found", surprise(planted).min() 
 claim("and its three attributes named", worst[:3] == (True, True, True))
 
 # %% [markdown]
-# There are two honest ways. *Name few groups beforehand*, for a reason: the law, the history of the place, a complaint. Correct for these few. Or *search*, call what you find a hypothesis, and test it on people whom the search
+# There are two ways that lose less, and are as honest. *Name few groups beforehand*, for a reason: the law, the history of the place, a complaint. Correct for these few. Or *search*, call what you find a hypothesis, and test it on people whom the search
 # has not seen. What is not honest is to search, and to report one group with an interval for one.
 #
 # ## The audit
 #
-# `fairness.audit` compares all pairs of groups in four rates, and widens all intervals by one factor, until they are true together with a confidence of 95 %. It finds the factor by drawing the table of counts anew. Here for the program on the loans, by race and sex. Fifteen people have no entry for sex and are left out; the committee is told.
+# `fairness.audit` compares all pairs of groups in four rates, and widens all intervals by one factor, until they are true together with a confidence of about 95 %. It finds the factor by drawing the table of counts anew. (Each group first gets one hit and one miss more, without which intervals of few people are too narrow {cite}`agresti2000simple`.) Here for the program on the loans, by race and sex. Fifteen people have no entry for sex and are left out; the committee is told.
 
 # %%
 known = table["sex"].notna().to_numpy()
@@ -456,12 +457,12 @@ plt.show()
 #
 # **Read aloud**, it goes like this.
 #
-# 1. *What was found.* "The program approves Black women less often than White men. The difference is at least five points, probably much more. This is no chance of the sample, even though we looked at six groups and four rates."
+# 1. *What was found.* "The program approves Black women less often than White men. The difference is at least five points, and our estimate is much larger. Chance in who is in the sample hardly explains it, even though we looked at six groups and four rates."
 # 2. *What the sample cannot tell.* "Among those whom a bank had approved, Black women may be approved as often as White men, or over 20 points less often. We have 31 Black women there. This is no acquittal."
 # 3. *Who is too few.* "Five Hispanic women were refused by a bank. We compare nothing that rests on five people. Fifteen applicants are left out, since their sex is not recorded."
 # 4. *What the label is.* "'Wrongly' refused means here: refused by the program, approved by a bank. Whether the banks were right is not in these data."
 # 5. *What hangs by a thread.* "In the printed report some verdicts have an interval that ends close to 0. Had we divided the people into other halves, they might be different. We build nothing on these."
-# 6. *What it does not say.* "We do not say why. Debts and records differ between the groups, and who could explain the difference by them would have to defend that they count."
+# 6. *What it does not say.* "We do not say why. Debts and records differ between the groups. Whoever explains the difference by them has to defend that they count; whoever calls it discrimination has to show what is left when they do."
 
 # %%
 found = report.pairs.set_index(["metric", "group", "other"])
@@ -503,7 +504,7 @@ claim(
 print(f"the program: Black applicants have {100 * ratio:.0f} % of the others' rate")
 
 # %% [markdown]
-# A coin fails the rule in a small shop, and a chain that turns away 1,500 people more than it should passes it. The guidelines themselves say both {cite}`eeoc1978uniform`. Print the ratio if you are asked for it; print the interval of the difference beside it.
+# A coin often fails the rule in a small shop, and a chain that says yes to 1,500 people fewer in one group than in another of the same size passes it. The guidelines themselves say both {cite}`eeoc1978uniform`. Print the ratio if you are asked for it; print the interval of the difference beside it.
 #
 # ## Labels only for those who were accepted
 #
@@ -632,7 +633,7 @@ claim(
 )
 
 # %% [markdown]
-# Why? Officers who ask more of b accept only b's best. So b's *accepted* people have better files than a's, and any program says yes to more of them. Counting the refused as bad turns the officers' doubt into a fact. No amount of data heals either; the mistake is in who has a label.
+# Why? Officers who ask more of b accept only b's best. So b's *accepted* people have better files than a's, and a program that goes by the file says yes to more of them. Counting the refused as bad turns the officers' doubt into a fact. No amount of data heals either; the mistake is in who has a label.
 #
 # What helps:
 #
@@ -735,11 +736,12 @@ print(
 # | somebody whom the maker pays (second party) | what the contract opens | a report that the client may keep |
 # | press, researchers, an authority (third party) | answers, or what a law opens | publicity, a case, or a claim that they got it wrong |
 #
-# A survey of the trade found few standards, and asks for independent audits against clear ones, for disclosure, and for the people concerned to have a part {cite}`costanzachock2022audits`. Being named helped in Gender Shades {cite}`raji2019actionable`. A duty to audit is harder. Since July 2023 New York City asks for a yearly independent bias audit of programs that help to hire,
-# with ratios by sex, by race, and crossed, and sets no ratio that would be too low. Of 391 employers 18 had posted an audit, nearly all with ratios above 0.8; since employers decide themselves whether the law applies to them, silence does not prove a violation {cite}`wright2024null`. In 2025 the State's auditors found the city's handling of
-# complaints ineffective {cite}`osc2025enforcement`.
+# A survey of the trade found few standards, and asks for independent audits against clear ones, for disclosure, and for the people concerned to have a part {cite}`costanzachock2022audits`. Being named seems to have helped in Gender Shades {cite}`raji2019actionable`. A duty to audit is harder to get right. Since July 2023 New York City asks for a yearly independent bias audit of programs that help to hire or promote,
+# with ratios by sex, by race, and crossed, and sets no ratio that would be too low. In a study of 391 employers 18 had posted an audit, nearly all with ratios above 0.8. Since employers largely decide themselves whether the law applies to them, silence does not prove a violation, and good numbers may be those that were worth posting {cite}`wright2024null`. In 2025 the State's auditors found the city's handling of
+# complaints ineffective {cite}`osc2025enforcement`. The European Union has very large platforms audited once a year, independently and at their own expense, on their duties under its Digital Services Act {cite}`eu2022dsa` (article 37).
 #
-# **The other side's best argument.** Audits of this kind can whitewash: the maker picks the metric, the date, the groups and the auditor, and prints the seal. They can also punish those who look: who has no audit has no bad audit. A bad number, published, invites a lawsuit, and a law that wants honest numbers has to think of that.
+# **The other side's best argument** comes from two sides. Audits of this kind can whitewash: the maker picks the metric, the date, the groups and the auditor, and prints the seal. And they can punish those who look: who has no audit has no bad audit; a bad number, published, invites a lawsuit, and a law that wants honest numbers
+# has to think of that. The reply to both: a number that is printed, with its groups and its date, can be disputed. One that was never computed cannot.
 #
 # An audit does not say why. It does not say whether the thing should be built. And it ends on the day it was made.
 #
@@ -783,7 +785,7 @@ claim("Something was found", summary["found"].sum() > 0)
 print(summary.astype(int).to_string())
 
 # %% [markdown]
-# Most of the answer is "open". With 51 Black and 22 Hispanic women it cannot be otherwise, and a report without this line would have passed for clean.
+# Most of the answer is "open". With 51 Black and 22 Hispanic women it can hardly be otherwise, and without this column all that was not found would have passed for clean.
 #
 # ## Practice
 #
@@ -866,7 +868,7 @@ claim("but FPR over 2 points off", gaps["lenient", "FPR"] > 2)
 # - Those who gave less :: They got more than their share.
 # - Nobody, equal is equal :: It is another principle, equality, and a good one; not this one.
 # ? An auditor tests 728 groups and reports the worst one, with p below 0.001. What do you ask?
-# - Nothing, p is small enough :: Among 728 groups a coin produces such values in most audits.
+# - Nothing, p is small enough :: Among 728 groups like these a coin shows such a value in one audit of four or so.
 # + How many groups were looked at, and does the bar take them all into account? :: With this bar a coin is accused in one audit of twenty.
 # - Why so many groups were crossed :: To cross is right, or one misses what no single attribute shows.
 # ? A bank audits its officers with the repayments of its borrowers, and finds equalised odds exactly. What follows?
@@ -881,7 +883,7 @@ claim("but FPR over 2 points off", gaps["lenient", "FPR"] > 2)
 #
 # ## Strengths, limitations, software
 #
-# **Strengths.** Awareness makes the standard explicit and gives single people a complaint. An audit with joint intervals can be repeated by the other side, and does not accuse a coin. A simulation with a known truth shows which metric to distrust before it is needed.
+# **Strengths.** Awareness makes the standard explicit and gives single people a complaint. An audit with joint intervals can be repeated by the other side, and seldom accuses a coin. A simulation with a known truth shows which metric to distrust before it is needed.
 #
 # **Limitations.** Nobody has the distance; the programme is for hundreds of people, not for millions. Contributions and rewards are what was agreed to count. Our town is simple, and its officers are hard on one group in one way. Intervals are about chance, and most of what goes wrong on this page is not chance.
 #
@@ -891,3 +893,4 @@ claim("but FPR over 2 points off", gaps["lenient", "FPR"] > 2)
 # ## What to take away
 #
 # To treat likes alike, say who is alike; to give what is deserved, say for what. Cross the groups, and correct for having looked. Ask who has a label and who wrote it, before any rate. And let a report end with what it does not know: that is the part that the next committee needs most.
+# Do it yourself in [homework H5](../../exercises/h5_fairness/h5_fairness.ipynb). Next: [how every group's counts, at every threshold, come from one pass](../09_kernels/group_counts.ipynb).

@@ -1,7 +1,7 @@
 # %% [markdown]
 # # 5.4 Closing a gap, and what it costs
 #
-# A program treats two groups differently, and somebody has decided that this must change. There are three places to act: the data before training, the loss
+# A program's decisions differ between two groups, and somebody has decided that this must change. There are three places to act: the data before training, the loss
 # in training, the decisions after it. Here one model is mended in six ways, and all six are put on one picture. Then comes the question that the picture leaves out:
 # whose rate went up, whose went down, and who asked them?
 #
@@ -44,7 +44,7 @@ torch.set_num_threads(1)  # a linear model on 43 columns: one core is enough
 # %% [markdown]
 # ## The question: what would it cost?
 #
-# The data are `adult`: 48,842 Americans of 1994, and whether they earned more than 50,000 dollars. Read the [card](../../book/data_cards/adult.md) first. It says why this set, which hundreds of papers use, is
+# The data are `adult`: 48,842 people in an American survey of 1994, and whether they earned more than 50,000 dollars. Read the [card](../../book/data_cards/adult.md) first. It says why this set, which hundreds of papers use, is
 # good for comparing methods and for little else: nobody decides by this prediction, the threshold is high, and a model of 1994's incomes must not be used for anybody's today. We use it for what it is
 # good for. `sex` has the two words of the survey, and they are the survey's, not ours.
 #
@@ -101,7 +101,7 @@ def train(loss):
 
 
 # %% [markdown]
-# What a model decides, and how often, by sex:
+# `LBFGS` is a search for small models: it looks at all people in each step, and finds the length of the step itself. What a model decides, and how often, by sex:
 
 
 # %%
@@ -165,7 +165,7 @@ plt.show()
 # %% [markdown]
 # *One threshold, two groups.* Right of the dashed line people get the offer. Among those with a high income, men are more often to the right than women; among the others as well.
 #
-# Three gaps, then: in offers, in $\mathrm{TPR}$ and in $\mathrm{FPR}$. [Lecture 5.3](definitions.ipynb) says why no method will close everything: $p_a$ is 30 % for men and 11 % for women, and with equal $\mathrm{TPR}$ and $\mathrm{FPR}$ offers differ.
+# Three gaps, then: in offers, in $\mathrm{TPR}$ and in $\mathrm{FPR}$. [Lecture 5.3](definitions.ipynb) says why no method will close everything: $p_a$ is 30 % for men and 11 % for women in this file, and with equal $\mathrm{TPR}$ and $\mathrm{FPR}$ offers differ (unless $\mathrm{TPR}$ equals $\mathrm{FPR}$, as it does for a coin).
 # So one has to say first what should be equal. We follow two wishes: **equal acceptance** (the same share of offers) and **equal mistakes** (equalised odds).
 #
 # ## Before training: weights
@@ -228,7 +228,7 @@ claim("Among weighted people, offers are within 4 points", abs(of[0] - of[1]) < 
 # the model does what we wanted. But the people who come are not from that world. Among them 30 % of the men and 11 % of the women have a high income, and a score that is any good says yes more often where more have $Y = 1$. Meanwhile the $\mathrm{TPR}$, which nobody asked about, has turned round.
 #
 # **For it.** Any learner that takes weights can use it; it needs sex for training only, and one can publish the weights. **Against it.** It aims at the label, not at the decision; it offers no dial; and a network that can fit every
-# training example learns to fit them at any weight, so that the effect fades with training {cite}`byrd2019effect`. A cell of three people may get a large weight, and then much rests on three people.
+# training example learns to fit them at any weight, so that the effect fades with training, unless something such as weight decay holds the network back {cite}`byrd2019effect`. A cell of three people may get a large weight, and then much rests on three people.
 #
 # ## In training: three penalties
 #
@@ -264,7 +264,7 @@ claim(
 )
 
 # %% [markdown]
-# It does little here, and that is no fault. It helps where a group is so small that the model neglects it. Women are a third of these people, and their losses are the smaller ones, because few of them have high incomes
+# It does little here, and that is no fault. It can help where a group is so small that the model neglects it. Women are a third of these people, and their losses are the smaller ones, because few of them have high incomes
 # and a "no" is nearly always right. The name promises more than it holds: the groups get equal *weight*, not equal loss, and neither equal offers nor equal mistakes follow.
 #
 # ### Equal acceptance
@@ -423,8 +423,8 @@ plt.show()
 # *Wives get the offers, husbands lose them.* The lines lead from the plain model's offers (open) to those under equal acceptance (filled). The model cannot see women, but it can see wives, and it moves them, and husbands the other way. A single woman, for whom somebody may have asked for
 # equal acceptance, gets little of it.
 #
-# Lipton, McAuley and Chouldechova warned of exactly this {cite}`lipton2018does`. A model that sees the group in training and not in use treats people by group all the same, through the columns that say it, and unequally within the group. They conclude that open
-# treatment by group is better than a hidden one. The reply to them is that law and customers may forbid the open one. The next two methods stand on the two sides of this dispute.
+# Lipton, Chouldechova and McAuley warned of exactly this {cite}`lipton2018does`. A model that sees the group in training and not in use can treat people by group all the same, through the columns that say it, and unequally within the group. They argue that open
+# treatment by group reaches the same aim at a lower price, and shows what it does. The reply to them is that law and customers may forbid the open one, and that a rule which nobody's sex enters is the same for two people with the same file. The next two methods stand on the two sides of this dispute.
 #
 # ## In training: an adversary
 #
@@ -433,7 +433,7 @@ plt.show()
 #
 # $$-\Big( \nabla L_P - \frac{\langle \nabla L_P, \nabla L_A \rangle}{\lVert \nabla L_A \rVert^2}\, \nabla L_A - \alpha \nabla L_A \Big) ,$$ (eq-adversary)
 #
-# where all slopes are with respect to the predictor's parameters $\theta$. The first term learns. The last one, of size $\alpha$, hurts the adversary. The one in the middle is a **projection**: it takes out of the first whatever would help the adversary on the way.
+# where all slopes are with respect to the predictor's parameters $\theta$. The first term learns. The last one, with weight $\alpha$, hurts the adversary. The one in the middle is a **projection**: it takes out of the first whatever would help the adversary on the way.
 
 # %%
 learn = torch.tensor([1.0, -0.8], dtype=torch.float64)  # the predictor's slope
@@ -552,10 +552,12 @@ claim("and TPR differs by over 4 points, now for women", found["TPR"] < -4)
 
 # %% [markdown]
 # The adversary falls to chance, or so near to it that 16,281 people can hardly tell. Read that sentence as a statistician would. **At chance** means that *this* adversary, a logistic regression on the score, finds nothing in *this* sample. A
-# logistic regression compares means. The tree sees more: the scores of women and men with equal incomes can have the same mean and different shapes, and so unequal shares above one half.
+# logistic regression compares means. The tree sees more: the scores of women and men with the same $Y$ can have the same mean and different shapes, and so unequal shares above one half.
 #
 # Elazar and Goldberg found the same in networks that read text: the adversary was at chance, and a fresh one, trained afterwards, was not {cite}`elazar2018adversarial`. Barrett and others showed later that much of what the fresh one read did not hold for new
 # samples {cite}`barrett2019adversarial`. Hence the rule: test with another kind of reader, and on people whom it has not seen.
+#
+# What speaks for adversaries: nobody has to write down a formula for the gap; a richer one asks for more than equal means; and what it guesses may have many values, or be a number.
 #
 # **What failure looks like.** Take large steps and a large $\alpha$, and see what warns you.
 
@@ -722,15 +724,18 @@ claim("Another draw gives over 4 % of the women another answer", other.mean() > 
 # Two women with the same score, two answers. The same woman, asked on another day, another answer. This is not a flaw of the implementation. A rule that is certain for each score, and never refuses a higher score where it accepts
 # a lower one, is a threshold; it lies on the women's own curve, and the point lies below that curve. Is it bad?
 #
-# **Against it.** Nobody can be given a reason ("the lot fell so"), and those with the best scores have most to lose. **For it.** A lottery is open about its arbitrariness, and a threshold, too, sends two people with 0.499 and 0.501 different ways. Some philosophers and computer
-# scientists argue that scarce goods *should* be drawn by lot among people whose claims one cannot tell apart {cite}`jain2024scarce`. Note, however, what is drawn here: the lot is not there because the claims are equal. It is there to throw information away.
+# **Against it.** Nobody can be given a reason ("the lot fell so"), while in American credit, for one, whoever is refused is entitled to specific reasons {cite}`ecoa1974`; and those with the best scores have most to lose. **For it.** A lottery is open about its arbitrariness, and a threshold, too, sends two people with 0.499 and 0.501 different ways. Some philosophers and computer
+# scientists argue that scarce goods *should* often be given by lot, so that everybody with a claim has a chance in accordance with it {cite}`jain2024scarce`. Note, however, what is drawn here: the lot is not there because claims are alike or uncertain. It is there to throw information away.
 #
 # ### It asks for the group
 #
 # `predict` takes `sensitive_features`. The rule is one for men and another for women, and everybody must say which they are at the moment of the decision. In the United States that is a legal question before it is a technical one. For tests in hiring and promotion the statute is plain: it is unlawful to adjust scores, or to use different cutoff
-# scores, on the basis of race, color, religion, sex or national origin {cite}`civilrights1991`. In credit the law forbids to discriminate by sex or marital status in any aspect of a transaction {cite}`ecoa1974`; there, our household columns would be a question of their own. And in *Ricci* the Supreme Court held that an employer may treat people by race in order to avoid
-# a disparate impact only with a strong basis in evidence that it would otherwise be liable for one {cite}`ricci2009destefano`. So one may not reason "the effect is unequal, hence I may treat people unequally". Where reweighing, penalties and adversaries stand, which look at the group in training and not in use, is a question that lawyers dispute; the wives above
-# show why. Elsewhere the law differs. Ask a lawyer early, and bring the picture of the next section.
+# scores, on the basis of race, color, religion, sex or national origin {cite}`civilrights1991`. In credit the law forbids to discriminate by sex or marital status, among others, in any aspect of a transaction {cite}`ecoa1974`; there, our household columns would be a question of their own. And in *Ricci* the Supreme Court held that an employer may treat people by race in order to avoid
+# a disparate impact only with a strong basis in evidence that it would otherwise be liable for one {cite}`ricci2009destefano`. So an unequal effect alone is no licence to treat people unequally. But the same judgment leaves an employer free to consider, *before* a test is given, how to design it so that all have a fair opportunity. Where reweighing, penalties and adversaries
+# stand, which look at the group in training and not in use, is a question that lawyers dispute: one side points to that sentence, the other to the wives above.
+#
+# Elsewhere the law differs. In the European Union a directive forbids to treat people less favourably on grounds of sex in access to goods and services; a neutral rule that puts one sex at a particular disadvantage needs a legitimate aim, and means that are appropriate and necessary;
+# and member states may adopt measures against such disadvantages {cite}`eu2004goods` (articles 2, 4 and 6). Ask a lawyer early, and bring the picture of the next section.
 #
 # ## All on one picture
 #
@@ -787,7 +792,7 @@ plt.show()
 
 # %% [markdown]
 # *The same seven sets of decisions, twice.* Left is better, up is better. What is best in one panel is worst in the other: equal acceptance has the smallest difference in offers and by far the largest in mistakes. The bars are 95 % intervals, those of differences wide enough for all
-# rates of one audit at once. The bars of accuracy overlap, and still most of the order is certain, because all points are about the same people. Compare person by person:
+# rates of one audit at once. They tell how other people from the same survey might have come out, not how other training runs would have. The bars of accuracy overlap, and still most losses are beyond such doubt, because all points are about the same people. Compare each method with the plain model, person by person:
 
 # %% tags=["nbval-ignore-output"]
 for name, decisions in done.items():
@@ -812,8 +817,8 @@ claim(
 )
 
 # %% [markdown]
-# "85 instead of 82.5 %" sounds like nothing. But an offer to nobody is right about 76 %, so the model is worth under nine points, of which equal acceptance takes more than a fifth. Training for equal mistakes ends with more accuracy than deriving, since it may change the score
-# itself; Woodworth and others show that correcting afterwards can be far from the best {cite}`woodworth2017learning`. But it, too, has only the proxies to work with.
+# "85 instead of 82.5 %" sounds like nothing. But an offer to nobody is right about 76 %, so the model is worth under nine points, of which equal acceptance takes more than a fifth. Training for equal mistakes ends here with more accuracy than deriving. It may change the score
+# itself, which deriving may not, and Woodworth and others show that correcting afterwards can be far from the best {cite}`woodworth2017learning`. But training has only the proxies to work with, and promises nothing exactly; deriving uses the group, and makes the rates exactly equal, on one sample.
 #
 # And a price in accuracy counts each mistake alike, by labels that are taken as true. If the labels are unfair, agreement with them is not what one wants, and the trade-off itself may be an artefact {cite}`wick2019unlocking`.
 #
@@ -871,7 +876,7 @@ claim("for over 60 women who gain it", found["Female"] > 60)
 
 # %% [markdown]
 # Look at the derived predictor. The gap in $\mathrm{TPR}$ is gone, and women with a high income have about as many offers as before: men were brought down to them. They are not even the same women, for the lot took offers from some and gave them to others. (Women without a high income got *more* offers; that is how the $\mathrm{FPR}$ met.) This is called **levelling down**. Mittelstadt, Wachter and Russell argue that it is common in
-# fair learning, mostly unnoticed since the gap is all that gets printed, and rarely what anybody had in mind {cite}`mittelstadt2023unfairness`. They ask for minimum rates in place of equal ones: nobody below a level. Exercise 1 does so.
+# fair learning, mostly unnoticed since the gap is all that gets printed, and rarely what anybody had in mind {cite}`mittelstadt2023unfairness`. They ask for minimum rates in place of equal ones: no group below a level. Exercise 1 does so, with the men's rate for the level.
 #
 # The other side deserves its best argument as well. An offer is a scarce thing, and a firm that makes a fixed number of them can only move them; then one group's rise is the other's fall, by arithmetic. And to whoever was behind through no fault of their own, "nobody may lose" can sound like "nothing may change". Which of
 # the two it is depends on whether the good can be made more. The numbers above belong on the table when this is decided.
@@ -889,9 +894,9 @@ claim("for over 60 women who gain it", found["Female"] > 60)
 #
 # **Another measure moves.** Equal acceptance turned a gap in $\mathrm{TPR}$ of ten points into one of nearly thirty, the other way.
 #
-# **A smaller group pays.** What is equal for women is not equal for wives and for other women. Exercise 2 looks at race, which nobody had looked at.
+# **A smaller group may pay.** What is equal for women is not equal for wives and for other women. Exercise 2 looks at race, which nobody had looked at.
 #
-# **The adversary was too simple.** It was at chance, and a tree could still tell sex.
+# **The adversary was too simple.** It was at chance, and a tree still guessed sex somewhat better than chance.
 #
 # **The test set was used up.** Try many variants, keep the one that looks fairest, and report how fair it looks. Here a committee has 1,000 people and tries all pairs of two thresholds; then we look at the 15,281 others.
 
@@ -930,7 +935,7 @@ claim("Reported: under 2 points, on average", np.mean(seen) < 2)
 claim("On others: at least twice as much", np.mean(fresh) > 2 * np.mean(seen))
 
 # %% [markdown]
-# **The labels.** No method here knows more about fairness than the column $Y$. Equalised odds, penalties, adversary and derivation all treat it as what people deserve. If women's incomes were recorded too low, or if wages were unfair in 1994, all of them reproduce that, and report equality. Equal acceptance does not look at $Y$ for its gap; that is why it is the
+# **The labels.** No method here knows more about fairness than the column $Y$. Equalised odds, penalties, adversary and derivation all take it for the truth. If women's incomes were recorded too low, or if wages were unfair in 1994, all of them reproduce that, and report equality. Equal acceptance does not look at $Y$ for its gap; that is why it is the
 # choice of those who doubt the labels, and it still learns from them whom to choose. Better labels, other questions, or no model are the remedies; a penalty is none. Lecture 5.5 simulates labels that are biased, and labels that exist only for those accepted, with a truth that is known.
 #
 # **People change.** The rates were equal on the second pile. Next year they may not be, and whoever promised equality should measure again.
@@ -1051,7 +1056,7 @@ claim("The largest difference is larger than by sex", largest > odds["equal mist
 #
 # ## Strengths, limitations, software
 #
-# **Strengths.** The methods are simple, most of them are a line in a loss, and each does what its formula says. A price that is measured can be discussed. Training for equal mistakes bought a large part of what was wished for one point of accuracy.
+# **Strengths.** The methods are simple, most of them are a line in a loss, and each does what its formula says. A price that is measured can be discussed. Training for equal mistakes closed most of both gaps in mistakes here, for about one point of accuracy.
 #
 # **Limitations.** Each does *only* what its formula says: for the groups named, the measure chosen, the labels given, at one moment. One linear model and one old survey were used here; other data have other prices, and a claim that "adversaries beat penalties" would not follow from seven points. None of them asks whether the decision
 # should be made by a program. And several of them may be unlawful where you are.
@@ -1061,5 +1066,5 @@ claim("The largest difference is larger than by sex", largest > odds["equal mist
 #
 # ## What to take away
 #
-# You get what you pay for, on average, for the groups that you named; everything else moves, and somebody is under it. Choose the measure before the method. Show accuracy against disparity with intervals, and beside it who gained and who lost. A blind model closes gaps through proxies, an open one may be unlawful, and neither mends a label.
-# Next: [individuals, labels that lie, and what an audit is](individuals_and_audits.ipynb).
+# You get what you pay for, on average, for the groups that you named; everything else moves, and somebody is under it. Choose the measure before the method. Show accuracy against disparity with intervals, and beside it who gained and who lost. A blind model closes gaps through proxies, an open one asks for the group, either may be unlawful where you are, and neither mends a label.
+# Do it yourself in [homework H5](../../exercises/h5_fairness/h5_fairness.ipynb). Next: [individuals, labels that lie, and what an audit is](individuals_and_audits.ipynb).

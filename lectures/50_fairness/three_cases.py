@@ -41,7 +41,7 @@ torch.set_num_threads(1)  # what follows is small: one core is enough
 # COMPAS is a commercial score, from 1 to 10, for the risk that a person will be arrested again. Judges in parts of the United States see it
 # when they decide on bail, and sometimes on a sentence. In 2016 the newsroom ProPublica got the scores of people who had been arrested
 # in Broward County, Florida, in 2013 and 2014, looked up who was arrested again within two years, and wrote that the score is
-# biased against Black people {cite}`angwin2016machine,larson2016how`. Northpointe, its maker, answered that it is not {cite}`dieterich2016compas`.
+# biased against Black people {cite}`angwin2016machine,larson2016how`. Northpointe, its maker (today called equivant), answered that it is not {cite}`dieterich2016compas`.
 #
 # The [card of these data](../../book/data_cards/compas.md) comes first, because they are about people who were never asked. We have only
 # counts. Two things on the card matter most. The outcome is an **arrest**, not a crime. And race is what an official wrote down, in six
@@ -207,7 +207,7 @@ claim(
 )
 
 # %% [markdown]
-# No better score repairs this, short of one that never errs. [Lecture 5.3](definitions.ipynb) has the theorem and its relatives
+# A better score makes the difference smaller. Only one whose "high" is never wrong removes it. [Lecture 5.3](definitions.ipynb) has the theorem and its relatives
 # {cite}`kleinberg2017inherent`; exercise 1 goes the other way, and gives up PPV.
 #
 # ### What an arrest records
@@ -225,15 +225,15 @@ claim(
 
 # %% [markdown]
 # If one in five of the Caucasian defendants without a new arrest had offended unseen, and none of the others, the two groups would have offended equally often, the
-# score would be too low for one of them, and predictive parity would be a fact about policing. This is a thought, not a finding. The file
-# can neither show nor exclude it. The other side has an answer here as well: studies of another score, on federal offenders,
-# find that it means the same in both groups {cite}`skeem2016risk`, and for serious violence an arrest is thought to depend less on where police
+# score would be too low for one of them, and predictive parity would hold for the records alone. This is a thought, not a finding. The file
+# can neither show nor exclude it. The other side has an answer here as well: a study of another score, on 34,794 federal offenders,
+# finds that it means essentially the same in both groups {cite}`skeem2016risk`, and for serious violence an arrest is thought to depend less on where police
 # look. Lecture 5.5 simulates labels that are wrong in one group only.
 #
 # ### A flaw in the sample
 #
-# In 2019 Barenstein found a mistake in ProPublica's file {cite}`barenstein2019propublica`. Who was not arrested again had to be watched for two years; who was
-# arrested again was kept without that condition. So the file has too many of the latter: 45.1 % instead of 36.2 %. Which of the quarrel's numbers does it spoil? Give
+# In 2019 Barenstein found a mistake in ProPublica's file {cite}`barenstein2019propublica`. People who were not arrested again had to be observed for two years; people who were
+# arrested again were kept without that condition. So the file has too many of the latter: 45.1 % instead of 36.2 %. Which of the quarrel's numbers does it spoil? Give
 # everyone who was arrested again the weight $w$ that restores 36.2 %.
 
 # %% tags=["nbval-ignore-output"]
@@ -258,7 +258,7 @@ for name, ((passed, alarms), (_, hits)) in weighted.items():
 #
 # ### What these numbers cannot decide
 #
-# The score is right for about 65 % of the people, and always answering "no" for 55 %. Two features, age and the number of earlier convictions, do about as
+# The score is right for about 65 % of the people, and always answering "no" for 55 %. On these data two features, age and the number of earlier convictions, do about as
 # well {cite}`dressel2018accuracy`. Whether that is enough to hold somebody in jail, whether one may do so for what *others* with the same score did, and what a judge would do
 # without the score: none of it is in the table. In *State v. Loomis* (2016 WI 68) the Supreme Court of Wisconsin allowed COMPAS at sentencing, on conditions: it may not
 # determine the sentence, and it comes with written warnings {cite}`loomis2016state`.
@@ -280,7 +280,7 @@ claim("and 55 % by always saying no", round(100 * (1 - arrested.mean())) == 55)
 # | groups | skin by the dermatologists' Fitzpatrick scale, I–III called lighter, IV–VI darker; gender by name, title and looks. Others judged both; nobody was asked |
 # | good for | showing that one number hides groups |
 # | not good for | other photographs, ages, places; recognising people, which is another task |
-# | harms | two boxes for gender, read off a face: who fits neither is always wrong. And a program that does this *well* can still do harm |
+# | harms | two boxes for gender, read off a face: whoever fits neither is always misread. And a program that does this *well* can still do harm |
 #
 # The paper prints error rates in per cent, and the groups' shares. We need no picture.
 
@@ -492,13 +492,13 @@ claim(
 # companies may fit the test {cite}`raji2020saving`. And Amazon objected that to guess a gender is not to recognise a person, which is
 # what police use such systems for. That is true, and the audit never measured it. The reply is true as well: a program that misreads a third of a group in the simpler
 # task should show its numbers for the harder one. When NIST measured recognition itself, rates of false matches often differed between groups by
-# factors from ten to over a hundred {cite}`grother2019face`.
+# factors from ten to over a hundred; missed matches differed less, and some of the most accurate programs treated the groups nearly alike {cite}`grother2019face`.
 #
 # ## Word vectors: what stands next to what?
 #
 # A word vector is 300 numbers for a word, learnt so that words with similar neighbours in a text have similar vectors. Ours were learnt from Google News; their
 # [card](../../book/data_cards/word_vectors.md) says what they hold and whom they can hurt. Programs that sort applications, search or translate build on
-# such vectors. Amazon gave up a program for ranking applications that had learnt, from ten years of them, to mark down the word "women's" {cite}`dastin2018amazon`.
+# such vectors. Amazon gave up a program for rating applications that had learnt, from ten years of them, to mark down the word "women's", as Reuters reported {cite}`dastin2018amazon`; the report does not say whether it used word vectors.
 #
 # Bolukbasi and others asked which direction is "gender" {cite}`bolukbasi2016man`: the main direction $u$ of ten differences, he − she, man − woman, and so on. How far does
 # an occupation lie along it, and how many of those who work in it are women?
@@ -518,7 +518,7 @@ claim("The more women, the nearer to 'she': r below −0.6", agreement < -0.6)
 # %% [markdown]
 # So the vectors have learnt something true about the labour market. That is the best argument for leaving them alone, and Caliskan and others say as much: some of
 # these associations are simply facts {cite}`caliskan2017semantics`. But a fact about a group is used on a person. A program that ranks applications
-# by such vectors holds against a woman what other women did.
+# by such vectors judges a woman by what other women do.
 #
 # ### The association test
 #
@@ -636,7 +636,9 @@ loose = control(lambda: draws.choice(5000, 16, replace=False).reshape(2, 8))
 for name, results in (("two topics", topics), ("loose words", loose)):
     called = 100 * (results[:, 1] < 0.025).mean()
     effect = np.median(results[:, 0])
-    print(f"{name:12} two-sided p below 0.05: {called:.0f} %   median effect {effect:.2f}")
+    print(
+        f"{name:12} two-sided p below 0.05: {called:.0f} %   median effect {effect:.2f}"
+    )
 
 # %%
 claim(
@@ -650,7 +652,7 @@ claim(
 
 # %% [markdown]
 # For loose words the test keeps its promise: about 5 in 100. For topics it does not, since it counts each word as a witness of its own, and words on one topic
-# have heard the same story. Almost any two topics differ a little, in almost any direction. So a small $p$ says "these two lists differ", not "this difference is
+# come from the same texts. Almost any two topics differ a little, in almost any direction. So a small $p$ says "these two lists differ", not "this difference is
 # large", and not "this is what the vectors do to people". Ethayarajh and others prove that WEAT systematically overestimates an association
 # {cite}`ethayarajh2019understanding`. A sign that was **predicted** by psychologists before anyone had the vectors is better evidence than its $p$-value.
 #
@@ -793,9 +795,9 @@ claim(
 # </details>
 
 # %% tags=["hide-cell"]
-# Solution: 6 for African-American and 4 for Caucasian defendants. Error rates then differ
-# by about a point, PPV by more than eleven. At scores 4 and 5 only one group is called
-# high: equal mistakes are bought with unequal treatment at the same score.
+# Solution: 6 for African-American and 4 for Caucasian defendants. Error rates then
+# differ by about a point, PPV by over eleven. At scores 4 and 5 one group alone is
+# called high: equal mistakes are bought with unequal treatment at the same score.
 at = {}
 for line in range(4, 9):
     cut = (people["decile"] >= line).astype(int)

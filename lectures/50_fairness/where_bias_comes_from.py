@@ -141,10 +141,10 @@ axis.axis("off")
 plt.show()
 
 # %% [markdown]
-# *Twelve kinds, four on each arrow.* The places are a help for the memory, not a law: the survey's own text puts several of these names on another arrow, and many a real case is two or three
+# *Twelve kinds, four on each arrow.* The places are an aid to memory, not a law: the survey's own text puts several of these names on another arrow, and many real cases are two or three
 # kinds at once. What matters is the direction. Ask of each number: what has it passed through before it reached me?
 #
-# Others divide the way from data to use by what was done wrong: the *data* lack some people, the *labels* carry prejudice or stand in badly for what is meant, the *objective* is an
+# Others sort the causes by what went wrong: the *data* lack some people, the *labels* carry prejudice or stand in badly for what is meant, the *objective* is an
 # average that hides those who are few, the *deployment* happens elsewhere than the training. All four are below: under *population*, *historical*, *aggregation* and *emergent*.
 #
 # For the twelve experiments we use one company throughout: a website on which people ask for loans and other people fund them. Everything is invented, so that we know the truth. For each
@@ -158,7 +158,7 @@ shown = {}  # kind -> what its panel draws
 # ## From data to algorithm
 #
 # **Historical bias** is in the world before anybody collects data. Amazon tried out a program that rated applications for jobs; it had learnt from ten years of
-# applications, mostly by men, and marked down those with the word "women's", Reuters reported; the company says that recruiters never relied on it {cite}`dastin2018amazon`. Here, officers asked more of b. The new model
+# applications, mostly by men, and marked down those with the word "women's", Reuters reported; the company said that its recruiters never used it to evaluate candidates {cite}`dastin2018amazon`. Here, officers asked more of b. The new model
 # never sees the group, but it sees the street. *The check*: by lot, lend to 4,000 people whatever the model says, and see who repays.
 
 # %%
@@ -211,8 +211,8 @@ claim("It costs b over 6 points", effect(b) < -6)
 # %% [markdown]
 # **Temporal bias** takes yesterday's people for today's. Year after year, what makes a borrower sound shifts a little from the salary to the turnover of an account; each year is exactly
 # as hard to predict as any other. A model learns from years 3 and 4 and is used in year 6. Its test set was drawn at random from its own years. *The check*: learn
-# from older years, and test as far ahead as the model will be used. (Averages over time mislead as well: on Reddit comments got shorter from year to year, while those of
-# each generation of users got longer {cite}`barbosa2016averaging`.)
+# from older years, and test as far ahead as the model will be used. (Averages over time mislead as well: on Reddit comments got shorter over the years, while those of
+# each year's newcomers got longer with time {cite}`barbosa2016averaging`.)
 
 
 # %%
@@ -298,7 +298,7 @@ plt.show()
 
 # %% [markdown]
 # *Four ways to learn something false from true records.* Upper left: with the same means, the wrong street costs a large part of one's chance. Upper right: the dashed line rises, and b's falls. Lower left:
-# the dashed line is what the random test promised, and the last point what year 6 got. Lower right: three prejudiced raters, and 57 without prejudice do not make it good.
+# the dashed line is what the random test promised, and the last point what year 6 got. Lower right: three prejudiced raters, and 57 without prejudice do not undo it.
 #
 # ## From algorithm to people
 #
@@ -349,7 +349,7 @@ shown["ranking"] = 100 * clicks[order] / clicks.sum(), b[order]
 claim("One click of difference became a lead of over 30 points", lead(clicks) < -30)
 
 # %% [markdown]
-# **Evaluation bias**: the benchmark is not the world. Two much-used benchmarks for faces consisted to 79.6 % and 86.2 % of people with lighter skin; on a balanced one, the errors that the average had hidden came out
+# **Evaluation bias**: the benchmark is not the world. In two much-used benchmarks for faces, 79.6 % and 86.2 % of the people had lighter skin; on a balanced one, the errors that the average had hidden came out
 # {cite}`buolamwini2018gender`. With a share $\pi$ of b, and the error $e$ of each group,
 #
 # $$e(\pi) = (1 - \pi)\, e_a + \pi\, e_b . $$ (eq-test-set)
@@ -437,8 +437,8 @@ four.set(ylim=(-28, 9), xticks=range(0, 13, 3))
 plt.show()
 
 # %% [markdown]
-# *Four ways to serve people badly with a number that is right somewhere.* Upper left: who answers, and who lives there. Upper right: orange offers are as good as blue ones, they came a day later.
-# Lower left: one model, and each test set has its own truth. Lower right: an audit is a photograph, and the thing moves.
+# *Four ways to serve people badly with a number that is right somewhere.* Upper left: who answers, and who lives there. Upper right: orange offers are as good as blue ones; they came a day later.
+# Lower left: one model, and each test set has its own truth. Lower right: an audit is a photograph, and the system moves.
 #
 # ## From people to data
 #
@@ -633,8 +633,8 @@ plt.show()
 # that has not been round the loop.
 #
 # And note their price. Each needs something that the records do not hold; most need to know who is in which group. In the USA a lender may in general *not* ask a credit applicant for race or sex, with exceptions such as
-# home loans, where the question is asked by rule {cite}`cfpb2025regulation`, and European law lets sensitive data be used to find bias in high-risk systems only under strict conditions {cite}`eu2024aiact` (article 10(5)). Whoever does not know the
-# group cannot tell how it fares; whoever knows it can misuse it. This conflict has no technical solution.
+# home loans, where the question is asked by rule {cite}`cfpb2025regulation`, and the European Union's AI Act of 2024 lets sensitive data be used to find bias in high-risk systems only where that is strictly necessary {cite}`eu2024aiact` (article 10(5); an amendment adopted in June 2026 changes this rule, too {cite}`eu2026omnibus`). Whoever does not know the
+# group cannot tell how it fares; whoever knows it can misuse it. Good safeguards make this conflict smaller. None removes it.
 #
 # ## Once round the loop
 #
@@ -673,15 +673,15 @@ plt.show()
 
 # %% [markdown]
 # *A belief that forbids its own correction.* The orange line is flat for ever: who gets no loan leaves no record, so the error feeds on nothing and cannot starve. Five loans a month by lot, and the loop corrects itself. Ensign and colleagues
-# proved the like of police patrols that are sent where crime was found {cite}`ensign2018runaway`. Labels that exist only for those accepted return in
+# proved the like for a model of police patrols that are sent where crime was found {cite}`ensign2018runaway`. Labels that exist only for those accepted return in
 # [lecture 5.5](individuals_and_audits.ipynb).
 #
 # ## A data set that does not look like the world
 #
 # ImageNet was for years the data set on which machines learnt to see. Shankar and colleagues looked up, where they could, in which country its pictures were taken {cite}`shankar2017no`: about 45 % in the United States, 1 % in China, 2.1 % in India. Of all people, about 4,
 # 19 and 18 % lived there {cite}`un2017world`. They found the same lean in Open Images, and that classifiers trained on either were less sure of, for instance, bridegrooms
-# from other parts of the world. Household goods are recognised less well in photographs from poorer homes {cite}`devries2019does`. And a games camera of 2010, it was
-# reported, worked less well for women and children: it had learnt from men of 18 to 35 {cite}`nyt2019exposing`.
+# from other parts of the world. Household goods are recognised less well in photographs from poorer homes {cite}`devries2019does`. And before a games camera went on sale in 2010, as
+# a manager of its maker later told a newspaper, it turned out to work less well for women and children: it had been *tested* on men of 18 to 35 {cite}`nyt2019exposing`.
 #
 # We cannot show you these pictures: they would have to be downloaded, and showing people as examples of failure is a harm of its own. We can show what being rare does. Two places, equally difficult: with enough
 # pictures of its own, each could be read with the same few errors. In b, other features matter than in a. We vary the share of b among 4,000 training pictures. One model is told the place, the other is not.
@@ -757,12 +757,12 @@ plt.show()
 # %% [markdown]
 # *Left, a data set and the world; right, what it is like to be rare.* A model that cannot tell the places apart serves the many, and by its own test set (dotted) it does well. By {eq}`eq-test-set`, an error of one half for one per cent of the people
 # adds less than half a point to the average. If the model is told the place (dashed), what counts is no longer b's *share* but b's *number*: at 5 % there are 200 pictures, enough to learn something of their own from.
-# So there are two remedies, to collect and to tell apart, and one mistake: to look at the average. Note also where the lines of a and b meet. Without the place told, the one model's gain for b is a's loss.
+# So there are two remedies, to collect and to tell apart, and one mistake: to look only at the average. (Where a place stands for a protected group, the law may forbid the second; lecture 5.3 has the terms.) Note also where the lines of a and b meet. Without the place told, the one model's gain for b is a's loss.
 #
 # ## The card: a real data set with a frame of its own
 #
-# The German credit data are in hundreds of papers on fairness. Read [their card](../../book/data_cards/german_credit.md) before you use them: 1,000 people who got a loan from one bank in the south of Germany between 1973 and 1975, whose sex cannot be read off,
-# among them 37 foreign workers. Thirty per cent did not repay. At the bank, it was about *five* {cite}`groemping2019south`: those who failed were sampled on purpose, so that there were enough to learn from. That is good
+# The German credit data are in many papers on fairness. Read [their card](../../book/data_cards/german_credit.md) before you use them: 1,000 people who got a loan from one bank in the south of Germany between 1973 and 1975, whose sex cannot be read off,
+# among them 37 foreign workers. Thirty per cent did not repay. At the bank far fewer failed (we reckon with *five* in a hundred): they were sampled more often on purpose {cite}`groemping2019south`, so that there were enough to learn from. That is good
 # practice, if one knows it. Suppose that somebody does not, and sells a rule that flags people as risks.
 
 # %%
@@ -793,7 +793,7 @@ claim("At the bank it would be under a third", at_bank < 33)
 print(f"of 100 flagged, {in_data:.0f} failed in the data, {at_bank:.0f} at the bank")
 
 # %% [markdown]
-# Most people whom this rule flags at the bank would have repaid. The rates of error among those who repaid and among those who did not carry over from the sample; what a flag *means* does not. No test on these data, however often
+# Most people whom this rule flags at such a bank would have repaid. The rates of error among those who repaid and among those who did not carry over from the sample, if each kind was drawn by chance; what a flag *means* does not. No test on these data, however often
 # repeated, can show it, for they all have the same thirty per cent. It stands on the card, or nowhere {cite}`gebru2021datasheets`.
 #
 # ## Back to the three towns
@@ -828,12 +828,12 @@ claim(
 # %% [markdown]
 # Ash learnt from prejudice, Birch measures badly, Cedar has a true difference. The same six bars, three diagnoses, and three different things to do: other lessons, another form, and in Cedar ‒ what?
 #
-# **What no number decides.** In Cedar the score is right about the money. Why b has less may be the outcome of an older injustice; a bank did not cause it, and lending to people who cannot repay harms them too. Whether a lender shall take the world as it is, or
+# **What no number decides.** In Cedar the score is right about the money. Why b has less, these data do not say. It may be the outcome of an older injustice, in which lenders may have had a part. And lending to people who cannot repay harms them too. Whether a lender should take the world as it is, or
 # has a duty to help change it, is a question of law and politics. It helps to know that it is this question one is arguing about.
 #
-# **The other side's best argument.** People who decide are biased too, and hard to audit; an algorithm gives the same answer to the same file, and can be asked a million times. A study of bail decisions in New York estimates that release by predicted risk could have cut crime by up to a quarter with no more people in
-# jail, or jailed far fewer with no more crime, and have narrowed racial disparities at the same time {cite}`kleinberg2018human`; it
-# has to assume how those would have behaved who were in jail. To abolish a biased score is no gain if what replaces it is more biased and less visible. The honest comparison is always with what would be done otherwise.
+# **The other side's best argument.** People who decide can be biased too, and are hard to audit; an algorithm gives the same answer to the same file, and can be asked a million times. A study of bail decisions in New York estimates that release by predicted risk could have cut crime by up to a quarter with no more people in
+# jail, or jailed far fewer with no more crime, and have narrowed racial disparities at the same time {cite}`kleinberg2018human`. "Crime" is short there for a failure to appear in court, and the authors
+# have to assume how those would have behaved who were in jail. To abolish a biased score is no gain if what replaces it is more biased and less visible. The honest comparison is always with what would be done otherwise.
 #
 # ## What goes wrong
 #
@@ -858,7 +858,7 @@ claim("100 people: 20 points", round(margin(100)) == 20)
 # %% [markdown]
 # ## Evaluate honestly
 #
-# Before any model: hold the data against the people for whom they shall speak. The function asks for the shares in the world, because it cannot know them, and says whether chance could explain the difference, because a sample is one draw.
+# Before any model: compare the data with the people for whom they are to speak. The function asks for the shares in the world, because it cannot know them, and says whether chance could explain the difference, because a sample is one draw.
 
 
 # %%

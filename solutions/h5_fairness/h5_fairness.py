@@ -302,8 +302,9 @@ for empty in np.ndindex(2, 2, 2, 2):  # at first there are people in all cells
 # %% [markdown]
 # **Your audit.** One split at random says little: of the 250 people who judge, about 47 are
 # young. So here are the means over twenty splits, and the gaps (older minus young) with their
-# standard deviation over the splits. That is no confidence interval, for all splits shuffle
-# the same 190 young people: the truth is less certain than these numbers look.
+# standard deviation over the splits. That is no confidence interval. It says how far one
+# split lies from another. The means are steadier than that; but all splits shuffle the same
+# 190 young people, and how others would have come out is not in it.
 
 
 # %%
@@ -717,7 +718,7 @@ audit("penalised", penalised)
 def rule_for(
     scores: np.ndarray, labels: np.ndarray, target: float
 ) -> tuple[float, float]:
-    """Threshold and chance, with which the share `target` of those with label 1 is accepted.
+    """Threshold and chance that accept the share `target` of those with label 1.
 
     scores: (N,). labels: 0 or 1, (N,). target: more than 0, and at most 1.
     """
@@ -746,8 +747,8 @@ assert abs(threshold - 0.7) < TOLERANCE, (
     "accepted: the threshold is 0.7"
 )
 assert abs(chance - 0.6) < TOLERANCE, (
-    "0.9 is accepted for sure: so 0.6 of a person is still missing, and 0.7 is accepted with "
-    "probability 0.6"
+    "0.9 is accepted for sure: so 0.6 of a person is still missing, and 0.7 is accepted "
+    "with probability 0.6"
 )
 ### BEGIN HIDDEN TESTS
 for each in (1, 2, 3):  # so many people have each score
@@ -912,7 +913,7 @@ audit("two thresholds", with_two_thresholds)
 #
 # *Rubric.* ½ point: for two repairs, a group of people that gains and one that pays, named
 # as people (such as "young applicants who would have paid back and are refused", the bank,
-# borrowers who cannot pay back), each with a number from the table. ½ point: a difference
+# borrowers who do not pay back), each with a number from the table. ½ point: a difference
 # that is too small for this sample, and why (how many people it rests on, or how far it
 # spreads).
 #
@@ -928,12 +929,13 @@ audit("two thresholds", with_two_thresholds)
 # it was never told an age; of those who pay back it accepts 86 % and 78 %. With the penalty,
 # young people who pay back gain: 83 % of them get the credit. Young people who do not pay
 # back get it more often as well, 57 % instead of 52 %: the bank pays for that, and so do
-# they, with a debt that they cannot carry. With two thresholds the good borrowers of both
+# they, with a debt that they do not pay off. With two thresholds the good borrowers of both
 # groups gain, 87 % and 85 %, and the price is higher: two thirds of the young who do not pay
 # back are accepted, instead of half, and more of the older, 58 % instead of 53 %. What my
 # table cannot tell apart are the repairs: gaps of 4, 2 and 2 points rest on 110 young people
-# who paid back, where one standard error is four points. Even the 8 points without repair
-# are hardly two standard errors, so I would call that gap likely, and not proved.
+# who paid back, where one standard error is four points, and the table does not compare the
+# repairs person by person. Even the 8 points without repair are hardly two standard errors:
+# more than I expect from chance, and not proved.
 
 # %% [markdown]
 # ### b. The decision (1 point)
@@ -971,7 +973,8 @@ audit("two thresholds", with_two_thresholds)
 # is that a young person who would pay back is refused, perhaps at the first credit of a
 # life; the cost falls on the bank, and on young people who are lent what they cannot pay.
 # I prefer it to two thresholds, for those judge two people with the same score differently
-# by their age alone, and by a coin; whether the law allows that is a question for a lawyer.
+# by their age alone, and by a coin. But my model learnt from ages, too; whether the law
+# allows the one or the other is a question for a lawyer.
 # My numbers cannot decide whether a good customer who is refused weighs as much as a credit
 # that is lost, as accuracy has it. Nor do they know anything of those whom the bank refused
 # before, or of how often people really fail, for bad credits were drawn more often. The best

@@ -19,7 +19,7 @@ LEFT_OVER = {
     "a raw fence": r"^\s*(```|:::)",
     "a raw link": r"\]\(",
     "stock words": r"Show code cell|Hide code cell|Click to (?:show|hide)|content \{type\}",
-    "an object": r"\[object|<[\w.]+ object at 0x|\bundefined\b",
+    "an object": r"\[object|<[\w.]+ object at 0x|^\s*undefined\s*$",
 }
 
 
@@ -86,6 +86,7 @@ def test_no_page_shows_what_no_reader_should_see(site: Site) -> None:
         ("<p>see [the page](other.md)</p>", "a raw link"),
         ("<details><summary><p>Show code cell content</p></summary></details>", "stock words"),
         ("<p>the answer is [object Object]</p>", "an object"),
+        ("<td>undefined</td>", "an object"),
         ("<h2><a class='headerlink' href='#x'>#</a></h2>", "an empty heading"),
         ("<div class='cell_output'><img src='x.png'></div>", "no caption"),
         ("<figure><img src='x.png'><figcaption>Figure 1.<a>#</a></figcaption></figure>", "no caption"),
@@ -105,6 +106,7 @@ def test_each_fault_is_found(html: str, what: str) -> None:
         "<h2>Practice<a class='headerlink' href='#x'>#</a></h2>",
         "<figure><div class='cell_output'><img src='x.png'></div><figcaption>Figure 1. A cat.</figcaption></figure>",
         "<p>a set {0, 1} and |x|, 5 * 3</p>",
+        "<p>where nobody is, a rate is undefined</p>",
     ],
 )
 def test_what_an_author_meant_passes(html: str) -> None:

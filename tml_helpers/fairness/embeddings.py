@@ -19,7 +19,7 @@ class Weat:
     """How much nearer the first targets are to the first attributes than the second targets are."""
 
     effect_size: float
-    """d, in standard deviations of single words' associations, from −2 to 2."""
+    """d, in standard deviations of single words' associations: from −2 to 2 where both sets have as many words."""
     statistic: float
     """Σₓ s(x, A, B) − Σᵧ s(y, A, B)."""
     p_value: float

@@ -34,7 +34,7 @@ def group_balanced_loss(logits: Tensor, labels: Tensor, groups: Tensor) -> Tenso
         TypeError: another type.
         ValueError: shapes or devices that differ, no example, a label out of its range, or logits that are not finite.
 
-    Source: Kamiran and Calders, 2012, for weights by group. Derived in: lectures/50_fairness/mitigation
+    Source: Kamiran and Calders, 2012, for weights (by group and label). Derived in: lectures/50_fairness/mitigation
     """
     _check(logits, labels=labels, groups=groups)
     if not 0 <= int(labels.min()) <= int(labels.max()) < logits.shape[1]:

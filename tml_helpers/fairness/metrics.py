@@ -196,8 +196,8 @@ def demographic_parity_difference(y_true: Any, y_pred: Any, *, sensitive_feature
 def demographic_parity_ratio(y_true: Any, y_pred: Any, *, sensitive_features: Any) -> float:
     """min / max over groups a of P(ŷ = 1 | a), which the four-fifths rule holds against 0.8.
 
-    The rule is American labour law's rule of thumb for when to look closer. It proves nothing in either direction, and
-    its guidelines set it aside where numbers are small: see the intervals of `audit`.
+    It is a rule of thumb of the agencies that enforce American employment law, for when to look closer. It is no proof
+    in either direction, and their guidelines let it give way where numbers are small: see the intervals of `audit`.
 
     Args:
         y_true, y_pred, sensitive_features: as of `demographic_parity_difference`.

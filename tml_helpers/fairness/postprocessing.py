@@ -33,9 +33,9 @@ def equalized_odds_postprocessing(
 
     What thresholds reach in a group is the hull of its ROC curve; what all groups reach is where their hulls overlap,
     and its best corner (x, y) is found exactly. A group whose hull lies higher ignores the scores of some of its
-    members, drawn by chance, and accepts x of these: it is made as bad as the worst. Decisions 0 and 1 are scores with
-    two values, for which this is the paper's linear programme. A rule prefers low scores only in a group whose score is
-    worse than chance.
+    members, drawn by chance, and accepts the share x of these: it is made as bad as the worst. Decisions 0 and 1 are
+    scores with two values, for which this is the paper's linear programme. A rule prefers low scores only in a group
+    whose score is worse than chance.
 
     The rates are equal on these people; on others they are estimates. Pass people whom the model has not seen.
 
