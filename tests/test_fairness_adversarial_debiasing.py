@@ -170,6 +170,29 @@ def test_the_same_generators_give_the_same_training() -> None:
     assert torch.equal(trained(), trained())
 
 
+class WithFrozenAndSpareLayers(nn.Module):
+    """Its first layer is not to be trained, and another has no part in the answer."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.frozen = nn.Linear(2, 4).requires_grad_(False)
+        self.head, self.spare = nn.Linear(4, 2), nn.Linear(4, 2)
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        answer: Tensor = self.head(self.frozen(inputs).relu())
+        return answer
+
+
+def test_only_what_can_be_trained_is_trained() -> None:
+    """A layer that was frozen beforehand, or that the answer does not need, ended in an error of autograd."""
+    torch.manual_seed(0)
+    model = WithFrozenAndSpareLayers()
+    before = copy.deepcopy(model.state_dict())
+    AdversarialDebiasing(model, generator=seeded(3)).fit(*society(200, 0), epochs=2, generator=seeded(4))
+    changed = {name for name, value in model.state_dict().items() if not torch.equal(value, before[name])}
+    assert changed == {"head.weight", "head.bias"}
+
+
 def test_training_does_not_depend_on_pytorchs_defaults() -> None:
     def trained() -> Tensor:
         debiased = AdversarialDebiasing(model, generator=seeded(3))
@@ -223,6 +246,7 @@ def test_a_divergence_is_said() -> None:
         ({"strength": math.nan}, ValueError, "strength must be 0 or more"),
         ({"generator": 3}, TypeError, "generator"),
         ({"model": nn.Flatten()}, ValueError, "no parameters"),
+        ({"model": nn.Linear(2, 2).requires_grad_(False)}, ValueError, "no parameters to train"),
     ],
 )
 def test_it_is_not_made_of(settings: dict[str, Any], error: type[Exception], sentence: str) -> None:

@@ -157,3 +157,40 @@ def test_numbers_of_an_audit_and_of_calibration() -> None:
         fairness.audit(Y, Y_HAT, sensitive_features=["a"] * 4)
     with refuses(ValueError, "at most 100 groups, got 101"):
         fairness.audit([0, 1] * 202, [0, 1] * 202, sensitive_features=np.repeat(np.arange(101), 4))
+
+
+VALUES = {  # what pandas cannot put in order, or cannot look up
+    "words and pairs": pandas.Series(["a", ("b", 1), "a", 2]),
+    "lists": pandas.Series([["a"], ["b"], ["a"], ["b"]]),
+    "sets": pandas.Series([{"a"}, {"b"}, {"a", "b"}, {"b"}]),
+}
+
+
+@pytest.mark.parametrize("kind", VALUES)
+def test_values_that_are_no_groups_are_refused_in_words(kind: str) -> None:
+    """Fairlearn 1550: a column of lists ended in an error about shapes."""
+    with refuses(TypeError, "group must hold words, numbers or dates"):
+        fairness.group_metrics(Y, Y_HAT, sensitive_features=VALUES[kind])
+
+
+def test_a_batch_may_have_few_people_of_many_groups() -> None:
+    """A policy for three hundred districts refused each batch of a hundred people: most had one of their own."""
+    random = np.random.default_rng(0)
+    y, scores, district = random.integers(0, 2, 6000), random.random(6000), np.arange(6000) % 300
+    policy = fairness.group_thresholds(y, scores, sensitive_features=district, constraint="demographic_parity")
+    all_at_once = policy.probabilities(scores, sensitive_features=district)
+    for form in (district, pandas.Categorical(district)):
+        few = policy.probabilities(scores[:100], sensitive_features=form[:100])
+        np.testing.assert_array_equal(few, all_at_once[:100])
+    with refuses(ValueError, "group has 3 rows, but y_score has 4"):
+        policy.probabilities(scores[:4], sensitive_features=district[:3])
+
+
+def test_declared_categories_that_few_rows_have_are_no_measurement() -> None:
+    """The states of a country as categories were taken for names where an audit had fewer than a hundred people."""
+    state = pandas.Categorical(np.arange(600) % 52, categories=range(52))
+    y = np.arange(600) // 52 % 2
+    some = np.flatnonzero(state.codes < 5)
+    assert len(fairness.group_metrics(y[some], y[some], sensitive_features=state[some]).groups) == 52
+    with refuses(ValueError, "52 values in 60 rows"):
+        fairness.group_metrics(y[:60], y[:60], sensitive_features=state[:60])

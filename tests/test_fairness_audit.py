@@ -54,6 +54,8 @@ def test_a_bootstrap_of_counts_is_the_bootstrap_of_rows() -> None:
 
 
 def test_counts_that_cannot_be_drawn() -> None:
+    with refuses(ValueError, "counts has masked entries"):
+        fairness.bootstrap_counts(np.ma.masked_array([3, 4], mask=[0, 1]))
     with refuses(TypeError, "whole numbers", "float64"):
         fairness.bootstrap_counts(np.array([1.0, 2.0]))
     with refuses(ValueError, "0 or more"):
@@ -263,4 +265,22 @@ def test_the_picture_shows_each_rate_with_its_interval_and_the_verdict() -> None
     assert [float(line.get_xdata()[0]) for line in dots] == pytest.approx([240 / 600, 40 / 300, 61 / 151, 2 / 5])
     assert [line.get_markerfacecolor() == "white" for line in dots] == [False, False, False, True]
     assert len([line for line in axes[1].lines if line.get_marker() == "o"]) == 3  # d has no positives
+    plt.close(figure)
+
+
+@pytest.mark.parametrize(("confidence", "said"), [(0.95, "95%"), (0.999, "99.9%"), (0.975, "97.5%"), (0.57, "57%")])
+def test_no_confidence_is_rounded_to_certainty(confidence: float, said: str) -> None:
+    """0.999 was printed as 100%."""
+    found = fairness.audit(**people(UNFAIR), confidence=confidence)
+    assert f"confidence of {said}." in str(found)
+    figure = found.plot()
+    assert figure.legends[0].get_texts()[0].get_text() == f"rate, {said} interval"
+    plt.close(figure)
+
+
+def test_a_group_is_drawn_as_it_is_called() -> None:
+    """Two dollar signs were taken for a formula: "$25k to $50k" lost them."""
+    figure = fairness.audit(**people({"$25k to $50k": [40, 20, 10, 30], r"above $50k_{\x$": [30, 30, 20, 20]})).plot()
+    figure.draw_without_rendering()
+    assert not any(label.get_parse_math() for label in figure.axes[0].get_yticklabels())
     plt.close(figure)

@@ -4,7 +4,10 @@ from itertools import combinations
 from typing import Any
 
 import numpy as np
+import pandas
 import pytest
+import torch
+from bad_input import refuses
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import linprog
@@ -109,3 +112,28 @@ def test_one_person_has_nobody_to_be_similar_to() -> None:
 def test_it_refuses(losses: Any, distances: Any, sentence: str) -> None:
     with pytest.raises(ValueError, match=sentence):
         lipschitz_programme(losses, distances)
+
+
+def test_losses_and_distances_are_read_in_every_form() -> None:
+    losses, distances = np.array([[0.0, 1.0], [2.0, 0.0]]), np.array([[0.0, 0.25], [0.25, 0.0]])
+    usual = lipschitz_programme(losses, distances).loss
+    for form in (
+        lambda part: torch.tensor(part, requires_grad=True),
+        lambda part: torch.tensor(part).bfloat16(),
+        lambda part: pandas.DataFrame(part, dtype="Float64", index=[1, 0]),
+    ):
+        assert lipschitz_programme(form(losses), form(distances)).loss == pytest.approx(usual, abs=1e-12)
+        assert len(lipschitz_violations(form(losses / losses.max(axis=1, keepdims=True)), form(distances))) == 1
+
+
+def test_what_holds_no_numbers_is_refused() -> None:
+    """Words of digits were read as numbers, and what a mask hides was counted."""
+    losses, distances = [[0.0, 1.0], [1.0, 0.0]], np.zeros((2, 2))
+    with refuses(TypeError, "losses must be [N, K]", "strings"):
+        lipschitz_programme([["0", "1"], ["1", "0"]], distances)
+    with refuses(TypeError, "losses must be [N, K]", "complex"):
+        lipschitz_programme(np.array(losses) + 1j, distances)
+    with refuses(TypeError, "distances must be", "objects"):
+        lipschitz_programme(losses, pandas.DataFrame(distances, dtype="Float64").replace(0, pandas.NA))
+    with refuses(ValueError, "losses has masked entries"):
+        lipschitz_programme(np.ma.masked_array(losses, mask=[[1, 0], [0, 0]]), distances)

@@ -19,7 +19,7 @@ def test_a_table_that_is_small_enough_to_count() -> None:
     np.testing.assert_allclose(found.summary["expected_calibration_error"], [(0.3 + 0.9) / 4, 1.2 / 2])
 
 
-@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize("dtype", [np.float64, np.float32, np.float16])
 @pytest.mark.parametrize("bins", [3, 5, 7, 10, 20, 100])
 def test_a_score_of_k_parts_of_the_bins_is_in_bin_k(bins: int, dtype: type) -> None:
     """0.3 is three tenths, and belongs to bin 3, though 3 · 0.1 is a little more than 0.3."""

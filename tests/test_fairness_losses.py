@@ -52,6 +52,20 @@ def test_gaps_are_means_over_pairs_of_groups(groups: int) -> None:
     torch.testing.assert_close(error_rate_gap(logits, label, group), pairs(false_positive) + pairs(false_negative))
 
 
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_a_large_group_in_half_precision_has_the_same_penalty(dtype: torch.dtype) -> None:
+    """Added up in bfloat16, ones stay at 256: a group of 4,000 had half of its loss, and gaps between groups were 0."""
+    logits, label, group = batch(12_000)
+    logits[:, 1] += group == 2
+    narrow = logits.to(dtype)
+    for penalty in (
+        lambda x: group_balanced_loss(x, label, group),
+        lambda x: acceptance_gap(x, group),
+        lambda x: error_rate_gap(x, label, group),
+    ):
+        torch.testing.assert_close(penalty(narrow), penalty(narrow.double()).float(), rtol=1e-3, atol=0)
+
+
 def test_the_largest_gaps() -> None:
     group, label = torch.tensor([0, 0, 1, 1]), torch.tensor([0, 1, 0, 1])
     logits = torch.tensor([[0.0, 50.0]] * 2 + [[50.0, 0.0]] * 2)

@@ -1,6 +1,7 @@
 """Rates by group and the criteria: against counting by hand, the laws that they obey, and what is undefined."""
 
 import warnings
+from collections.abc import Callable
 from fractions import Fraction
 
 import numpy as np
@@ -153,9 +154,20 @@ def test_undefined_entries_are_words_in_print_and_not_numbers() -> None:
         bool(found.table.loc["a", "true_positive_rate"] < 0.1)  # an undefined rate passes no test
 
 
-def test_one_group_compares_nothing_and_says_so() -> None:
-    with pytest.warns(UserWarning, match="one group"):
-        assert fairness.demographic_parity_difference([0, 1], [1, 0], sensitive_features=["a", "a"]) == 0
+@pytest.mark.parametrize(
+    ("metric", "nothing"),
+    [
+        (fairness.demographic_parity_difference, 0),
+        (fairness.demographic_parity_ratio, 1),
+        (fairness.equalized_odds_difference, 0),
+        (lambda *columns, **groups: fairness.group_metrics(*columns, **groups).difference("accuracy"), 0),
+    ],
+)
+def test_one_group_compares_nothing_and_says_so(metric: Callable[..., float], nothing: int) -> None:
+    """A ratio of 1 said nothing; and a warning that names a line of the library is shown but once."""
+    with pytest.warns(UserWarning, match="one group") as warned:
+        assert metric([0, 1], [1, 0], sensitive_features=["a", "a"]) == nothing
+    assert [one.filename for one in warned] == [__file__]
 
 
 def test_crossed_attributes_show_combinations_that_nobody_has() -> None:
@@ -183,6 +195,8 @@ def shapes_of_one_column(values: list[int]) -> dict[str, object]:
         "tuple": tuple(values),
         "uint8": np.array(values, dtype=np.uint8),
         "int8": np.array(values, dtype=np.int8),
+        "the highest byte first": np.array(values, dtype=">i4"),
+        "floats, the highest byte first": np.array(values, dtype=">f8"),
         "int32": np.array(values, dtype=np.int32),
         "float": np.array(values, dtype=float),
         "bool": np.array(values, dtype=bool),
@@ -232,11 +246,21 @@ def test_attributes_cross_in_every_form() -> None:
     assert list(one.groups) == ["f", "m"]
 
 
+@pytest.mark.parametrize("name", ["array", "count", "keys", "ndim", "name", 0, ("sex", "f")])
+def test_a_column_may_have_any_name(name: object) -> None:
+    """A frame with a column called "array" has an attribute of this name, and was taken for a Series."""
+    frame = pandas.DataFrame({name: pandas.Series(list("abab")), "sex": list("ffmm")})
+    found = fairness.group_metrics([1, 0, 1, 0], [1, 1, 0, 0], sensitive_features=frame)
+    assert found.groups.names == [str(name), "sex"]
+    assert list(found.table["count"]) == [1] * 4
+
+
 @pytest.mark.parametrize(
     ("column", "levels"),
     [
         ([3, 1, 3, 250], [1, 3, 250]),
         ([-5, 7, -5, 7], [-5, 7]),
+        (np.array([1, -1, 0, -1], dtype=np.int8), [-1, 0, 1]),
         ([1000, 70000, 1000, 5], [5, 1000, 70000]),
         ([True, False, True, True], [False, True]),
         ([0.5, 1.5, 0.5, 0.5], [0.5, 1.5]),

@@ -3,6 +3,7 @@
 import itertools
 
 import numpy as np
+import pandas
 import pytest
 import torch
 from bad_input import refuses
@@ -135,3 +136,19 @@ def test_what_has_no_direction_is_refused() -> None:
         fairness.weat(np.ones((2, 3)), np.ones((2, 3)), np.eye(3)[:1], np.eye(3)[1:2])
     with refuses(ValueError, "draws"):
         fairness.weat(x, y, a, b, draws=0)
+    with refuses(ValueError, "first_targets has masked entries"):
+        fairness.weat(np.ma.masked_array(x, mask=np.eye(3, 5)), y, a, b)
+
+
+def test_vectors_are_read_in_every_form() -> None:
+    x, y, a, b = (np.round(part) + 0.5 for part in vectors(1, 3, 3, 2, 2))
+    usual = fairness.weat(x, y, a, b).effect_size
+    for form in (
+        lambda part: torch.tensor(part, requires_grad=True),
+        lambda part: torch.tensor(part).bfloat16(),
+        lambda part: part.astype(np.float16),
+        lambda part: part.astype(">f4"),
+        lambda part: pandas.DataFrame(part, dtype="Float64"),
+        lambda part: part.tolist(),
+    ):
+        assert fairness.weat(*map(form, (x, y, a, b))).effect_size == pytest.approx(usual, abs=1e-12)

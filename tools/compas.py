@@ -13,6 +13,7 @@ import sys
 from collections import Counter
 from pathlib import Path
 
+from tml_helpers._console import on_any_console
 from tml_helpers.data.counts import COMPAS, COMPAS_COLUMNS, COMPAS_PEOPLE
 
 NAME = "compas-scores-two-years.csv"
@@ -41,4 +42,5 @@ def main(*named: str) -> None:
 
 
 if __name__ == "__main__":
+    on_any_console()
     main(*sys.argv[1:])

@@ -1,5 +1,6 @@
 """What a cell's text says: names that it defines, reads, imports and changes; the course's cells beside a student's."""
 
+import ast
 import copy
 import math
 from typing import Any
@@ -28,6 +29,20 @@ def test_defined(code: str, found: str) -> None:
 ])  # fmt: skip
 def test_used(code: str, now: str, later: str) -> None:
     assert names.used(code) == (set(now.split()), set(later.split()))
+
+
+@pytest.mark.parametrize(("code", "found"), [
+    ("'a' in globals()", "a"), ("globals()['a'] != 'blue'", "a"), ("eval('a') == 'blue'", "a"),
+    ("check(eval('a'), 'blue')", "a"), ("self.assertIn('a', globals())", "a"), ("set(dir()).isdisjoint(['a'])", "a"),
+    ("all(eval(n) == 'blue' for n in ['a'])", "a"), ("{n: vars()[n] for n in ('a', 'b')}", "a b"),
+    ("any(map(lambda n: n in dir(), ['a']))", "a"), ("{'a'} & set(globals())", "a"), ("{'a'} <= set(vars())", "a"),
+    ("banned = ['a', 'b']\nfor n in banned:\n    n in globals(), 'blue'", "a b"), ("x = 'a'\nx in dir(y)", ""),
+    ("eval('a') in ('red', 'blue')", "a"), ("vars()['a'] not in ['red']", "a"), ("'a' not in locals()", "a"),
+])  # fmt: skip
+def test_what_code_looks_up_by_name(code: str, found: str) -> None:
+    """And not the words that it compares with what it finds: a submission that has such a name would hear it."""
+    read = {node.id for node in ast.walk(ast.parse(code)) if isinstance(node, ast.Name)}
+    assert names.used(code).now - read == set(found.split())
 
 
 @pytest.mark.parametrize(("code", "found"), [

@@ -12,6 +12,7 @@ from typing import Any, ClassVar
 import nbformat
 import numpy as np
 import pytest
+import sympy
 import torch
 from courses import cell, named
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
@@ -68,7 +69,8 @@ class TestMessage:
     """What a student is told of a failure; nothing of a hidden test but its author's words."""
 
     SEEN = 'assert f(1) == 1, "look at one"\n'
-    FULL = SEEN + 'secret = 42\nassert f(2) == secret, "look at two"\nassert f(3) == secret\nraise ValueError("no")\n'
+    FULL = SEEN + 'secret = 42\nassert f(2) == secret, "look at two"\nassert f(3) == secret\n'
+    FULL += 'assert f(4) < secret + 1\nraise ValueError("no")\n'
 
     @pytest.fixture
     def heard(self, monkeypatch: pytest.MonkeyPatch) -> Callable[..., str]:
@@ -88,14 +90,18 @@ class TestMessage:
 
     @pytest.mark.parametrize(("answers", "words"), [
         ({}, "look at one"), ({1: 1}, "look at two"), ({1: 1, 2: 42}, "a hidden test failed"),
-        ({1: 1, 2: 42, 3: 42}, "a hidden test failed (ValueError)"),
+        ({1: 1, 2: 42, 3: 42, 4: 42}, "a hidden test failed (ValueError)"),
     ])  # fmt: skip
     def test_words_of_the_author(self, heard: Callable[..., str], answers: dict[int, int], words: str) -> None:
         assert heard(answers.get) == words
 
     def test_all_of_a_test_that_hides_nothing(self, heard: Callable[..., str]) -> None:
         assert heard({1: 1, 2: 42}.get, self.FULL) == "this failed: assert f(3) == secret"
-        assert heard({1: 1, 2: 42, 3: 42}.get, self.FULL) == "ValueError: no"
+        assert heard({1: 1, 2: 42, 3: 42, 4: 42}.get, self.FULL) == "ValueError: no"
+
+    def test_no_words_of_a_library_that_hold_what_it_compared(self, heard: Callable[..., str]) -> None:
+        assert heard({1: 1, 2: 42, 3: 42}.get).startswith("TypeError: '<' not supported between instances of 'None")
+        assert heard({1: 1, 2: 42, 3: 42, 4: sympy.Symbol("x")}.get) == "a hidden test failed (TypeError)"
 
     def test_python_s_words_on_the_student_s_own_code(self, heard: Callable[..., str]) -> None:
         def fails(_: int) -> Any:
@@ -120,13 +126,14 @@ class TestMessage:
 
 
 def test_only_functions_that_a_test_puts_in_place_of_an_answer_go_over() -> None:
-    """So it can see whether one function calls another; no value that it computes is told."""
+    """So it can see whether one function calls another; no value that it computes is told, nor a model's helper."""
     made, line = peer({"value": None}, {"value": None}, {"value": None})
-    mirror = examiner.Mirror({"start": 1}, {"f"}, made)
+    made.cells = ["def f(x): return h(x)"]
+    mirror = examiner.Mirror({"start": 1}, {"f", "helper"}, made)
     handle = Handle(made, 7, "x")
-    for name, value in [("f", 42), ("g", len), ("g", lambda: 1), ("f", handle), ("f", lambda: 1)]:
+    for name, value in [("f", 42), ("g", len), ("g", lambda: 1), ("f", handle), ("f", lambda: 1), ("helper", handle)]:
         mirror[name] = value
-    del mirror["g"], mirror["f"]
+    del mirror["g"], mirror["f"], mirror["helper"]
     assert [(sent["do"], sent["arguments"]) for sent in line.sent] == [
         ("bind", {"list": ["f", {"own": 7}]}),
         ("bind", {"list": ["f", {"callback": 0}]}),

@@ -7,13 +7,14 @@ import inspect
 import io
 import math
 import operator
+import pickle
 import random
 import sys
 import threading
 import time
 import types
 from collections import defaultdict, deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from fractions import Fraction
 from typing import Any
 from unittest import mock
@@ -27,7 +28,7 @@ from scripted import OBJECT, fetched, peer
 from tml_helpers.grading import ask
 from tml_helpers.grading.arguments import changeable, overwrite
 from tml_helpers.grading.proxies import Gone, Handle, Refused
-from tml_helpers.grading.streams import follow
+from tml_helpers.grading.streams import GENERATORS, follow
 from tml_helpers.grading.student import OPERATIONS, Recorder, Student
 from tml_helpers.grading.wire import Broken
 
@@ -233,7 +234,7 @@ def test_a_call_that_is_none_is_not_served(call: dict[str, Any]) -> None:
     (Fraction, {"import": ["fractions", "Fraction"]}), (types.new_class("Mine"), {"name": "Mine"}),
 ])  # fmt: skip
 def test_what_stands_for_an_object_of_the_tests(value: Any, stands: Any) -> None:
-    made, _ = peer()
+    made, _ = peer({"names": ["Mine"]})
     assert made._refer(value) == stands or (stands is None and made._refer(value)["import"][1] == "norm")
 
 
@@ -413,34 +414,66 @@ def test_changes_of_what_was_not_handed_over_are_none(changed: Any) -> None:
     assert mine == [1]
 
 
+@pytest.fixture
+def generators(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """They stand afterwards where they stood, and none is watched any more."""
+    before = random.getstate(), np.random.get_state(), torch.get_rng_state()
+    with monkeypatch.context() as patched:
+        for module, functions in GENERATORS.items():
+            for name in functions:
+                patched.setattr(f"{module}.{name}", getattr(sys.modules[module], name))
+        yield
+    random.setstate(before[0])
+    np.random.set_state(before[1])
+    torch.set_rng_state(before[2])
+
+
+@pytest.mark.usefixtures("generators")
 def test_only_what_a_test_seeds_itself_goes_over() -> None:
-    """The secret state of its generators does not; and nothing that comes back sets them."""
-    before = random.getstate(), np.random.get_state()
-    functions = random.seed, np.random.seed, torch.manual_seed
-    try:
-        handle, made, line = fetched({"value": 1}, {"value": 1}, {"value": 1}, {"value": 1}, {"value": 1})
-        made.streams.watch()
-        random.seed(3)
-        made.begin("t", 10)
-        random.seed(None)
+    """The secret state of its generators does not; nothing that comes back sets them. The same seed twice counts."""
+    handle, made, line = fetched(*[{"value": 1}] * 6)
+    made.streams.watch()
+    random.seed(3)
+    made.begin("t", 10)
+    random.seed(None)
+    handle()
+    np.random.seed(4)
+    state = np.random.get_state()[1].tolist()
+    handle()
+    handle()
+    np.random.seed(4)
+    handle()
+    np.random.random()
+    handle()
+    made.begin("u", 10)
+    handle()
+    sent = [[name for name, _ in message["streams"]["dict"]] for message in line.sent[1:]]
+    assert sent == [[], ["numpy.random"], [], ["numpy.random"], ["numpy.random"], []]
+    np.random.seed(9)
+    follow({"numpy.random": ("MT19937", np.array(state, dtype=np.uint32), 624, 0, 0.0)})
+    assert np.random.get_state()[1].tolist() == state
+
+
+@pytest.mark.usefixtures("generators")
+def test_a_generator_that_a_test_puts_back_is_secret_again() -> None:
+    """As after torch's `fork_rng`: its state would tell what the test drew before, from the course's key."""
+    handle, made, line = fetched(*[{"value": 1}] * 5)
+    made.streams.watch()
+    random.seed(3)
+    made.begin("t", 10)
+    former = random.getstate()
+    with torch.random.fork_rng(devices=[]):
+        random.seed(4)
+        torch.manual_seed(4)
+        own = random.getstate()
         handle()
-        np.random.seed(4)
-        state = np.random.get_state()[1].tolist()
-        handle()
-        handle()
-        np.random.random()
-        handle()
-        made.begin("u", 10)
-        handle()
-        sent = [[name for name, _ in message["streams"]["dict"]] for message in line.sent[1:]]
-        assert sent == [[], ["numpy.random"], [], ["numpy.random"], []]
-        np.random.seed(9)
-        follow({"numpy.random": ("MT19937", np.array(state, dtype=np.uint32), 624, 0, 0.0)})
-        assert np.random.get_state()[1].tolist() == state
-    finally:
-        random.seed, np.random.seed, torch.manual_seed = functions
-        random.setstate(before[0])
-        np.random.set_state(before[1])
+    random.setstate(former)
+    handle()
+    random.seed(5)
+    random.setstate(own)
+    handle()
+    sent = [[name for name, _ in message["streams"]["dict"]] for message in line.sent[1:]]
+    assert list(map(sorted, sent)) == [["random", "torch"], [], ["random"]]
 
 
 def test_what_a_test_puts_in_the_place_of_input_is_called_here(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -463,6 +496,37 @@ def test_an_argument_that_cannot_go_over_is_called_here_or_said() -> None:
     assert made._refer(mock.Mock()) == {"callback": 0}
     with pytest.raises(TypeError, match="a test cannot hand over a lock"):
         made._refer(threading.Lock())
+
+
+def test_no_name_of_a_test_s_own_goes_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither as a class, nor in a pickle of its objects, nor of others that hold them."""
+    given, own = (type(name, (), {"__module__": "__main__"}) for name in ("Given", "Own"))
+    monkeypatch.setattr(sys.modules["__main__"], "Given", given, raising=False)
+    monkeypatch.setattr(sys.modules["__main__"], "Own", own, raising=False)
+    holder = given()
+    holder.inner = own()
+    for value in (own, own(), holder):
+        made, line = peer({"names": ["Given"]}, {"names": ["Given"]})
+        with pytest.raises(TypeError, match="a test cannot hand over a"):
+            made.operate("call", "f", value)
+        assert {sent["do"] for sent in line.sent} == {"known"}
+    made, _ = peer({"names": ["Given"]})
+    assert made._refer(given) == {"name": "Given"}
+    assert "pickle" in made._refer(given())
+
+
+def test_what_lies_beside_a_tensor_stays_here() -> None:
+    """As the held-out rows behind those that a test puts into a data set: torch would pickle all that are stored."""
+    made, _ = peer()
+    rows = torch.arange(1000.0).requires_grad_()
+    sent = bytes.fromhex(made._refer(torch.utils.data.TensorDataset(rows[:3]))["pickle"])
+    (found,) = pickle.loads(sent).tensors
+    assert (found.tolist(), found.requires_grad) == ([0, 1, 2], True)
+    assert found.untyped_storage().nbytes() == found.nbytes
+    layer = torch.nn.Linear(2, 2, bias=False)
+    layer.again = layer.weight
+    both = pickle.loads(bytes.fromhex(made._refer(layer)["pickle"]))
+    assert both.again is both.weight
 
 
 def test_a_submission_s_process_follows_and_looks(monkeypatch: pytest.MonkeyPatch) -> None:

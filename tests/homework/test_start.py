@@ -11,7 +11,7 @@ from courses import ROOT, read
 from tml_helpers import cli, grading, machine
 from tml_helpers.grading.start import homework, linked
 
-NAMES = ["h1_distillation", "h2_adversarial_training", "h4_explanations"]
+NAMES = sorted(folder.name for folder in (ROOT / "solutions").glob("h*_*"))
 SITE = "https://me.github.io/course"
 
 

@@ -6,6 +6,7 @@ import matplotlib.pyplot as plt
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from tml_helpers.fairness.intervals import percent
 from tml_helpers.fairness.metrics import said
 from tml_helpers.plotting import COLOURS, use_style
 
@@ -44,7 +45,7 @@ def draw(audit: "Audit") -> Figure:
         axis.set_xlabel(meaning, fontsize=9)
         axis.set_xlim(-0.03, 1.03)
         axis.set_xticks([0, 0.5, 1], ["0", "½", "1"])
-    axes[0].set_yticks(range(len(names)), names, fontsize=9)
+    axes[0].set_yticks(range(len(names)), names, fontsize=9, parse_math=False)  # a dollar sign begins no formula
     axes[0].set_ylim(len(names) - 0.5, -0.5)
     figure.legend(handles=_legend(audit), loc="outside lower center", ncols=3, fontsize=9)
     return figure
@@ -53,7 +54,7 @@ def draw(audit: "Audit") -> Figure:
 def _legend(audit: "Audit") -> list[Line2D]:
     dot: dict[str, Any] = {"marker": "o", "markersize": 5}
     return [
-        Line2D([], [], color=COLOURS["blue"], label=f"rate, {audit.confidence:.0%} interval", **dot),
+        Line2D([], [], color=COLOURS["blue"], label=f"rate, {percent(audit.confidence)} interval", **dot),
         Line2D([], [], color=GREY, markerfacecolor="white", label=f"fewer than {audit.minimum}", **dot),
         Line2D([], [], color=GREY, linestyle="--", linewidth=1, label="everybody"),
     ]

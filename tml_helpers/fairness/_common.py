@@ -37,7 +37,7 @@ def read_array(name: str, values: Any) -> np.ndarray:
     array = np.asarray(values)
     if array.dtype.kind in "US" and isinstance(values, list | tuple):  # of a missing value it made the word nan
         return np.asarray(values, dtype=object)
-    return array
+    return array if array.dtype.isnative else array.astype(array.dtype.newbyteorder("="))
 
 
 def read_column(name: str, values: Any) -> np.ndarray:
@@ -63,6 +63,18 @@ def read_numbers(name: str, values: Any, meaning: str) -> np.ndarray:
     return column
 
 
+def read_matrix(name: str, values: Any, meaning: str) -> np.ndarray:
+    """Rows of numbers, `[N, K]`, float64; some may be NaN."""
+    matrix = read_array(name, values)
+    if matrix.dtype == object:  # as pandas keeps numbers that may be missing
+        matrix = np.asarray(matrix.tolist())
+    if matrix.dtype.kind not in "biuf":
+        raise TypeError(f"{name} must be {meaning}, got {_kind(matrix)}")
+    if matrix.ndim != 2 or not matrix.size:
+        raise ValueError(f"{name} must be {meaning}, got shape {list(matrix.shape)}")
+    return matrix.astype(np.float64)
+
+
 def read_binary(name: str, values: Any) -> np.ndarray:
     """A column of 0 and 1, `[N]`, uint8."""
     column = read_numbers(name, values, "0 or 1")
@@ -77,22 +89,27 @@ def read_binary(name: str, values: Any) -> np.ndarray:
 
 
 def read_scores(name: str, values: Any) -> np.ndarray:
-    """A column of numbers in [0, 1], `[N]`, float32 or float64."""
+    """A column of numbers in [0, 1], `[N]`, float16, float32 or float64."""
     column = read_numbers(name, values, "numbers in [0, 1]")
     if column.min() < 0 or column.max() > 1:
         wrong = column[(column < 0) | (column > 1)][0]
         raise ValueError(f"{name} must lie in [0, 1], got {wrong:g}: of logits, pass their sigmoid")
-    return column if column.dtype == np.float32 else column.astype(np.float64)
+    return column if column.dtype in (np.float16, np.float32) else column.astype(np.float64)
 
 
-def read_groups(groups: Any, rows: int) -> Groups:
-    """The group of each of `rows` rows: of one attribute, or of several crossed. Declared categories stay, if empty."""
+def read_groups(groups: Any, rows: int, *, looked_up: bool = False) -> Groups:
+    """The group of each of `rows` rows: of one attribute, or of several crossed. Declared categories stay, if empty.
+
+    An attribute with a value of its own for most rows is refused, unless groups are only `looked_up` among known ones.
+    """
     import pandas
 
     read = {name: _classes(name, values) for name, values in _attributes(groups).items()}
-    for name, (codes, _) in read.items():
+    for name, (codes, levels) in read.items():
         if len(codes) != rows:
-            raise ValueError(f"{name} has {len(codes)} rows, but y_true has {rows}")
+            raise ValueError(f"{name} has {len(codes)} rows, but {'y_score' if looked_up else 'y_true'} has {rows}")
+        if not looked_up:
+            _check_few(name, codes, len(levels))
     if len(read) == 1:
         ((name, (codes, levels)),) = read.items()
         index = pandas.Index(levels, name=name)
@@ -132,7 +149,7 @@ def _attributes(groups: Any) -> dict[str, Any]:
     """The columns by name."""
     if isinstance(groups, str) or not hasattr(groups, "__len__"):
         raise TypeError(f"sensitive_features must be one value a row, or columns of them, got {type(groups).__name__}")
-    if hasattr(groups, "keys") and not hasattr(groups, "array"):  # a dict, a frame; a Series has an array
+    if hasattr(groups, "keys") and getattr(groups, "ndim", 2) == 2:  # a dict, a frame; a Series has one dimension
         columns = {str(name): groups[name] for name in groups.keys()}  # noqa: SIM118
         if len(columns) < len(groups.keys()):
             raise ValueError(f"sensitive_features must have different names, got {', '.join(map(str, groups.keys()))}")
@@ -159,18 +176,26 @@ def _classes(name: str, values: Any) -> tuple[np.ndarray, Any]:
     else:
         array = read_column(name, values)
         found = _small_whole_numbers(array)
-        codes, levels = pandas.factorize(array, sort=True) if found is None else found
+        try:
+            codes, levels = pandas.factorize(array, sort=True) if found is None else found
+        except TypeError as error:
+            raise TypeError(f"{name} must hold words, numbers or dates, one a row: {error}") from error
     missing = int((codes < 0).sum()) if codes.dtype != np.uint8 else 0
     if missing:
         raise ValueError(
             f"{name} is missing in {missing} of {len(codes)} rows: name them a group, as 'not stated', or leave them "
             "out and say so"
         )
-    if len(levels) > 50 and len(levels) > len(codes) / 2:
-        raise ValueError(
-            f"{name} has {len(levels)} values in {len(codes)} rows, as a name or a measurement has: cut it into classes"
-        )
     return codes, levels
+
+
+def _check_few(name: str, codes: np.ndarray, levels: int) -> None:
+    """Raises ValueError where most rows have a value of their own; not all that are declared need occur."""
+    many = max(50, len(codes) / 2)
+    if levels > many and (there := np.count_nonzero(np.bincount(codes))) > many:
+        raise ValueError(
+            f"{name} has {there} values in {len(codes)} rows, as a name or a measurement has: cut it into classes"
+        )
 
 
 def _small_whole_numbers(column: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
@@ -178,7 +203,7 @@ def _small_whole_numbers(column: np.ndarray) -> tuple[np.ndarray, np.ndarray] | 
     if column.dtype.kind not in "biu":
         return None
     highest = int(as_unsigned(column).max())
-    if highest >= ONE_BYTE:
+    if highest >= ONE_BYTE or (column.dtype == np.int8 and highest > 127):
         return None
     codes = column.astype(np.uint8, copy=False)
     present = np.flatnonzero(np.bincount(codes[:10_000]))  # most often, these rows have all

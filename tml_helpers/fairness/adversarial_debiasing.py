@@ -2,7 +2,7 @@
 
 import math
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
@@ -76,7 +76,7 @@ class AdversarialDebiasing(nn.Module):
 
     Raises:
         TypeError: what is no whole number, or no generator.
-        ValueError: fewer than 2 groups, another constraint, a negative strength, or a model without parameters.
+        ValueError: fewer than 2 groups, another constraint, a negative strength, or a model with nothing to train.
 
     Source: Zhang, Lemoine and Mitchell, 2018. Derived in: lectures/50_fairness/mitigation
     """
@@ -95,7 +95,7 @@ class AdversarialDebiasing(nn.Module):
             raise ValueError(f"constraint must be one of {', '.join(get_args(Constraint))}, got {constraint!r}")
         if not 0 <= strength < math.inf:
             raise ValueError(f"strength must be 0 or more and finite, got {strength}")
-        like = next(model.parameters(), None)
+        like = next(trainable(model), None)
         if like is None:
             raise ValueError("the model has no parameters to train")
         super().__init__()
@@ -155,7 +155,7 @@ class AdversarialDebiasing(nn.Module):
         self._check(inputs, labels, groups)
         generator, place = own_generator(generator), home(self)
         weights = self._weights(labels, groups)
-        predictor = torch.optim.Adam(self.model.parameters(), lr=learning_rate)
+        predictor = torch.optim.Adam(trainable(self.model), lr=learning_rate)
         adversary = torch.optim.Adam(self._adversary(), lr=QUICKER * learning_rate)
         history = []
         self.train()
@@ -229,9 +229,9 @@ class AdversarialDebiasing(nn.Module):
         logits = self(inputs)
         task = F.cross_entropy(logits, labels)
         guess = self._adversary_loss(logits, labels, groups, weights)
-        own = list(self.model.parameters())
-        learn = torch.autograd.grad(task, own, retain_graph=True)
-        both = torch.autograd.grad(guess, [*own, *self._adversary()])
+        own = list(trainable(self.model))
+        learn = torch.autograd.grad(task, own, retain_graph=True, materialize_grads=True)  # 0 where it has no part
+        both = torch.autograd.grad(guess, [*own, *self._adversary()], materialize_grads=True)
         steps = learn if strength is None else without_help(learn, both[: len(own)], strength)
         for parameter, gradient in zip([*own, *self._adversary()], [*steps, *both[len(own) :]], strict=True):
             parameter.grad = gradient
@@ -279,6 +279,11 @@ class AdversarialDebiasing(nn.Module):
             group, label = divmod(lacking, 2) if self.constraint == "equalized_odds" else (lacking, None)
             who = "nobody" if label is None else f"nobody with label {label}"
             raise ValueError(f"group {group} has {who}: merge the group or leave it out, and say so")
+
+
+def trainable(model: nn.Module) -> Iterator[nn.Parameter]:
+    """The parameters that are not frozen."""
+    return (parameter for parameter in model.parameters() if parameter.requires_grad)
 
 
 def without_help(learn: Sequence[Tensor], betray: Sequence[Tensor], strength: float) -> list[Tensor]:

@@ -11,6 +11,7 @@ from tml_helpers.fairness.intervals import (
     PairDifferences,
     bootstrap_counts,
     check_confidence,
+    percent,
     simultaneous_differences,
     wilson,
 )
@@ -83,7 +84,7 @@ class Audit:
         sizes = self.metrics.counts.sum(axis=(1, 2))
         lines = [
             f"{sizes.sum():,} people in {(sizes > 0).sum()} groups. All intervals of differences hold together with a "
-            f"confidence of {self.confidence:.0%}.",
+            f"confidence of {percent(self.confidence)}.",
             "",
         ]
         for criterion, row in self.differences.iterrows():

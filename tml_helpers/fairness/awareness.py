@@ -7,6 +7,8 @@ import numpy as np
 from scipy.optimize import linprog
 from scipy.sparse import coo_array, csr_array, eye_array, hstack, kron, vstack
 
+from tml_helpers.fairness._common import read_matrix
+
 
 @dataclass(frozen=True, eq=False)
 class LipschitzMapping:
@@ -35,6 +37,7 @@ def lipschitz_programme(losses: Any, distances: Any) -> LipschitzMapping:
         The mapping from people to chances of decisions, its loss, and the price of similar treatment.
 
     Raises:
+        TypeError: what holds no numbers.
         ValueError: other shapes, what is not finite, or distances that are negative or not symmetric.
         RuntimeError: the solver finds no solution, though there is one.
 
@@ -67,9 +70,10 @@ def lipschitz_programme(losses: Any, distances: Any) -> LipschitzMapping:
 
 
 def _read(losses: Any, distances: Any) -> tuple[np.ndarray, np.ndarray]:
-    loss, apart = (np.asarray(given, dtype=np.float64) for given in (losses, distances))
-    if loss.ndim != 2 or loss.shape[0] == 0 or loss.shape[1] < 2:
-        raise ValueError(f"losses must be [N, K] of N people and K ≥ 2 decisions, got shape {list(loss.shape)}")
+    meaning = "[N, K] of N people and K ≥ 2 decisions"
+    loss, apart = read_matrix("losses", losses, meaning), read_matrix("distances", distances, "[N, N] of N people")
+    if loss.shape[1] < 2:
+        raise ValueError(f"losses must be {meaning}, got shape {list(loss.shape)}")
     if apart.shape != (len(loss), len(loss)):
         raise ValueError(f"distances must be [{len(loss)}, {len(loss)}], got shape {list(apart.shape)}")
     if not (np.isfinite(loss).all() and np.isfinite(apart).all()):

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import torch
 
 from tml_helpers.common import check_counts
+from tml_helpers.fairness._common import read_matrix
 
 CHUNK = 10_000
 
@@ -123,12 +123,8 @@ def _choices(count: int, size: int, exact: bool, draws: int, random: np.random.G
 
 def _directions(name: str, vectors: Any) -> np.ndarray:
     """Vectors of length 1, `[n, d]`, float64."""
-    found = vectors.detach().cpu().numpy() if isinstance(vectors, torch.Tensor) else np.asarray(vectors)
-    if found.dtype.kind not in "iuf":
-        raise TypeError(f"{name} must be vectors of numbers [n, d], got {found.dtype}")
-    if found.ndim != 2 or found.size == 0:
-        raise ValueError(f"{name} must be one or more vectors [n, d], got shape {list(found.shape)}")
-    lengths = np.linalg.norm(found.astype(np.float64), axis=1, keepdims=True)
+    found = read_matrix(name, vectors, "one or more vectors of numbers [n, d]")
+    lengths = np.linalg.norm(found, axis=1, keepdims=True)
     if not (np.isfinite(lengths).all() and lengths.min() > 0):
         raise ValueError(f"{name} must have a direction: a vector is zero or not finite")
     return np.asarray(found / lengths)

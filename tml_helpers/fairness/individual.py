@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tml_helpers.fairness._common import check_lengths, read_array, read_scores
+from tml_helpers.fairness._common import check_lengths, read_array, read_matrix, read_scores
 
 if TYPE_CHECKING:
     import pandas
@@ -73,19 +73,17 @@ def _outputs(predictions: Any) -> np.ndarray:
     if array.ndim == 1:
         scores = read_scores("predictions", array).astype(np.float64)
         return np.stack([1 - scores, scores], axis=1)
-    if array.ndim != 2 or array.dtype.kind not in "iuf" or not array.size:
-        raise ValueError(f"predictions must be probabilities [N] or [N, K], got {array.dtype} {list(array.shape)}")
-    rows = array.astype(np.float64)
+    rows = read_matrix("predictions", array, "probabilities [N] or [N, K]")
     if not (rows.min() >= 0 and np.allclose(rows.sum(axis=1), 1, atol=1e-5)):  # false for NaN as well
         raise ValueError("predictions [N, K] must be distributions: 0 or more, and 1 in sum in each row")
     return rows
 
 
 def _distances(distances: Any) -> np.ndarray:
-    matrix = read_array("distances", distances)
-    if matrix.ndim != 2 or matrix.shape[0] != matrix.shape[1] or matrix.dtype.kind not in "biuf":
-        raise ValueError(f"distances must be a matrix of numbers [N, N], got {matrix.dtype} {list(matrix.shape)}")
-    matrix = matrix.astype(np.float64)
+    meaning = "a matrix of numbers [N, N]"
+    matrix = read_matrix("distances", distances, meaning)
+    if matrix.shape[0] != matrix.shape[1]:
+        raise ValueError(f"distances must be {meaning}, got shape {list(matrix.shape)}")
     if not matrix.min() >= 0:  # false for NaN as well
         raise ValueError("distances must be 0 or more, and none is missing")
     if not (np.allclose(matrix, matrix.T) and np.allclose(np.diag(matrix), 0)):

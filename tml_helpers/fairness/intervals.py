@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from tml_helpers.common import check_counts
+from tml_helpers.fairness._common import read_array
 
 
 def bootstrap_counts(counts: np.ndarray, *, draws: int = 1000, seed: int = 0) -> np.ndarray:
@@ -29,7 +30,7 @@ def bootstrap_counts(counts: np.ndarray, *, draws: int = 1000, seed: int = 0) ->
     Source: Efron, 1979. Derived in: lectures/50_fairness/definitions
     """
     check_counts(draws=draws)
-    cells = np.asarray(counts)
+    cells = read_array("counts", counts)
     if cells.dtype.kind not in "iu":
         raise TypeError(f"counts must be whole numbers, got {cells.dtype}")
     if cells.size == 0 or cells.min() < 0 or cells.sum() == 0:
@@ -53,6 +54,11 @@ def check_confidence(confidence: float) -> None:
     """Raises ValueError for what is no confidence."""
     if not 0 < confidence < 1:
         raise ValueError(f"confidence must lie between 0 and 1, got {confidence}")
+
+
+def percent(confidence: float) -> str:
+    """95% or 99.9%, as it is: rounded to 100% it would be certainty."""
+    return f"{100 * confidence:.10g}%"
 
 
 def normal_quantile(confidence: float) -> float:

@@ -36,7 +36,7 @@ def group_balanced_loss(logits: Tensor, labels: Tensor, groups: Tensor) -> Tenso
 
     Source: Kamiran and Calders, 2012, for weights (by group and label). Derived in: lectures/50_fairness/mitigation
     """
-    _check(logits, labels=labels, groups=groups)
+    logits = _read(logits, labels=labels, groups=groups)
     if not 0 <= int(labels.min()) <= int(labels.max()) < logits.shape[1]:
         raise ValueError(f"labels must lie in 0…{logits.shape[1] - 1}, got {int(labels.min())} to {int(labels.max())}")
     means, _ = _means(F.cross_entropy(logits, labels.long(), reduction="none"), groups)
@@ -120,14 +120,14 @@ def _spread(values: Tensor, groups: Tensor, who: str) -> Tensor:
 
 def _scores(logits: Tensor, **codes: Tensor) -> Tensor:
     """The probability of class 1, `[N]`."""
-    _check(logits, **codes)
+    logits = _read(logits, **codes)
     if logits.shape[1] != 2:
         raise ValueError(f"logits must be [N, 2], reject and accept, got shape {list(logits.shape)}")
     return logits.softmax(dim=1)[:, 1]
 
 
-def _check(logits: Tensor, **codes: Tensor) -> None:
-    """Finite logits, and codes of whole numbers, one for each example."""
+def _read(logits: Tensor, **codes: Tensor) -> Tensor:
+    """Finite logits, in float32 or wider: sums in fewer bits stop growing. The codes are whole numbers, one a row."""
     if not isinstance(logits, Tensor) or not logits.is_floating_point():
         kind = logits.dtype if isinstance(logits, Tensor) else type(logits).__name__
         raise TypeError(f"logits must be a tensor of floating point, got {kind}")
@@ -143,3 +143,4 @@ def _check(logits: Tensor, **codes: Tensor) -> None:
             raise ValueError(
                 f"{name} must have shape [{len(logits)}] on {logits.device}, got {list(code.shape)} on {code.device}"
             )
+    return logits.to(torch.promote_types(logits.dtype, torch.float32))

@@ -114,10 +114,7 @@ class GroupMetrics:
         Raises:
             UndefinedMetricError, ValueError: as of `rates`.
         """
-        rates = self.rates(metric)
-        if len(rates) == 1:
-            warnings.warn("there is one group only: a difference of 0 compares nothing", stacklevel=2)
-        return float(rates.max() - rates.min())
+        return _difference(self, metric)
 
     def __str__(self) -> str:
         shown = self.table.astype(object)
@@ -190,7 +187,8 @@ def demographic_parity_difference(y_true: Any, y_pred: Any, *, sensitive_feature
 
     Derived in: lectures/50_fairness/definitions
     """
-    return group_metrics(y_true, y_pred, sensitive_features=sensitive_features).difference("selection_rate")
+    found = group_metrics(y_true, y_pred, sensitive_features=sensitive_features)
+    return _difference(found, "selection_rate")
 
 
 def demographic_parity_ratio(y_true: Any, y_pred: Any, *, sensitive_features: Any) -> float:
@@ -203,7 +201,7 @@ def demographic_parity_ratio(y_true: Any, y_pred: Any, *, sensitive_features: An
         y_true, y_pred, sensitive_features: as of `demographic_parity_difference`.
 
     Returns:
-        In [0, 1]; 1 where all groups are selected equally often.
+        In [0, 1]; 1 where all groups are selected equally often, and of one group, with a warning.
 
     Raises:
         UndefinedMetricError: nobody is selected in any group.
@@ -215,6 +213,8 @@ def demographic_parity_ratio(y_true: Any, y_pred: Any, *, sensitive_features: An
     rates = group_metrics(y_true, y_pred, sensitive_features=sensitive_features).rates("selection_rate")
     if rates.max() == 0:
         raise UndefinedMetricError("the ratio is undefined: no group has positive predictions")
+    if len(rates) == 1:
+        warnings.warn("there is one group only: a ratio of 1 compares nothing", stacklevel=2)
     return float(rates.min() / rates.max())
 
 
@@ -233,7 +233,8 @@ def equal_opportunity_difference(y_true: Any, y_pred: Any, *, sensitive_features
 
     Source: Hardt, Price and Srebro, 2016. Derived in: lectures/50_fairness/definitions
     """
-    return group_metrics(y_true, y_pred, sensitive_features=sensitive_features).difference("true_positive_rate")
+    found = group_metrics(y_true, y_pred, sensitive_features=sensitive_features)
+    return _difference(found, "true_positive_rate")
 
 
 def equalized_odds_difference(y_true: Any, y_pred: Any, *, sensitive_features: Any) -> float:
@@ -252,7 +253,7 @@ def equalized_odds_difference(y_true: Any, y_pred: Any, *, sensitive_features: A
     Source: Hardt, Price and Srebro, 2016. Derived in: lectures/50_fairness/definitions
     """
     found = group_metrics(y_true, y_pred, sensitive_features=sensitive_features)
-    return max(found.difference("true_positive_rate"), found.difference("false_positive_rate"))
+    return _difference(found, "true_positive_rate", "false_positive_rate")
 
 
 def predictive_parity_difference(y_true: Any, y_pred: Any, *, sensitive_features: Any) -> float:
@@ -270,7 +271,16 @@ def predictive_parity_difference(y_true: Any, y_pred: Any, *, sensitive_features
 
     Source: Chouldechova, 2017. Derived in: lectures/50_fairness/definitions
     """
-    return group_metrics(y_true, y_pred, sensitive_features=sensitive_features).difference("positive_predictive_value")
+    found = group_metrics(y_true, y_pred, sensitive_features=sensitive_features)
+    return _difference(found, "positive_predictive_value")
+
+
+def _difference(found: GroupMetrics, *metrics: str) -> float:
+    """max − min over groups, the largest of some rates."""
+    rates = [found.rates(metric) for metric in metrics]
+    if len(rates[0]) == 1:
+        warnings.warn("there is one group only: a difference of 0 compares nothing", stacklevel=3)
+    return float(max(np.ptp(rate) for rate in rates))
 
 
 def _table(index: Any, counts: np.ndarray) -> "pandas.DataFrame":

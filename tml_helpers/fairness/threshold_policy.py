@@ -66,7 +66,7 @@ class ThresholdPolicy:
                 the policy has no rule for.
         """
         scores = read_finite("y_score", y_score)
-        read = read_groups(sensitive_features, len(scores))
+        read = read_groups(sensitive_features, len(scores), looked_up=True)
         here, made = list(read.index.names), list(self.rates.index.names)
         if here != made and (len(here) > 1 or len(made) > 1):  # one column needs no name
             raise ValueError(f"sensitive_features must be {made}, in this order, got {here}")

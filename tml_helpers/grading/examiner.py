@@ -212,7 +212,7 @@ class Examiner:
             with self._in_time(), silence():
                 fetched = self._fetch(name, names.used(ast.unparse(tree)))
                 before = dict(namespace)
-                top = Mirror(namespace, self.answers, self.peer) if mirrored else namespace
+                top = Mirror(namespace, self.answers, self.peer) if mirrored and self.peer else namespace
                 return None, self._execute(tree, f"<cell {name}>", namespace, top)
         except BaseException as error:
             for name in defined & fetched:  # perhaps still the submission's
@@ -311,10 +311,11 @@ class NoIPython:
 class Mirror(MutableMapping[str, Any]):
     """The names of a test cell at its top level. What it deletes or replaces of an answer, it does over there, too.
 
-    So a test can see whether one function calls another. Only functions go over: no value that a test computes.
+    So a test can see whether one function calls another. Only functions go over: no value that a test computes, and no
+    name of the model solution's that a submission does not use.
     """
 
-    def __init__(self, namespace: dict[str, Any], answers: set[str], peer: Peer | None) -> None:
+    def __init__(self, namespace: dict[str, Any], answers: set[str], peer: Peer) -> None:
         self.namespace, self.answers, self.peer = namespace, answers, peer
 
     def __getitem__(self, name: str) -> Any:
@@ -327,15 +328,17 @@ class Mirror(MutableMapping[str, Any]):
         return len(self.namespace)
 
     def __setitem__(self, name: str, value: Any) -> None:
-        theirs = name in self.answers or name in REPLACED
-        if self.peer is not None and theirs and isinstance(value, Handle | types.FunctionType):
+        if self._theirs(name) and isinstance(value, Handle | types.FunctionType):
             self.peer.operate("bind", name, name, value)
         self.namespace[name] = value
 
     def __delitem__(self, name: str) -> None:
         del self.namespace[name]
-        if self.peer is not None and name in self.answers:
+        if self._theirs(name):
             self.peer.operate("unbind", name, name)
+
+    def _theirs(self, name: str) -> bool:
+        return name in REPLACED or (name in self.answers and any(name in cell for cell in self.peer.cells))
 
 
 def serve(link: Wire, connect: Callable[[bool], Wire], *, examiner: Examiner) -> None:

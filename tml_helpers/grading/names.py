@@ -9,7 +9,9 @@ from typing import Any, NamedTuple
 
 BUILTINS = frozenset(dir(builtins))
 LOOKS_UP = {"globals", "locals", "vars", "dir", "eval"}
-LOOKUPS = (ast.Compare, ast.Subscript, ast.Call, ast.For, ast.GeneratorExp, ast.ListComp)
+COMPREHENSIONS = (ast.GeneratorExp, ast.ListComp, ast.SetComp, ast.DictComp)
+COLLECTIONS = (ast.List, ast.Tuple, ast.Set, ast.Dict)
+VALUES = (ast.Eq, ast.NotEq, ast.Is, ast.IsNot)
 DEFINITIONS = (ast.Import, ast.ImportFrom, ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 
 
@@ -52,13 +54,44 @@ def used(code: str) -> Used:
 
 
 def _looked_up(code: str) -> set[str]:
-    """What code looks up by its name, as `"x" in globals()` does, or a loop over names: no other text in it."""
-    texts: set[Any] = set()
-    for node in ast.walk(parsed(code)):
-        if isinstance(node, LOOKUPS) and any(getattr(part, "id", "") in LOOKS_UP for part in ast.walk(node)):
-            within = node.iter if isinstance(node, ast.For) else node
-            texts |= {part.value for part in ast.walk(within) if isinstance(part, ast.Constant)}
-    return {text for text in texts if isinstance(text, str) and text.isidentifier()}
+    """What code looks up by its name, as `"x" in globals()` does, or a loop over names: no other text in it.
+
+    A text that it compares with what it found may be what it expects.
+    """
+    tree = parsed(code)
+    lists = {
+        target.id: node.value
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Assign) and isinstance(node.value, COLLECTIONS)
+        for target in node.targets
+        if isinstance(target, ast.Name)
+    }
+    places = [place for node in ast.walk(tree) if _looks_up(node) for place in _places(node)]
+    parts = [part for place in places for part in ast.walk(place)]
+    parts += [part for name in parts if isinstance(name, ast.Name) for part in ast.walk(lists.get(name.id, name))]
+    texts = {part.value for part in parts if isinstance(part, ast.Constant) and isinstance(part.value, str)}
+    return {text for text in texts if text.isidentifier()}
+
+
+def _looks_up(node: ast.AST) -> bool:
+    return any(getattr(part, "id", "") in LOOKS_UP for part in ast.walk(node))
+
+
+def _places(node: ast.AST) -> list[ast.AST]:
+    """Where the names stand that this part of code looks up."""
+    if isinstance(node, ast.For):
+        return [node.iter]
+    if isinstance(node, COMPREHENSIONS):
+        return [part.iter for part in node.generators]
+    if isinstance(node, ast.Call):
+        whole = [part for part in node.args if isinstance(part, ast.Call) and not part.args and _looks_up(part.func)]
+        each = getattr(node.func, "id", "") in ("map", "filter")
+        return [node] if whole or each or _looks_up(node.func) else []
+    if isinstance(node, ast.Compare):
+        one_of = isinstance(node.ops[-1], ast.In | ast.NotIn) and not _looks_up(node.comparators[-1])
+        return [] if one_of or any(isinstance(way, VALUES) for way in node.ops) else [node]
+    both = isinstance(node, ast.BinOp) and isinstance(node.op, ast.BitAnd | ast.Sub)
+    return [node] if both or isinstance(node, ast.Subscript) else []
 
 
 def modules(code: str) -> dict[str, str]:

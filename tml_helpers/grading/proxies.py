@@ -7,13 +7,13 @@ an object at the same place of the same test: then what its test does to it is d
 import builtins
 import itertools
 import operator
-import pickle
 import sys
 import time
 import types
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from tml_helpers.grading import pickles
 from tml_helpers.grading.arguments import changeable, overwrite
 from tml_helpers.grading.everyday import classes
 from tml_helpers.grading.names import imported
@@ -56,6 +56,7 @@ class Peer:
         self.gone = ""
         self.late = False
         self.refused = ""
+        self.known: set[str] = set()
         self.test = ""
         self.until = time.monotonic()
         self.callbacks: list[Callable[..., Any]] = []
@@ -80,7 +81,12 @@ class Peer:
         reply, _ = self._ask({"do": "known"}, [])
         if not isinstance(reply.get("names"), list):
             raise self.end("it does not answer as it should")
-        return set(map(str, reply["names"]))
+        self.known = set(map(str, reply["names"]))
+        return self.known
+
+    def _knows(self, name: str) -> bool:
+        """Whether the submission has this name; of one that it has not it does not hear."""
+        return name in self.known or name in self.names()
 
     def fetch(self, names: list[str]) -> dict[str, Any]:
         """The values of those names that the submission has."""
@@ -230,7 +236,7 @@ class Peer:
         module, path = getattr(value, "__module__", None), getattr(value, "__qualname__", "")
         if callable(value) and module != "__main__" and _found(module, path) is value:
             return {"import": [module, path]}
-        if isinstance(value, type):
+        if isinstance(value, type) and self._knows(value.__name__):
             return {"name": value.__name__}
         functions = (types.FunctionType, types.BuiltinFunctionType, types.MethodType)
         if isinstance(value, functions) or type(value).__name__ in ("partial", "ufunc", "vectorize"):
@@ -238,9 +244,9 @@ class Peer:
         if isinstance(value, Iterator):
             value = iter(list(itertools.islice(value, LONGEST)))
         try:
-            return {"pickle": pickle.dumps(value).hex()}
+            return {"pickle": pickles.dumps(value, self._knows).hex()}
         except Exception as error:  # whatever an object says of what it cannot do
-            if callable(value):
+            if callable(value) and not isinstance(value, type):
                 return self._call_back(value)
             kind = type(value).__name__
             raise TypeError(
