@@ -186,6 +186,16 @@ def test_a_batch_may_have_few_people_of_many_groups() -> None:
         policy.probabilities(scores[:4], sensitive_features=district[:3])
 
 
+def test_a_group_of_number_256_is_not_that_of_number_0() -> None:
+    """Numbers that fit in a byte are taken as they are: the first that does not must not be cut."""
+    numbers = np.repeat(np.arange(257), 3)
+    y = numbers == 256
+    found = fairness.group_metrics(y, y, sensitive_features=numbers)
+    assert list(found.groups) == [*range(257)]
+    assert found.table.loc[256, "base_rate"] == 1
+    assert found.table.loc[0, "base_rate"] == 0
+
+
 def test_declared_categories_that_few_rows_have_are_no_measurement() -> None:
     """The states of a country as categories were taken for names where an audit had fewer than a hundred people."""
     state = pandas.Categorical(np.arange(600) % 52, categories=range(52))

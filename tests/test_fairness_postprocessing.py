@@ -397,3 +397,15 @@ def test_a_policy_refuses_other_people() -> None:
     ):
         with pytest.raises(ValueError, match=sentence):
             policy.predict(scores, sensitive_features=groups, seed=0)
+
+
+def test_a_policy_of_one_attribute_knows_no_crossed_ones() -> None:
+    """Nor one of crossed ones a single attribute; a single one needs no name."""
+    y, scores = [0, 1, 0, 1] * 4, np.arange(16) / 16
+    frame = pandas.DataFrame({"sex": list("aabb") * 4, "race": list("ccccdddd") * 2})
+    one = group_thresholds(y, scores, sensitive_features=frame["sex"], constraint="max_profit")
+    crossed = group_thresholds(y, scores, sensitive_features=frame, constraint="max_profit")
+    for policy, others in ((one, frame), (crossed, frame["sex"]), (crossed, frame[["race", "sex"]])):
+        with pytest.raises(ValueError, match="in this order"):
+            policy.probabilities(scores, sensitive_features=others)
+    assert one.probabilities(scores, sensitive_features=list(frame["sex"])).shape == (16,)

@@ -71,3 +71,12 @@ def test_rows_are_read_by_position_and_attributes_are_crossed() -> None:
 def test_it_refuses(label: Any, group: Any, error: type[Exception], sentence: str) -> None:
     with pytest.raises(error, match=sentence):
         reweighing_weights(label, sensitive_features=group)
+
+
+def test_a_declared_group_that_nobody_is_in_changes_nothing() -> None:
+    """And divides nothing by 0, which NumPy would tell."""
+    label, group = [0, 1, 1, 0, 1], ["a", "a", "b", "b", "b"]
+    declared = pandas.Categorical(group, categories=["a", "b", "c"])
+    with np.errstate(all="raise"):
+        found = reweighing_weights(label, sensitive_features=declared)
+    np.testing.assert_array_equal(found, reweighing_weights(label, sensitive_features=group))
