@@ -127,18 +127,18 @@ def test_an_adversary_of_an_open_secret_is_far_from_chance() -> None:
 
 
 def test_accuracy_is_the_mean_over_groups_and_its_interval_that_of_a_mean() -> None:
-    """The adversary guesses group 1 where the score is above ½: 3 of 4 and 5 of 8 are right."""
+    """The adversary guesses group 1 where the score is above ½: 9 of 12 and 5 of 8 are right."""
     debiased = AdversarialDebiasing(nn.Linear(1, 2), constraint="demographic_parity")
     with torch.no_grad():
         debiased.model.weight.copy_(torch.tensor([[0.0], [1.0]]))
         debiased.model.bias.zero_()
         debiased.weight.copy_(torch.tensor([[0.0], [2.0]]))
         debiased.bias.copy_(torch.tensor([0.0, -1.0]))
-    inputs = torch.tensor([-1.0] * 3 + [1.0] + [1.0] * 5 + [-1.0] * 3)[:, None]
-    group = torch.tensor([0] * 4 + [1] * 8)
-    found = debiased.adversary_accuracy(inputs, torch.tensor([0, 1] * 6), group)
-    assert found.accuracy == pytest.approx((3 / 4 + 5 / 8) / 2)
-    error = math.sqrt((4 / 6 * 2 / 6) / 4 + (6 / 10 * 4 / 10) / 8) / 2
+    inputs = torch.tensor([-1.0] * 9 + [1.0] * 3 + [1.0] * 5 + [-1.0] * 3)[:, None]
+    group = torch.tensor([0] * 12 + [1] * 8)
+    found = debiased.adversary_accuracy(inputs, torch.tensor([0, 1] * 10), group)
+    assert found.accuracy == pytest.approx((9 / 12 + 5 / 8) / 2)
+    error = math.sqrt((10 / 14 * 4 / 14) / 12 + (6 / 10 * 4 / 10) / 8) / 2
     assert found.high == pytest.approx(found.accuracy + 1.96 * error, abs=1e-4)
     assert found.low == pytest.approx(found.accuracy - 1.96 * error, abs=1e-4)
     assert found.chance == 0.5
@@ -191,6 +191,11 @@ def test_only_what_can_be_trained_is_trained() -> None:
     AdversarialDebiasing(model, generator=seeded(3)).fit(*society(200, 0), epochs=2, generator=seeded(4))
     changed = {name for name, value in model.state_dict().items() if not torch.equal(value, before[name])}
     assert changed == {"head.weight", "head.bias"}
+
+
+def test_the_adversary_has_the_models_type() -> None:
+    debiased = AdversarialDebiasing(linear().double(), groups=3)
+    assert {parameter.dtype for parameter in debiased.parameters()} == {torch.float64}
 
 
 def test_training_does_not_depend_on_pytorchs_defaults() -> None:

@@ -100,6 +100,8 @@ def test_pairs_that_are_out_of_order() -> None:
 
 def test_one_model_for_all_is_out_of_order_unless_all_gave_the_same() -> None:
     """What plain federated averaging does: each agent gets the same, whatever it gave."""
+    rounding = fairness.proportional_fairness([1, 2, 3], [1, 1000, 1000 + 5e-7])  # equal, beside the largest
+    assert rounding.violations[["agent", "other"]].to_numpy().tolist() == [[2, 1]]
     assert len(fairness.proportional_fairness([1, 2, 3, 4], [0.9] * 4).violations) == 6
     assert fairness.proportional_fairness([2] * 4, [0.9] * 4).ordered
 
