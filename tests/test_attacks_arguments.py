@@ -184,7 +184,7 @@ CASES: dict[str, Case] = {
         BATCH,
         {"queries": 400, "coordinates": 20, "constant": 99.0, "learning_rate": 0.05},
         {
-            "queries": 300,
+            "queries": 100,
             "constant": 30.0,
             "confidence": 0.1,
             "solver": "newton",

@@ -412,7 +412,7 @@ def test_halving_h_quarters_the_error() -> None:
 
 
 def test_in_single_precision_the_papers_h_drowns_the_curvature() -> None:
-    images = torch.rand(1, 1, 3, 3, generator=seeded())
+    images = torch.rand(32, 1, 3, 3, generator=seeded())
 
     def wave(x: Tensor) -> Tensor:
         return 5 + (3 * x).sin().flatten(1).sum(dim=1)

@@ -104,7 +104,7 @@ REACH: dict[str, Callable[..., Tensor]] = {  # as the attacks above, with means 
     "wasserstein": lambda *a, generator, **k: attacks.wasserstein(*a, epsilon=0.6, steps=8, **k),
     "sparse_l0": functools.partial(attacks.sparse_l0, epsilon=40, steps=12),
     "patch": functools.partial(attacks.patch, size=14, location=(7, 7), steps=25, step_size=0.1),
-    "spatial": functools.partial(attacks.spatial, max_rotation=60, max_translation=4, samples=30),
+    "spatial": functools.partial(attacks.spatial, max_rotation=180, max_translation=6, samples=100),
     "universal": functools.partial(attacks.universal, epsilon=0.3, epochs=12),
     "expectation_over_transformation": functools.partial(
         attacks.expectation_over_transformation, transformations=POSE, epsilon=0.3, samples=4, steps=10
