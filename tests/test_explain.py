@@ -198,6 +198,8 @@ class Grid(nn.Sequential):
         self.double()
         for parameter in self.parameters():
             parameter.data.mul_(3)
+        with torch.no_grad():  # both classes are seen, whatever was drawn
+            self[-1].bias -= super().forward(draw(4, 40, 2, SIDE, SIDE)).median(dim=0).values
 
     def forward(self, images: Tensor) -> Tensor:
         ASKED.append(len(images))

@@ -53,15 +53,18 @@ class Answers(nn.Module):
 
 
 def linear_world(latent: int, seed: int = 0, count: int = 20) -> tuple[nn.Module, Tensor, Tensor, GAN, Tensor]:
-    """A linear classifier, images that it is right on, and a linear GAN; and ‖z̃ − z‖ to each class, `[N, K]`."""
+    """A linear classifier, images that it is right on, and a linear GAN; and ‖z̃ − z‖ to each class, `[N, K]`.
+
+    All in float64: where two classes are nearly alike, rounding moves the boundary between them.
+    """
     generator = torch.Generator().manual_seed(seed)
-    made = LinearGenerator(latent, generator)
-    weight = torch.randn(CLASSES, SIDE**2, generator=generator)
-    model = nn.Sequential(nn.Flatten(), nn.Linear(SIDE**2, CLASSES))
+    made = LinearGenerator(latent, generator).double()
+    weight = torch.randn(CLASSES, SIDE**2, generator=generator).double()
+    model = nn.Sequential(nn.Flatten(), nn.Linear(SIDE**2, CLASSES)).double()
     with torch.no_grad():
         model[1].weight.copy_(weight)
         model[1].bias.copy_(-0.5 * weight.sum(dim=1))  # the boundaries go through z = 0
-        latents = 2 * torch.randn(count, latent, generator=generator)
+        latents = 2 * torch.randn(count, latent, generator=generator).double()
         images = made(latents)
         logits = model(images)
         labels = logits.argmax(dim=1)
@@ -230,7 +233,7 @@ def test_it_refuses_images_that_the_generator_cannot_make() -> None:
             return super().forward(latents)[:, :, :2]
 
     model, images, labels, gan, _ = linear_world(2)
-    half = Half(2, seeded())
+    half = Half(2, seeded()).double()
     accepts_both = nn.Sequential(nn.AdaptiveAvgPool2d(SIDE), *model)
     with refuses(ValueError, "[1, 2, 4]", "[1, 4, 4]", "trained on such images"):
         latent_search(accepts_both, images, labels, gan=GAN(half, gan.inverter))
