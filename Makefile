@@ -95,6 +95,8 @@ bench: setup
 	python benchmarks/ball_step.py
 	python benchmarks/superpixels.py
 	python benchmarks/explanations.py
+	python benchmarks/clip_and_sum.py
+	python benchmarks/privacy.py
 	python benchmarks/grading.py
 	@if python -c 'import torch, sys; sys.exit(not torch.cuda.is_available())'; then python benchmarks/gpu.py; \
 	  else echo "No GPU here: benchmarks/gpu.py was left out."; fi

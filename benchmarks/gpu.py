@@ -22,8 +22,9 @@ from _measure import RESULTS, copy_bandwidth, device_times, medians, speedups, w
 from torch import Tensor
 
 from tml_helpers._console import on_any_console
-from tml_helpers.kernels import ball_step, distillation_loss, group_counts, superpixels
+from tml_helpers.kernels import ball_step, clip_and_sum, distillation_loss, group_counts, superpixels
 from tml_helpers.kernels.ball_step import reference as ball_step_reference
+from tml_helpers.kernels.clip_and_sum import reference as clip_and_sum_reference
 from tml_helpers.kernels.distillation_loss import reference as distillation_loss_reference
 from tml_helpers.kernels.group_counts import launch, scale, table
 from tml_helpers.kernels.group_counts import reference as group_counts_reference
@@ -54,6 +55,11 @@ def people(rows: int, scores: str, whole: str, groups: int, thresholds: int) -> 
     return "group_counts", size
 
 
+def examples(rows: int, parameters: int, dtype: str) -> tuple[str, Size]:
+    """A gradient for each row."""
+    return "clip_and_sum", {"rows": rows, "parameters": parameters, "dtype": dtype}
+
+
 PHOTOS, THOUSAND = [256, 3, 224, 224], [1000, 3, 224, 224]
 SIZES = [
     batch(8192, 32_000, "bfloat16"),
@@ -63,6 +69,8 @@ SIZES = [
     scenes([32, 3, 224, 224], "float32"),
     people(10**8, "float32", "uint8", 8, 101),
     people(10**8, "float32", "uint8", 8, 1),
+    examples(256, 10**6, "float32"),
+    examples(256, 10**6, "bfloat16"),
     batch(8192, 32_000, "float32"),
     scenes(THOUSAND, "bfloat16", channels_last=True),
     batch(256, 1000, "float32"),
@@ -78,6 +86,10 @@ SIZES = [
     step([64, 3, 512, 512], "float32", "l2"),
     scenes(THOUSAND, "float32", channels_last=True),
     scenes([256, 1, 28, 28], "float32"),
+    examples(256, 206_922, "float32"),
+    examples(4, 10**8, "bfloat16"),
+    examples(256, 10**6 + 1, "float32"),
+    examples(64, 1000, "float32"),
     people(10**8, "float64", "int64", 8, 101),
     people(10**8, "float32", "int64", 1000, 101),
     people(10**6, "float32", "uint8", 8, 101),
@@ -160,6 +172,15 @@ def counted(rows: int, scores: str, whole: str, groups: int, thresholds: int) ->
     return runs, score.nbytes + label.nbytes + group.nbytes
 
 
+def clipped(rows: int, parameters: int, dtype: str) -> tuple[dict[str, Run], int]:
+    """Fewest bytes: read the gradients twice. Every other row is longer than is allowed."""
+    gradients = torch.randn(rows, parameters, device="cuda", dtype=getattr(torch, dtype))
+    gradients[::2] *= 2
+    sums = columns(clip_and_sum_reference, lambda rows, clip_norm: clip_and_sum(rows, clip_norm=clip_norm))
+    clip_norm = 1.5 * parameters**0.5
+    return {name: partial(function, gradients, clip_norm) for name, function in sums.items()}, 2 * gradients.nbytes
+
+
 def columns(reference: Callable[..., Any], ours: Callable[..., Any]) -> dict[str, Callable[..., Any]]:
     """The competitors of one line, compiled afresh: a shape that was seen before must not make this one dynamic."""
     torch.compiler.reset()
@@ -171,6 +192,7 @@ MEASURED: dict[str, Callable[..., tuple[dict[str, Run], int]]] = {
     "ball_step": stepped,
     "superpixels": composed,
     "group_counts": counted,
+    "clip_and_sum": clipped,
 }
 
 

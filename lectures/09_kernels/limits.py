@@ -1,7 +1,7 @@
 # %% [markdown]
-# # 9.5 What bounds a kernel
+# # 9.6 What bounds a kernel
 #
-# Three kernels of this chapter were written by counting bytes. Then they met a GPU. One was at its goal, one stood at two
+# The first three kernels of this chapter were written by counting bytes. Then they met a GPU. One was at its goal, one stood at two
 # thirds of it, and one lost to plain PyTorch by sixteen times. The count of bytes was right each time; it was not the
 # whole count. This page makes the model that was missing, and finds out what each kernel really waited for.
 #

@@ -5,8 +5,9 @@ the book. Every kernel has a page in `lectures/09_kernels/`.
 """
 
 from tml_helpers.kernels.ball_step import ball_step
+from tml_helpers.kernels.clip_and_sum import clip_and_sum
 from tml_helpers.kernels.distillation_loss import distillation_loss
 from tml_helpers.kernels.group_counts import GroupCounts, group_counts
 from tml_helpers.kernels.superpixels import superpixels
 
-__all__ = ["GroupCounts", "ball_step", "distillation_loss", "group_counts", "superpixels"]
+__all__ = ["GroupCounts", "ball_step", "clip_and_sum", "distillation_loss", "group_counts", "superpixels"]

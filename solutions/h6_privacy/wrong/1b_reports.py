@@ -1,0 +1,11 @@
+"""Task 1: the share of reports that say yes.
+
+loses: 1b_estimate
+says: so a quarter of all say yes by a coin alone
+"""
+
+import numpy as np
+
+
+def estimate(reports: np.ndarray, truth: float) -> float:
+    return float(reports.mean())
