@@ -29,11 +29,11 @@ NBVAL = ["--nbval", "--nbval-cell-timeout", "300", "--nbval-kernel-startup-timeo
 # Seconds of an area, over both workers, on two quiet cores: 26 minutes in all. A further chapter may add 480 seconds.
 BUDGET = {
     "lint": 40,
-    "homework and grading": 1000,
-    "pages and browser": 500,
+    "homework and grading": 960,
+    "pages and browser": 560,
     "peers": 120,
-    "library": 500,
-    "lectures": 960,
+    "library": 440,
+    "lectures": 1000,
 }
 AREAS = {
     "tests.homework": "homework and grading",

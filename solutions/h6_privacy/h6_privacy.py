@@ -419,9 +419,9 @@ found = per_sample_gradients(
 )
 assert found.shape == (2, 2, 3), "return (images, classes, pixels): one for each image"
 assert abs(found[0, 0, 1] + 1) < 1e-4, (
-    "weights of zero give each of two classes one half, so the first image moves the logit "
-    "of its own class by 1/2 - 1, times its pixel 2: -1. It is the gradient of its own "
-    "loss, not a share of the mean's"
+    "weights of zero give each of two classes one half, so the first image moves the "
+    "logit of its own class by 1/2 - 1, times its pixel 2: -1. It is the gradient of its "
+    "own loss, not a share of the mean's"
 )
 assert abs(found[1, 0, 1] - 2) < 1e-4, "the second image, class 0: (1/2 - 0) times 4"
 ### BEGIN HIDDEN TESTS
@@ -488,8 +488,8 @@ two = torch.tensor([[[6.0, 0.0], [0.0, 8.0]], [[0.3, 0.0], [0.0, 0.4]]])
 found = clip(two, 5.0)
 assert found.shape == (2, 2, 2), "return a gradient for each image, in the same shape"
 assert error(found[0], torch.tensor([[3.0, 0.0], [0.0, 4.0]])) < 1e-4, (
-    "the first gradient has length 10, the root of 6² + 8², and the bound is 5: all of its "
-    "numbers are halved"
+    "the first gradient has length 10, the root of 6² + 8², and the bound is 5: all of "
+    "its numbers are halved"
 )
 assert error(found[1], two[1]) < 1e-4, (
     "the second has length 0.5 and is short enough: it stays as it is"
@@ -578,8 +578,8 @@ zero, ones = torch.zeros(1, 2), torch.ones(1, 2)
 found = private_step(zero, torch.tensor([[[1.0, 0.0]]] * 8), zero, **numbers)
 assert found.shape == (1, 2), "return the weights, (classes, pixels)"
 assert error(found, torch.tensor([[-1.0, 0.0]])) < 1e-4, (
-    "eight gradients of 1 add up to 8, and 4 images were expected: downhill by 0.5 · 8/4. "
-    "The sum is not divided by how many came"
+    "eight gradients of 1 add up to 8, and 4 images were expected: downhill by "
+    "0.5 · 8/4. The sum is not divided by how many came"
 )
 found = private_step(zero, torch.zeros(8, 1, 2), ones, **numbers)
 assert error(found, -0.75 * ones) < 1e-4, (
