@@ -45,6 +45,20 @@ def test_bayes_by_hand_for_a_dose() -> None:
     assert weighed.probabilities[0, 1].item() == pytest.approx(odds / (1 + odds))
 
 
+def test_a_value_that_the_prior_rules_out_is_never_chosen() -> None:
+    model = linear([[2.0, 1.0]], [0.0])
+    found = attribute_inference(
+        model,
+        torch.tensor([[math.nan, 1.0]]).double(),
+        torch.tensor([3.0]).double(),
+        feature=0,
+        values=torch.tensor([0.0, 1.0]),
+        error=0.5,
+        prior=torch.tensor([1.0, 0.0]),
+    )
+    assert found.probabilities.tolist() == [[1.0, 0.0]]
+
+
 def test_bayes_by_hand_for_classes() -> None:
     """The model says class 1 where the attribute is 1; 9 of 10 such answers are right, and 4 of 5 of the others."""
     model = linear([[-1.0, 0.0], [1.0, 0.0]], [0.5, -0.5])

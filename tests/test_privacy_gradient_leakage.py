@@ -1,5 +1,6 @@
 """What a gradient gives away: read off exactly where it can be, found by search where it cannot, and lost in noise."""
 
+import warnings
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ from torch import Tensor, nn
 from tml_helpers import data
 from tml_helpers.models import MLP
 from tml_helpers.privacy import UncertainLabelWarning, gradient_leakage, linear_gradient_leakage
+from tml_helpers.privacy.gradient_leakage import variation
 from tml_helpers.training import cross_entropy
 
 
@@ -158,6 +160,14 @@ def test_of_a_batch_with_known_labels() -> None:
         gradient_leakage(model, gradients=seen, shape=images.shape)
 
 
+def test_a_label_that_is_plain_is_read_without_a_warning() -> None:
+    model, (images, labels) = network(), digits()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", UncertainLabelWarning)
+        leak = gradient_leakage(model, gradients=gradients_of(model, images, labels), shape=images.shape, steps=2)
+    assert torch.equal(leak.labels, labels)
+
+
 def test_noise_hides_image_and_label() -> None:
     """Clipped to 1, and noise of the same norm in all: the search ends far from a match, and from the image."""
     model, (images, labels) = network(), digits()
@@ -211,6 +221,8 @@ def test_total_variation_smooths_and_is_not_part_of_the_matching_loss() -> None:
         return image.diff(dim=-1).abs().mean() + image.diff(dim=-2).abs().mean()
 
     assert roughness(smooth.images) < roughness(plain.images)
+    ramp = torch.arange(4.0) / 10 + torch.arange(3.0)[:, None] / 5
+    assert float(variation(torch.stack([ramp, ramp + 9]))) == pytest.approx(0.3), "within a channel, along both sides"
     assert smooth.matching_loss <= 2  # 1 − cos, whatever the weight
 
 

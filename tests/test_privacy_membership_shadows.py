@@ -277,6 +277,24 @@ def test_the_attack_is_the_ratio_of_the_models_answers(learnt_by_heart: ShadowMo
     assert not torch.allclose(own, expected, atol=0.1)
 
 
+def test_no_model_is_asked_more_examples_at_a_time_than_allowed(learnt_by_heart: ShadowModels) -> None:
+    target, _, shadows = split(learnt_by_heart)
+    asked: list[int] = []
+    hooks = [
+        model.register_forward_pre_hook(lambda _, given: asked.append(len(given[0])))
+        for model in (target, *shadows.models)
+    ]
+    images, labels = shadows.images[:20], shadows.labels[:20]
+    likelihood_ratio_attack(target, images, labels, shadow_models=shadows, batch_size=8)
+    assert asked == [8, 8, 4] * (1 + len(shadows.models))
+    asked.clear()
+    shadow_attack(target, images, labels, shadow_models=shadows, epochs=1, batch_size=8)
+    assert asked
+    assert max(asked) == 8
+    for hook in hooks:
+        hook.remove()
+
+
 def test_models_come_back_as_they_were(learnt_by_heart: ShadowModels) -> None:
     target, _, shadows = split(learnt_by_heart)
     everyone = (target, *shadows.models)
