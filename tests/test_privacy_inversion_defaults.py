@@ -53,7 +53,7 @@ CALLS: dict[str, Callable[[dict[str, Any]], Any]] = {
         access="confidence",
         generator=copy.deepcopy(given["generator"]).set_state(given["generator"].get_state()),
     ),
-    "steal": lambda given: privacy.steal_linear_model(given["line"], features=3),
+    "steal": lambda given: privacy.steal_linear_model(given["line"], features=3, answers="values"),
     "steal from an array": lambda given: privacy.steal_linear_model(
         lambda rows: rows.numpy() @ np.arange(3.0), features=3
     ),

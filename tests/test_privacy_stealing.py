@@ -206,6 +206,7 @@ def test_answers_that_are_no_linear_model_are_noticed() -> None:
 def test_a_limited_interface_is_noticed(limits: dict[str, Any]) -> None:
     torch.manual_seed(1)
     model = nn.Linear(6, 4).double()
+    model.weight.data *= 5  # sure enough of its answers for every limit to bite
     with pytest.warns(StealingWarning):
         found = steal_linear_model(LimitedAPI(model, **limits), features=6)
     true = model.weight.detach() - model.weight.detach().mean(dim=0)
