@@ -117,7 +117,8 @@ def test_neither_the_order_of_rows_nor_a_common_scale_nor_parts_matter(shape, cl
 def test_rows_that_are_short_are_added_as_they_are():
     gradients = torch.randint(-8, 9, (20, 33), generator=torch.Generator().manual_seed(0)).float()
     assert torch.equal(clip_and_sum(gradients, clip_norm=1000.0), gradients.sum(dim=0))
-    assert torch.equal(clip_and_sum(gradients[:1], clip_norm=float(gradients[0].norm())), gradients[0])
+    of_length_5 = torch.tensor([[3.0, 0.0, -4.0]])
+    assert torch.equal(clip_and_sum(of_length_5, clip_norm=5.0), of_length_5[0])
 
 
 # ------------------------------------------------------------------------------------------------------- the edges

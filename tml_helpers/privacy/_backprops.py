@@ -102,7 +102,7 @@ def _moved_by_another(
             return _forward(model, layers, images[rows], labels[rows], loss)[0][0].detach()
 
     beside, again, alone = first([0, 1]), first([0, 1]), first([0, 0])
-    return torch.equal(beside, again) and not torch.allclose(beside, alone, rtol=1e-3, atol=1e-5, equal_nan=True)
+    return torch.equal(beside, again) and not torch.allclose(beside, alone, rtol=1e-4, atol=1e-6, equal_nan=True)
 
 
 def check_classes(outputs: Tensor, labels: Tensor) -> None:
