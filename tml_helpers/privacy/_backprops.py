@@ -13,6 +13,7 @@ from tml_helpers.common import cross_entropies
 from tml_helpers.privacy._clippable import watch_buffers
 from tml_helpers.privacy._layers import Call
 from tml_helpers.privacy._numbers import kind
+from tml_helpers.privacy._seeded import seeded
 
 ExampleLoss = Callable[[Tensor, Tensor], Tensor]
 """`loss(outputs, labels)`: one number for each example, `[N]`, as `partial(F.cross_entropy, reduction="none")`."""
@@ -97,8 +98,7 @@ def _moved_by_another(
     """
 
     def first(rows: list[int]) -> Tensor:
-        with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
-            torch.manual_seed(0)
+        with seeded(0):
             return _forward(model, layers, images[rows], labels[rows], loss)[0][0].detach()
 
     beside, again, alone = first([0, 1]), first([0, 1]), first([0, 0])

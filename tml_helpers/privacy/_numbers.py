@@ -1,11 +1,14 @@
 """The numbers that privacy is counted in: an error is one sentence that says which one is impossible."""
 
 import sys
+from collections.abc import Callable
 from numbers import Real
 from typing import Any
 
 import numpy as np
 from torch import Tensor
+
+LARGEST = sys.float_info.max
 
 
 def check_positive(**numbers: float) -> None:
@@ -18,10 +21,7 @@ def check_positive(**numbers: float) -> None:
         TypeError: what is no number.
         ValueError: 0, a negative number, NaN or infinity.
     """
-    for name, number in numbers.items():
-        check_number(name, number)
-        if not 0 < number <= sys.float_info.max:
-            raise ValueError(f"{name} must be positive and finite, got {number}")
+    _check(numbers, lambda number: 0 < number <= LARGEST, "be positive and finite")
 
 
 def check_not_negative(**numbers: float) -> None:
@@ -34,10 +34,7 @@ def check_not_negative(**numbers: float) -> None:
         TypeError: what is no number.
         ValueError: a negative number, NaN or infinity.
     """
-    for name, number in numbers.items():
-        check_number(name, number)
-        if not 0 <= number <= sys.float_info.max:
-            raise ValueError(f"{name} must be 0 or more and finite, got {number}")
+    _check(numbers, lambda number: 0 <= number <= LARGEST, "be 0 or more and finite")
 
 
 def check_finite(**numbers: float) -> None:
@@ -50,10 +47,7 @@ def check_finite(**numbers: float) -> None:
         TypeError: what is no number.
         ValueError: NaN or infinity.
     """
-    for name, number in numbers.items():
-        check_number(name, number)
-        if not abs(number) <= sys.float_info.max:
-            raise ValueError(f"{name} must be finite, got {number}")
+    _check(numbers, lambda number: abs(number) <= LARGEST, "be finite")
 
 
 def check_between(**numbers: float) -> None:
@@ -66,10 +60,7 @@ def check_between(**numbers: float) -> None:
         TypeError: what is no number.
         ValueError: a number outside (0, 1).
     """
-    for name, number in numbers.items():
-        check_number(name, number)
-        if not 0 < number < 1:
-            raise ValueError(f"{name} must lie between 0 and 1, both excluded, got {number}")
+    _check(numbers, lambda number: 0 < number < 1, "lie between 0 and 1, both excluded")
 
 
 def check_delta(delta: float) -> None:
@@ -82,9 +73,7 @@ def check_delta(delta: float) -> None:
         TypeError: what is no number.
         ValueError: a number outside [0, 1).
     """
-    check_number("delta", delta)
-    if not 0 <= delta < 1:
-        raise ValueError(f"delta must be 0 or more and less than 1, got {delta}")
+    _check({"delta": delta}, lambda number: 0 <= number < 1, "be 0 or more and less than 1")
 
 
 def check_rate(**numbers: float) -> None:
@@ -97,10 +86,7 @@ def check_rate(**numbers: float) -> None:
         TypeError: what is no number.
         ValueError: a number outside [0, 1].
     """
-    for name, number in numbers.items():
-        check_number(name, number)
-        if not 0 <= number <= 1:
-            raise ValueError(f"{name} must lie in [0, 1], got {number}")
+    _check(numbers, lambda number: 0 <= number <= 1, "lie in [0, 1]")
 
 
 def check_number(name: str, number: Any) -> None:
@@ -115,6 +101,13 @@ def check_number(name: str, number: Any) -> None:
     """
     if isinstance(number, bool | np.bool_) or not isinstance(number, Real):
         raise TypeError(f"{name} must be a number, got {number!r}")
+
+
+def _check(numbers: dict[str, float], fits: Callable[[float], bool], wanted: str) -> None:
+    for name, number in numbers.items():
+        check_number(name, number)
+        if not fits(number):
+            raise ValueError(f"{name} must {wanted}, got {number}")
 
 
 def kind(thing: object) -> str:

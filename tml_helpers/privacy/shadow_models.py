@@ -1,7 +1,6 @@
 """Shadow models: networks like the target, trained by the attacker, who knows what each of them saw."""
 
-import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -12,6 +11,7 @@ from tqdm.auto import tqdm
 
 from tml_helpers.common import check_counts, draw, offspring, own_generator
 from tml_helpers.privacy._numbers import check_between, check_positive
+from tml_helpers.privacy._seeded import seeded
 from tml_helpers.privacy.membership import all_odds, answers, check_examples, scaled_confidence
 from tml_helpers.training import fit
 
@@ -174,7 +174,7 @@ def train_shadow_models(
     models: list[nn.Module] = []
     for seen in tqdm(included, desc="shadow models", disable=None if progress is None else not progress):
         own = offspring(generator)
-        with _seeded(own):
+        with seeded(own.initial_seed()):
             model = build()
             if not isinstance(model, nn.Module) or any(model is other for other in models):
                 made = "the same one again" if isinstance(model, nn.Module) else type(model).__name__
@@ -185,14 +185,6 @@ def train_shadow_models(
             fit(model, data, generator=own, progress=False, **rates)  # type: ignore[arg-type]
         models.append(model.eval())
     return ShadowModels(tuple(models), included, images, labels)
-
-
-@contextlib.contextmanager
-def _seeded(generator: torch.Generator) -> Iterator[None]:
-    """Inside, what draws from PyTorch's own generators draws from this seed; afterwards they are as they were."""
-    with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
-        torch.manual_seed(generator.initial_seed())
-        yield
 
 
 def _parts(examples: int, count: int, share: float, generator: torch.Generator) -> Tensor:
@@ -272,7 +264,7 @@ def _learn(answered: Tensor, member: Tensor, asked: Tensor, epochs: int, generat
     """Train a network to tell members by their answers; its log-odds for other answers, `[M]`."""
     mean, deviation = answered.mean(dim=0), answered.std(dim=0).clamp(min=1e-6)
     own = offspring(generator)
-    with _seeded(own):
+    with seeded(own.initial_seed()):
         network = nn.Sequential(nn.Linear(answered.shape[1], 64), nn.ReLU(), nn.Linear(64, 1)).to(answered)
     fit(
         network,

@@ -1,15 +1,15 @@
 """Exact unlearning: an ensemble in which a record has touched one model only, and only from one moment on."""
 
-import contextlib
 import copy
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor, nn
 from torch.utils.data import TensorDataset
 
 from tml_helpers.common import check_counts, check_labels, draw, offspring, own_generator
-from tml_helpers.privacy._numbers import check_positive
+from tml_helpers.privacy._numbers import check_positive, kind
+from tml_helpers.privacy._seeded import seeded
 from tml_helpers.training import fit
 
 __all__ = ["SisaEnsemble"]
@@ -35,7 +35,7 @@ class SisaEnsemble(nn.Module):
         TypeError: numbers that are not whole.
         ValueError: no shard or no slice.
 
-    Source: Bourtoule et al., 2021. Derived in: lectures/60_privacy/memory_and_forgetting
+    Source: Bourtoule et al., 2021. Derived in: lectures/60_privacy/memory_and_forgetting.
     """
 
     def __init__(self, build: Callable[[], nn.Module], *, shards: int, slices: int = 1) -> None:
@@ -83,7 +83,7 @@ class SisaEnsemble(nn.Module):
         check_counts(epochs=epochs, batch_size=batch_size)
         check_positive(learning_rate=learning_rate)
         if not isinstance(inputs, Tensor) or not inputs.is_floating_point():
-            raise TypeError(f"inputs must be a floating-point tensor, got {_kind(inputs)}")
+            raise TypeError(f"inputs must be a floating-point tensor, got {kind(inputs)}")
         if inputs.ndim == 0 or len(inputs) < self.shards * self.slices:
             given = len(inputs) if inputs.ndim else "a single number"
             raise ValueError(f"{self.shards} shards of {self.slices} slices need as many records, got {given}")
@@ -99,7 +99,7 @@ class SisaEnsemble(nn.Module):
             rows = shard.tensor_split(self.slices)
             self._parts.append([(index.cpu(), inputs[index], labels[index]) for index in rows])
             self._seeds.append([offspring(generator).initial_seed() for _ in range(self.slices)])
-            with _seeded(offspring(generator).initial_seed()):
+            with seeded(offspring(generator).initial_seed()):
                 network = self.build()
             if not isinstance(network, nn.Module) or any(network is other for other in [*before, *self.models]):
                 self._states = []
@@ -163,7 +163,7 @@ class SisaEnsemble(nn.Module):
             data = TensorDataset(*(torch.cat([part[column] for part in parts]) for column in (1, 2)))
             if len(data):
                 seed = self._seeds[shard][place]
-                with _seeded(seed):
+                with seeded(seed):
                     own = torch.Generator().manual_seed(seed)
                     fit(model, data, generator=own, progress=False, **self._rates)  # type: ignore[arg-type]
             shown += int(self._rates["epochs"]) * len(data)
@@ -179,15 +179,3 @@ class SisaEnsemble(nn.Module):
 def _kept(model: nn.Module) -> dict[str, Tensor]:
     """A copy of all that a network has learnt."""
     return copy.deepcopy(model.state_dict())
-
-
-def _kind(thing: object) -> object:
-    return thing.dtype if isinstance(thing, Tensor) else type(thing).__name__
-
-
-@contextlib.contextmanager
-def _seeded(seed: int) -> Iterator[None]:
-    """Inside, what draws from PyTorch's own generators draws from this seed; afterwards they are as they were."""
-    with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
-        torch.manual_seed(seed)
-        yield
