@@ -42,8 +42,8 @@ from tml_helpers.training import accuracy, cross_entropy, seed_everything
 
 use_style()
 torch.set_num_threads(1)  # networks as small as these run fastest on one core
-kind = privacy.TeachingCryptographyWarning
-warnings.simplefilter("ignore", kind)  # it is printed once, below
+quiet = {"action": "ignore", "category": privacy.TeachingCryptographyWarning}
+warnings.catch_warnings(**quiet).__enter__()  # it is printed once, below
 generator = seed_everything(seed())
 train, test = mnist("train"), mnist("test")
 image, label = train.images[:1], train.labels[:1]
