@@ -4,6 +4,7 @@ import json
 import statistics
 import time
 from collections.abc import Callable, Mapping
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +46,15 @@ def device_times(runs: Runs, *, rounds: int, warm_up: int = 5) -> Times:
                 events[name].append((start, end))
     torch.cuda.synchronize()
     return {name: [start.elapsed_time(end) / 1e3 for start, end in pairs] for name, pairs in events.items()}
+
+
+def added_bytes(run: Callable[[], object]) -> int:
+    """Bytes that PyTorch holds at most during a run on the CPU, beyond what it held before."""
+    with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU], profile_memory=True) as profile:
+        run()
+    events = profile.profiler.kineto_results.events()
+    changes = sorted((event.start_ns(), event.nbytes()) for event in events if event.name() == "[memory]")
+    return int(max(accumulate((size for _, size in changes), initial=0)))
 
 
 def copy_bandwidth() -> float:

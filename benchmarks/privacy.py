@@ -15,7 +15,6 @@ import time
 import warnings
 from collections.abc import Callable
 from importlib import metadata
-from itertools import accumulate
 from pathlib import Path
 from statistics import mean, median
 from typing import Any
@@ -23,7 +22,7 @@ from typing import Any
 import dp_accounting
 import phe
 import torch
-from _measure import medians, speedups, wall_times, write
+from _measure import added_bytes, medians, speedups, wall_times, write
 from dp_accounting.pld import PLDAccountant
 from dp_accounting.rdp import RdpAccountant
 from opacus import accountants
@@ -161,7 +160,7 @@ def private_step(rounds: int) -> Row:
     return {
         "seconds": medians(times),
         "times_as_fast": speedups(times, "ours"),
-        "added_bytes": {name: added_memory(run) for name, run in runs.items()},
+        "added_bytes": {name: added_bytes(run) for name, run in runs.items()},
         "batch": BATCH,
         "parameters": sum(p.numel() for p in network.parameters()),
     }
@@ -176,15 +175,6 @@ def check_steps(network: nn.Module, images: Tensor, labels: Tensor) -> None:
         changed[name] = torch.cat([p.detach().flatten() for p in model.parameters()])
     for name in set(STEPS) - {"not private"}:
         torch.testing.assert_close(changed[name], changed["ours"], rtol=0, atol=1e-6)
-
-
-def added_memory(run: Run) -> int:
-    """Bytes that PyTorch holds at most during a run, beyond what it held before."""
-    with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU], profile_memory=True) as profile:
-        run()
-    events = profile.profiler.kineto_results.events()
-    changes = sorted((event.start_ns(), event.nbytes()) for event in events if event.name() == "[memory]")
-    return int(max(accumulate((size for _, size in changes), initial=0)))
 
 
 # ------------------------------------------------------------------------------------------------------ an attack

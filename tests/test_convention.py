@@ -32,8 +32,10 @@ NUMPY = {"explain.shapley", "explain.shapley_of_game", "training.seed_everything
 }
 LATE = {"pandas": pandas}  # imported where it is made, not where it is named
 # COVERAGE's own order: a student learns from a teacher. And what layers are is asked of a model without inputs.
-OF_TWO_MODELS = {"distillation.distill"}
+OF_TWO_MODELS = {f"distillation.{name}" for name in ("distill", "distill_data_free", "cross_modal")}
 OF_LAYERS = {"common.layer_names", "common.recorded", "common.representations"}
+# A file stands where inputs do
+OF_A_FILE = {"compression.save_compressed", "compression.load_compressed"}
 # What is drawn is said after the generator: a shape, a device, a sampler's own settings
 SAMPLERS = {"common.draw", "common.uniform", "common.offspring"}
 
@@ -100,7 +102,7 @@ def test_there_is_something_to_look_at() -> None:
 def test_model_then_inputs_then_classes_and_the_rest_by_keyword(place: str) -> None:
     names = [p.name for p in parameters(place) if p.kind is not p.KEYWORD_ONLY]
     models = [p for p in parameters(place) if p.annotation is nn.Module]
-    if not models or place in OF_TWO_MODELS | OF_LAYERS:
+    if not models or place in OF_TWO_MODELS | OF_LAYERS | OF_A_FILE:
         return
     assert names[0] == models[0].name == "model", "the model that is trained, attacked or explained comes first"
     order = [next((n for n, known in enumerate((INPUTS, CLASSES)) if name in known), None) for name in names[1:]]

@@ -1,9 +1,11 @@
 """Offline distillation: what the student learns, and what the teacher must not notice."""
 
 import copy
+from typing import Any
 
 import pytest
 import torch
+from bad_input import refuses
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.data import DataLoader, TensorDataset
@@ -100,3 +102,94 @@ def test_distilling_goes_on_where_it_was_interrupted(tmp_path) -> None:  # type:
     whole, resumed = student_after(4, name="whole"), student_after(1, 4, name="resumed")
     for name, value in whole.items():
         torch.testing.assert_close(resumed[name], value, atol=0, rtol=0)
+
+
+WRONG: dict[str, tuple[dict[str, Any], type[Exception], str]] = {
+    "T = 0": ({"temperature": 0.0}, ValueError, "temperature must be a positive number, got 0"),
+    "T is true": ({"temperature": True}, TypeError, "temperature must be a number, got True"),
+    "T is a word": ({"temperature": "4"}, TypeError, "temperature must be a number, got '4'"),
+    "alpha above 1": ({"alpha": 1.5}, ValueError, "alpha must lie in [0, 1], got 1.5"),
+    "alpha is NaN": ({"alpha": float("nan")}, ValueError, "alpha must lie in [0, 1], got nan"),
+    "alpha is nothing": ({"alpha": None}, TypeError, "alpha must be a number, got None"),
+    "rate below 0": ({"learning_rate": -1.0}, ValueError, "learning_rate must be 0 or more and finite, got -1"),
+    "rate infinite": ({"learning_rate": float("inf")}, ValueError, "learning_rate"),
+    "teacher a function": ({"teacher": torch.relu}, TypeError, "teacher must be a torch.nn.Module"),
+    "student nothing": ({"student": None}, TypeError, "student must be a torch.nn.Module, got NoneType"),
+    "student frozen": ({"student": linear(1).requires_grad_(False)}, ValueError, "no parameters to train"),
+    "no data set": ({"data": images_and_labels()}, TypeError, "must be a data set or a loader, got a tuple"),
+    "images alone": ({"data": images_and_labels()[0]}, TypeError, "got a Tensor"),
+}
+
+
+@pytest.mark.parametrize("kind", WRONG)
+def test_what_does_not_fit_is_one_sentence(kind: str) -> None:
+    wrong, error, words = WRONG[kind]
+    epochs = 1 if "data" in wrong else 0
+    how: dict[str, Any] = {"student": linear(1), "teacher": linear(0), "data": TensorDataset(*images_and_labels())}
+    numbers = {name: value for name, value in wrong.items() if name not in how}
+    how |= {name: value for name, value in wrong.items() if name in how}
+    with refuses(error, words):
+        distill(how["student"], how["teacher"], how["data"], epochs=epochs, **numbers)
+
+
+@pytest.mark.parametrize("as_loader", [True, False])
+def test_a_teacher_cannot_be_its_own_student(as_loader: bool) -> None:
+    """It would have changed while it was asked, or followed what it was before; what is frozen may be shared."""
+    data = TensorDataset(*images_and_labels())
+    given = DataLoader(data, batch_size=64) if as_loader else data
+    trunk = nn.Linear(16, 16).requires_grad_(False)
+    teacher, student = (nn.Sequential(nn.Flatten(), trunk, nn.Linear(16, 10)) for _ in range(2))
+    with refuses(ValueError, "student and teacher share parameters"):
+        distill(teacher, teacher, given, epochs=1)
+    with refuses(ValueError, "student and teacher share parameters"):
+        distill(nn.Sequential(teacher), teacher, given, epochs=1)
+    assert len(distill(student, teacher, given, epochs=1)) == 1
+
+
+class Twice(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.model = linear(0)
+
+    def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        return self.model(images), images
+
+
+@pytest.mark.parametrize("as_loader", [True, False])
+def test_answers_that_are_none(as_loader: bool) -> None:
+    images, labels = images_and_labels()
+    data = TensorDataset(images, labels)
+    given = DataLoader(data, batch_size=64) if as_loader else data
+    with refuses(TypeError, "one tensor", "tuple"):
+        distill(linear(1), Twice(), given, epochs=1)
+    untrained = linear(0)
+    with torch.no_grad():
+        untrained.layers[2].weight[0, 0] = float("nan")
+    with refuses(ValueError, "the teacher's answers are NaN"):
+        distill(linear(1), untrained, given, epochs=1)
+    with refuses(ValueError, "(64, 10)", "(64, 7)"):
+        distill(linear(1), MLP(in_features=16, classes=7), given, epochs=1)
+
+
+@pytest.mark.parametrize("as_loader", [True, False])
+def test_a_third_tensor_is_not_passed_over(as_loader: bool) -> None:
+    images, labels = images_and_labels()
+    data = TensorDataset(images, torch.rand(len(images)), labels)
+    with refuses(ValueError, "images and maybe labels, got 3 tensors"):
+        distill(linear(1), linear(0), DataLoader(data, batch_size=64) if as_loader else data, epochs=1)
+
+
+def test_what_is_not_given_is_as_the_page_has_it() -> None:
+    """T = 4, α = 0.9, and 128 images at a time by Adam at 0.001."""
+    generator = torch.Generator().manual_seed(2)
+    data = TensorDataset(torch.rand(130, 1, 4, 4, generator=generator), torch.arange(130) % 10)
+    given = {"temperature": 4.0, "alpha": 0.9, "learning_rate": 1e-3, "batch_size": 128}
+    states, sizes = [], []
+    for how in ({}, given):
+        student = linear(1)
+        student.register_forward_hook(lambda _, inputs, __: sizes.append(len(inputs[0])))
+        distill(student, linear(0), data, epochs=1, generator=torch.Generator().manual_seed(3), **how)
+        states.append(student.state_dict())
+    assert sizes == [128, 2] * 2
+    for name, value in states[0].items():
+        torch.testing.assert_close(states[1][name], value, atol=0, rtol=0)

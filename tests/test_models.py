@@ -42,6 +42,13 @@ def test_small_cnn_on_mnist_has_the_published_parameters() -> None:
     assert parameter_count(SmallCNN()) == convolutions + linear == 206_922
 
 
+@given(width=st.integers(1, 5))
+def test_a_narrow_cnn_has_channels_and_units_in_proportion(width: int) -> None:
+    convolutions = (9 + 1) * width + (9 * width + 1) * 2 * width
+    linear = (2 * width * 7 * 7 + 1) * 8 * width + (8 * width + 1) * 10
+    assert parameter_count(SmallCNN(width=width)) == convolutions + linear
+
+
 def test_small_cnn_on_cifar() -> None:
     model = SmallCNN(in_channels=3, size=32, classes=7)
     assert parameter_count(model) == (3 * 9 + 1) * 16 + (16 * 9 + 1) * 32 + (32 * 8 * 8 + 1) * 128 + (128 + 1) * 7
@@ -155,6 +162,7 @@ def test_imagenets_statistics_are_torchvisions() -> None:
         ({"in_channels": 2}, ("in_channels", "1", "3", "got 2")),
         ({"size": 30}, ("size", "multiple of 4", "got 30")),
         ({"size": 0}, ("size", "multiple of 4", "got 0")),
+        ({"width": 0}, ("width", "1 or more", "got 0")),
     ],
 )
 def test_small_cnn_refuses(arguments: dict[str, int], words: tuple[str, ...]) -> None:

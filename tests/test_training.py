@@ -189,7 +189,7 @@ def test_a_data_loader_that_fit_makes_draws_on_the_cpu_whatever_the_generator(mo
 
     monkeypatch.setattr("tml_helpers.training.DataLoader", Watched)
     generator = torch.Generator().manual_seed(0)
-    assert len(list(batches(Loaded(numbers(4)), 2, generator))) == 2
+    assert len(list(batches(Loaded(numbers(4)), batch_size=2, generator=generator))) == 2
     assert made[0] is not generator
     assert made[0].device == torch.device("cpu")
 
@@ -244,11 +244,26 @@ def test_a_bar_is_shown_where_asked_and_not_in_a_file(
             ("learning_rate", "an optimizer is given"),
         ),
         ({"epochs": 1, "data": numbers(0)}, ("empty",)),
+        ({"epochs": 0, "learning_rate": -0.1}, ("learning_rate must be 0 or more", "-0.1")),
+        ({"epochs": 0, "learning_rate": float("inf")}, ("learning_rate", "finite", "inf")),
+        ({"epochs": 0, "learning_rate": float("nan")}, ("learning_rate", "finite", "nan")),
     ],
 )
 def test_fit_refuses(arguments: dict[str, object], words: tuple[str, ...]) -> None:
     with refuses(ValueError, *words):
         fit(nn.Linear(1, 1), **{"data": numbers(3), "loss": lambda m, x: m(x).mean(), **arguments})
+
+
+@pytest.mark.parametrize("rate", [True, "fast", torch.tensor(0.1)])
+def test_a_learning_rate_that_is_no_number(rate: float) -> None:
+    with refuses(TypeError, "learning_rate must be a number"):
+        fit(nn.Linear(1, 1), numbers(3), epochs=0, learning_rate=rate)
+
+
+@pytest.mark.parametrize("samples", [torch.zeros(3, 1), (torch.zeros(3, 1), torch.zeros(3)), [torch.zeros(3, 1)] * 2])
+def test_tensors_are_no_data_set(samples: TensorDataset) -> None:
+    with refuses(TypeError, "must be a data set or a loader", type(samples).__name__, "TensorDataset"):
+        fit(nn.Linear(1, 1), samples, epochs=1, loss=lambda m, x: m(x).mean())
 
 
 @pytest.mark.parametrize("samples", [Loaded(numbers(0)), DataLoader(numbers(3), batch_size=5, drop_last=True)])
@@ -394,6 +409,15 @@ def test_evaluating_restores_the_mode_of_every_layer(fails: bool) -> None:
 def test_nothing_can_be_predicted_from_nothing() -> None:
     with refuses(ValueError, "no images"):
         accuracy(nn.Linear(1, 2), TensorDataset(torch.empty(0, 1), torch.empty(0, dtype=torch.int64)))
+
+
+def test_a_model_that_returns_more_than_logits() -> None:
+    class Twice(nn.Module):
+        def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
+            return images, images
+
+    with refuses(TypeError, "the model must return one tensor", "tuple"):
+        predict(Twice(), torch.zeros(3, 2))
 
 
 # --- checkpoints ---

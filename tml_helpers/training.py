@@ -1,9 +1,11 @@
 """Train and measure a network, reproducibly."""
 
 import io
+import math
 import os
 import random
 from collections.abc import Callable, Iterator
+from numbers import Real
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +18,7 @@ from tqdm.auto import tqdm
 
 from tml_helpers.common import check_absent, check_counts, draw, evaluating, home, offspring, own_generator
 
-__all__ = ["Loss", "accuracy", "cross_entropy", "fit", "own_optimizer", "predict", "seed_everything"]
+__all__ = ["Loss", "accuracy", "batches", "cross_entropy", "fit", "own_optimizer", "predict", "seed_everything"]
 
 Loss = Callable[..., Tensor]
 """`loss(model, *batch)`: a scalar tensor; a batch is what the data set yields, as (images, labels)."""
@@ -88,7 +90,8 @@ def fit(
         The mean of the loss in each epoch.
 
     Raises:
-        TypeError: a generator that is none, or numbers of epochs or of a batch that are not whole.
+        TypeError: a generator that is none, numbers of epochs or of a batch that are not whole, or tensors that are
+            not in a data set.
         ValueError: an empty data set, a loss that is not finite, a model without parameters and no optimiser, or a
             checkpoint of something else.
     """
@@ -103,7 +106,7 @@ def fit(
     remaining = range(len(history), epochs)
     for epoch in tqdm(remaining, desc="epochs", disable=None if progress is None else not progress):
         total, count = 0.0, 0
-        for batch in batches(data, batch_size, generator):
+        for batch in batches(data, batch_size=batch_size, generator=generator):
             batch = [part.to(device or part.device) for part in batch]
             value = loss(model, *batch)
             optimizer.zero_grad(set_to_none=True)
@@ -135,11 +138,17 @@ def own_optimizer(
         The optimiser.
 
     Raises:
-        ValueError: a learning rate beside an optimiser, which has its own, or no parameter for Adam to change.
+        TypeError: a learning rate that is no number.
+        ValueError: a learning rate below 0, not finite, or beside an optimiser, which has its own; or no parameter for
+            Adam to change.
     """
     if optimizer is not None:
         check_absent("an optimizer is given", learning_rate=learning_rate)
         return optimizer
+    if learning_rate is not None and (isinstance(learning_rate, bool) or not isinstance(learning_rate, Real)):
+        raise TypeError(f"learning_rate must be a number, got {learning_rate!r}")
+    if learning_rate is not None and not 0 <= learning_rate < math.inf:
+        raise ValueError(f"learning_rate must be 0 or more and finite, got {learning_rate}")
     parameters = list(model.parameters())
     if not parameters:
         raise ValueError("the model has no parameters to train: pass an optimizer of those that the loss uses")
@@ -147,12 +156,26 @@ def own_optimizer(
 
 
 def batches(
-    data: Dataset[Any] | DataLoader[Any], batch_size: int, generator: torch.Generator
+    data: Dataset[Any] | DataLoader[Any], *, batch_size: int = 128, generator: torch.Generator | None = None
 ) -> Iterator[list[Tensor]]:
-    """Shuffled batches; a `DataLoader`'s own, as they come.
+    """One epoch: shuffled batches; a `DataLoader`'s own, as they come.
 
     A `TensorDataset` is cut by index, which costs far less than collating single samples.
+
+    Args:
+        data: a data set of tuples of tensors, or a `DataLoader`.
+        batch_size: 1 or more; of a data set.
+        generator: shuffles a data set; on any device. None draws from PyTorch's own.
+
+    Yields:
+        The tensors of a batch, as images and labels, where the data are.
+
+    Raises:
+        TypeError: tensors that are not in a data set.
+        ValueError: an empty `TensorDataset`.
     """
+    if isinstance(data, Tensor) or (isinstance(data, list | tuple) and data and isinstance(data[0], Tensor)):
+        raise TypeError(f"the data must be a data set or a loader, got a {type(data).__name__}: pass TensorDataset(…)")
     if isinstance(data, TensorDataset):
         if len(data) == 0:
             raise ValueError("the data set is empty: there is nothing to train on")
@@ -177,12 +200,16 @@ def predict(model: nn.Module, images: Tensor, *, batch_size: int = 512) -> Tenso
         `[N, K]`, where the model is; where the images are for a model without parameters.
 
     Raises:
+        TypeError: a model that returns another thing than one tensor.
         ValueError: no images.
     """
     if len(images) == 0:
         raise ValueError("there are no images to predict")
     with evaluating(model):
-        return torch.cat([model(part.to(home(model) or part.device)) for part in images.split(batch_size)])
+        answers = [model(part.to(home(model) or part.device)) for part in images.split(batch_size)]
+    if not isinstance(answers[0], Tensor):
+        raise TypeError(f"the model must return one tensor, of logits, got {type(answers[0]).__name__}")
+    return torch.cat(answers)
 
 
 def accuracy(model: nn.Module, data: TensorDataset, *, batch_size: int = 512) -> float:

@@ -26,14 +26,14 @@ from tml_helpers._console import on_any_console
 ROOT = Path(__file__).parents[1]
 ROUNDING = "compatible"  # notebooks are written as this machine rounds; "oldest" takes twice the time
 NBVAL = ["--nbval", "--nbval-cell-timeout", "300", "--nbval-kernel-startup-timeout", "180"]
-# Seconds of an area, over both workers, on two quiet cores: 26 minutes in all. A further chapter may add 480 seconds.
+# Seconds of an area, over both workers, on two quiet cores: 30 minutes in all. A further chapter may add 480 seconds.
 BUDGET = {
     "lint": 40,
     "homework and grading": 960,
-    "pages and browser": 560,
-    "peers": 120,
-    "library": 440,
-    "lectures": 1000,
+    "pages and browser": 620,
+    "peers": 140,
+    "library": 580,
+    "lectures": 1260,
 }
 AREAS = {
     "tests.homework": "homework and grading",

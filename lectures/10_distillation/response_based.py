@@ -472,7 +472,7 @@ plt.show()
 #
 # What does being small buy? Parameters, bytes and multiplications can be counted. Time must be measured, on the machine
 # at hand. The last row is the student with its weights rounded to 256 levels a layer, which divides the bytes by four;
-# chapter 1.4 will do this properly.
+# [1.5](the_bill.ipynb) does this properly.
 
 # %%
 student = taught(train, seeds[0])
@@ -722,4 +722,5 @@ claim("Without the 8s, over 40 % of the 3s are still recognised", without_eights
 # images that nobody has labelled, it is worth much. And whatever the teacher knows can travel, wanted or not, into a
 # student that never saw it.
 #
-# Next: do it yourself in [homework H1](../../exercises/h1_distillation/h1_distillation.ipynb).
+# Next: do it yourself in [homework H1](../../exercises/h1_distillation/h1_distillation.ipynb), or ask in
+# [1.2](features_and_relations.ipynb) what a teacher could say beside its answers.

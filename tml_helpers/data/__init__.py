@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from tml_helpers.data._folders import Source, Split, cache_folder, check_name, data_folder
 from tml_helpers.data.counts import compas, expand_counts, fico
+from tml_helpers.data.graphs import Graph, cora, digits_graph
 from tml_helpers.data.images import (
     DIGITS,
     MNIST_FILES,
@@ -38,6 +39,7 @@ __all__ = [
     "NO_CLASS",
     "PHOTOS",
     "GenderScores",
+    "Graph",
     "ImageSet",
     "Source",
     "Split",
@@ -48,8 +50,10 @@ __all__ = [
     "bike_sharing",
     "cache_folder",
     "compas",
+    "cora",
     "data_folder",
     "digits",
+    "digits_graph",
     "docstrings",
     "expand_counts",
     "fico",
@@ -71,19 +75,19 @@ if TYPE_CHECKING:
 def _is_loader(made: object) -> bool:
     """Whether it returns a data set and needs to be told nothing."""
     returned = getattr(made, "__annotations__", {}).get("return")
-    return returned in (ImageSet, TextSet, WordVectors, "pandas.DataFrame") and all(
+    return returned in (Graph, ImageSet, TextSet, WordVectors, "pandas.DataFrame") and all(
         parameter.default is not parameter.empty
         for parameter in inspect.signature(made).parameters.values()  # type: ignore[arg-type]
     )
 
 
-LOADERS: dict[str, "Callable[[], ImageSet | TextSet | WordVectors | pandas.DataFrame]"] = {
+LOADERS: dict[str, "Callable[[], Graph | ImageSet | TextSet | WordVectors | pandas.DataFrame]"] = {
     name: made for name, made in tuple(globals().items()) if _is_loader(made)
 }
 """What is offered here and returns a data set."""
 
 
-def load(name: str) -> "ImageSet | TextSet | WordVectors | pandas.DataFrame":
+def load(name: str) -> "Graph | ImageSet | TextSet | WordVectors | pandas.DataFrame":
     """The training part of a data set.
 
     Args:

@@ -1,4 +1,4 @@
-"""Knowledge distillation: a small network learns from a large one's answers."""
+"""Offline distillation: the teacher is trained already, and only answers."""
 
 from pathlib import Path
 from typing import Any
@@ -7,10 +7,11 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset, TensorDataset
 
+from tml_helpers.distillation._checks import ask, check_blend, check_student
 from tml_helpers.kernels import distillation_loss
-from tml_helpers.training import fit, predict
+from tml_helpers.training import fit
 
-__all__ = ["distill", "distillation_loss"]
+__all__ = ["distill"]
 
 
 def distill(
@@ -42,17 +43,24 @@ def distill(
         The mean loss of each epoch.
 
     Raises:
-        ValueError: labels are missing but `alpha` is below 1, or a number out of its range.
+        TypeError: a network that is no module, a number that is none, or images and labels that are no data set.
+        ValueError: labels are missing but `alpha` is below 1, a number out of its range, a student with nothing to
+            train or parameters of its teacher's, or answers of the teacher that are NaN.
 
     Source: Hinton, Vinyals and Dean, 2015. Derived in: lectures/10_distillation/response_based.
     """
+    check_blend(temperature, alpha)
+    check_student(student, teacher)
     answered = isinstance(loader, TensorDataset)
     if isinstance(loader, TensorDataset):
-        loader = TensorDataset(*loader.tensors, predict(teacher, loader.tensors[0]))
+        loader = TensorDataset(*loader.tensors, ask(teacher, loader.tensors[0]))
 
     def loss(model: nn.Module, images: Tensor, *rest: Tensor) -> Tensor:
-        teacher_logits = rest[-1] if answered else predict(teacher, images)
-        labels = rest[0] if len(rest) > answered else None
+        teacher_logits = rest[-1] if answered else ask(teacher, images)
+        parts = 1 + len(rest) - answered
+        if parts > 2:
+            raise ValueError(f"loader must hold images and maybe labels, got {parts} tensors")
+        labels = rest[0] if parts == 2 else None
         return distillation_loss(model(images), teacher_logits, labels, temperature=temperature, alpha=alpha)
 
     return fit(
