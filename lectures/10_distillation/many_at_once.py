@@ -395,6 +395,7 @@ def predict_exits(network, images):
         return network.exits(images)
 
 
+# %%
 curve = []
 for confidence in (0.0, 0.5, 0.7, 0.8, 0.9, 0.95, 0.99, 1.01):
     answers, stopped = stop_when_sure(network, test.images, confidence)

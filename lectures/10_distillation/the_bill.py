@@ -12,8 +12,7 @@
 # - to write a Huffman code, and to say how long a file will be before it is written;
 # - why a network with 95 % zeros is no faster, and one with a quarter of its channels is;
 # - to read accuracy, bytes, multiplications, time and energy side by side, and to tell counted from measured from estimated;
-# - to find the images and the groups that small networks give up, which a mean hides;
-# - at the end of the chapter: which kind of knowledge pays when.
+# - to find the images and groups that small networks give up, and to say which kind of knowledge pays when.
 #
 # **Before you start**: [1.1](response_based.ipynb), and what a singular value decomposition is. The symbols are those of
 # the [notation page](../../book/notation.md).
@@ -276,7 +275,7 @@ def gain(name, other, what="accuracy", data="default"):
     return mean(differences), t.ppf(0.975, n - 1) * stdev(differences) / n**0.5
 
 
-# %%
+# %% tags=["nbval-ignore-output"]
 pairs = {
     "width 4: taught, over alone": ("width 4, taught", "width 4, alone"),
     "width 4: cut, over a random start": ("cut to width 4", "width 4, alone"),
@@ -588,7 +587,7 @@ claim("and loses less than 2 points", score(small) > score(longer) - 2)
 #
 # What did each stage give? In five seeds on these digits, and in two on all of MNIST:
 
-# %%
+# %% tags=["nbval-ignore-output"]
 stages = {}
 for data in ("default", "full"):
     runs = [rows["pipeline"] for rows in finished[data]]
@@ -704,7 +703,7 @@ def bill(data):
     return lines
 
 
-# %%
+# %% tags=["nbval-ignore-output"]
 whole_bill = bill("default")
 print(f"{'':<20}  accuracy    file  mult-adds  1 image  256 im.   energy  own chip")
 for name, line in whole_bill.items():
@@ -780,7 +779,7 @@ plt.show()
 # Accuracy looks at the largest logit alone. Lecture 1.1 found that a teacher's answers hold more: which other digits an image resembles. Is that still in the small
 # networks? We measure, on the test images, how far their soft answers are from the teacher's, $\mathrm{KL}\big(q(4) \,\|\, p(4)\big)$, beside how often both name the same digit.
 
-# %%
+# %% tags=["nbval-ignore-output"]
 compared = {
     "8 bits": "8 bits",
     "codebook, 4 bits": "codebook, 4 bits",
@@ -797,9 +796,8 @@ compared = {
 print(f"{'':<26}{'right':>8}{'as the teacher':>16}{'divergence':>12}")
 for name in compared:
     right, same = mean(column(name, "accuracy")), mean(column(name, "agreement"))
-    print(
-        f"{name:<26}{right:6.1f} %{same:14.1f} %{mean(column(name, 'divergence')):12.4f}"
-    )
+    far_by = "divergence"
+    print(f"{name:<26}{right:6.1f} %{same:14.1f} %{mean(column(name, far_by)):12.4f}")
 
 # %%
 far = {name: mean(column(name, "divergence")) for name in compared}
@@ -889,7 +887,7 @@ plt.show()
 # To see it happen, we make one digit rare: 20 training images, where the others have some 400. Each digit takes its turn, in three seeds. The student of width 4, alone and
 # taught, looks at the images as often as the teacher, `benchmarks/small_groups.py`.
 
-# %%
+# %% tags=["nbval-ignore-output"]
 rare = result("small_groups")["rows"]
 
 
@@ -943,7 +941,7 @@ plt.show()
 # for your task. But it can be measured for one student, fairly, and `benchmarks/distillation_knowledge.py` does: the student of width 4, once with 300 labels and once with 4,000; each method beside the same student alone, from the same start, with the
 # same batches, in ten seeds; and the same effort for all to choose what must be chosen, on held-out training images, the student alone included.
 
-# %%
+# %% tags=["nbval-ignore-output"]
 knowledge = result("distillation_knowledge")["default"]["labels"]
 methods = [name for name in knowledge["300"] if name != "alone"]
 print(f"{'points gained over alone, 95 %':<32}{'300 labels':>20}{'4,000 labels':>22}")
@@ -999,7 +997,7 @@ plt.show()
 #
 # On all of MNIST, whose teachers have seen 60,000 images, the same picture: five seeds with 1,000 labels, and two to four with all of them.
 
-# %%
+# %% tags=["nbval-ignore-output"]
 full = result("distillation_knowledge")["full"]["labels"]
 print(f"{'points gained over alone':<32}{'1,000 labels':>20}{'60,000 labels':>18}")
 for name in methods:
@@ -1060,7 +1058,7 @@ claim("A scale for each channel: under 5 %", (fine == 0).float().mean() < 0.05)
 # **A comparison that only one side trained for.** The compressed network of the pipeline had more epochs than its teacher, and a teacher that had them as
 # well is the fair comparison.
 
-# %%
+# %% tags=["nbval-ignore-output"]
 unfair, fair = (
     gain("pruned 95 %", "teacher"),
     gain("pruned 95 %", "teacher, trained on"),
@@ -1221,7 +1219,7 @@ two_bits = quantize(teacher, bits=2)
 spoilt = score(two_bits)
 repaired = score(trained_on(two_bits))
 
-# %% tags=["nbval-ignore-output", "hide-cell"]
+# %% tags=["hide-cell", "nbval-ignore-output"]
 print(f"two bits: {spoilt:.1f} %; biases trained: {repaired:.1f} %")
 
 # %% tags=["hide-cell"]
@@ -1266,7 +1264,8 @@ claim("186 biases bring something back", repaired > spoilt)
 # **Software.** `torch.nn.utils.prune` masks as we do; [torchao](https://github.com/pytorch/ao) is where PyTorch's quantisation lives now, with
 # kernels for GPUs and processors; [Neural Compressor](https://github.com/intel/neural-compressor) and
 # [ONNX Runtime](https://onnxruntime.ai) quantise for processors, and [Torch-Pruning](https://github.com/VainF/Torch-Pruning) cuts channels in networks of any
-# shape. In this library: `tml_helpers.compression`.
+# shape. In this library, `tml_helpers.compression`: the functions above, and what they leave in a network, `Mask`, `SharedValues`, `Quantized` and
+# `LowRank`; `huffman` returns a `HuffmanCode`, whose words are those of a `PrefixCode`; `nonzero_count` counts what is left.
 #
 # ## What to take away
 #

@@ -135,6 +135,7 @@ class Overheard(nn.Module):
         return self.teacher(images)
 
 
+# %%
 def terms_by_hand(images, teacher, student):
     z_t, z_s = teacher(images), student(images)
     q = F.softmax(z_t, dim=1)
@@ -152,10 +153,10 @@ def start(k):
     return SmallCNN(width=4), generator
 
 
+# %%
 how = {"shape": (1, 28, 28), "statistics": STATISTICS["mnist"], "batch_size": 64}
 overheard, (student, generator) = Overheard(teacher), start(seed())
-with warnings.catch_warnings():
-    warnings.simplefilter("ignore", GeneratorCollapseWarning)  # after one step
+with warnings.catch_warnings(action="ignore", category=GeneratorCollapseWarning):
     made = distill_data_free(
         student, overheard, steps=1, looks=1, generator=generator, **how
     )
@@ -226,7 +227,7 @@ plt.show()
 # `benchmarks/distillation_without_data.py`: several seeds, each with a teacher of its own; one start for all students of a seed,
 # and for each as many looks, at the same rates and with the same loss.
 
-# %%
+# %% tags=["nbval-ignore-output"]
 controls = result("distillation_without_data")["accuracy"]
 
 
@@ -267,7 +268,7 @@ plt.show()
 # equally often. Read it from below. Real images remain the best, though nobody has labelled them. Next come the trained generators. But
 # the clouds and the patches of five photographs, in which there is no digit at all, lie beside them.
 
-# %%
+# %% tags=["nbval-ignore-output"]
 claim("From noise, no student reads 40 %", max(controls["noise"]) < 40)
 claim("From clouds, each reads over 65 %", min(controls["clouds"]) > 65)
 trained, half = gain_over("generator, adversary", "generator, untrained")
@@ -300,8 +301,7 @@ claim("Real images are worth 1 to 15 points more", 1 < missed < 15)
 
 # %%
 lost, generator = start(seed())
-with warnings.catch_warnings(record=True) as said:
-    warnings.simplefilter("always")
+with warnings.catch_warnings(record=True, action="always") as said:
     gone = distill_data_free(
         lost,
         teacher,
@@ -717,7 +717,7 @@ claim("Loops and the library agree to 0.00001", (mine - theirs).abs().item() < 1
 # network of eight hidden units; alone, answers and structure had three settings each to choose from, on validation
 # labels.
 
-# %%
+# %% tags=["nbval-ignore-output"]
 measured = result("distillation_cora")
 
 
@@ -791,7 +791,7 @@ plt.show()
 # seeds, give an interval, and say what was known. As code, for anything that makes images:
 
 
-# %%
+# %% tags=["nbval-ignore-output"]
 def honest_row(name, values, control):
     """One line of a table: level, paired gain over a control, and its interval."""
     pairs = zip(values, control, strict=True)
@@ -919,7 +919,7 @@ claim("Without edges the answers are worth less than 3 points", abs(worth) < 3)
 #
 # **Software.** [PyTorch Geometric](https://pytorch-geometric.readthedocs.io) for networks on graphs. The authors' code of
 # [DAFL](https://github.com/huawei-noah/Efficient-Computing) and [Fast-Datafree](https://github.com/zju-vipa/Fast-Datafree),
-# which has many data-free methods behind one script. In this library: `distill_data_free`, `cross_modal`,
+# which has many data-free methods behind one script. In this library: `distill_data_free` with its `ImageGenerator`, `cross_modal`,
 # `GraphNetwork` and `local_structure_loss` of `tml_helpers.distillation`.
 #
 # ## What to take away

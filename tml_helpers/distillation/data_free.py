@@ -21,7 +21,10 @@ Statistics = tuple[Sequence[float], Sequence[float]]
 
 
 class GeneratorCollapseWarning(UserWarning):
-    """The generator paints no images of some classes, so that the student has learned nothing about them."""
+    """The generator paints no images of some classes, so that the student has learned nothing about them.
+
+    Derived in: lectures/10_distillation/without_the_data.
+    """
 
 
 class ImageGenerator(nn.Module):
