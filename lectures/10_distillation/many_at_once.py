@@ -30,6 +30,7 @@ from scipy.stats import t as student_t
 from torch.nn import functional as F
 from torch.utils.data import TensorDataset
 
+# %%
 from tml_helpers.claims import claim, seed
 from tml_helpers.data import mnist
 from tml_helpers.distillation import (

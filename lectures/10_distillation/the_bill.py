@@ -1064,7 +1064,7 @@ unfair, fair = (
     gain("pruned 95 %", "teacher, trained on"),
 )
 print(
-    f"pruned against the teacher:              {unfair[0]:+.2f} ± {unfair[1]:.2f} points"
+    f"pruned, against the teacher:            {unfair[0]:+.2f} ± {unfair[1]:.2f} points"
 )
 print(f"against the teacher with as many epochs: {fair[0]:+.2f} ± {fair[1]:.2f} points")
 
