@@ -105,6 +105,7 @@ how = {"epochs": 40, "learning_rate": 5e-3, "batch_size": 64}  # 12,000 looks
 seeds = [100 * seed() + k for k in range(4)]
 
 
+# %%
 def score(model):
     """Test accuracy in per cent."""
     return 100 * accuracy(model, test)
@@ -115,6 +116,7 @@ def order(k):
     return torch.Generator().manual_seed(k)
 
 
+# %%
 def gain(taught, alone):
     """Mean of the paired differences, and half of its 95 % interval (Student's t)."""
     pairs = [a - b for a, b in zip(taught, alone, strict=True)]
@@ -215,6 +217,7 @@ def contradiction(pairs):
     return mean(((a - b) * a.exp()).sum(dim=1).mean().item() for a, b in answers)
 
 
+# %%
 claim(
     "Apart, two students contradict each other more than together",
     contradiction(alone) > contradiction(together),
@@ -301,6 +304,7 @@ def with_exits(student):
     return network
 
 
+# %%
 seed_everything(seeds[0])
 plain = SmallCNN(width=4)
 network = with_exits(plain)
@@ -365,6 +369,7 @@ claim(
     "Its own teacher gives the first exit less than 2 points more than labels do",
     first["own teacher"] - first["labels"] < 2,
 )
+# %%
 image = test.images[:1]
 costs = [multiply_adds(network.until(exit), image) for exit in range(3)]
 claim("The first exit multiplies less than half as much", costs[0] < 0.5 * costs[2])
@@ -516,6 +521,7 @@ def by_loop(z, teachers, labels, *, temperature, alpha, weights):
     return sum(w * loss for w, loss in zip(weights, losses, strict=True))
 
 
+# %%
 draws = torch.Generator().manual_seed(seed())
 z_s = torch.randn(64, 10, generator=draws, dtype=torch.float64, requires_grad=True)
 z_t = 3 * torch.randn(4, 64, 10, generator=draws, dtype=torch.float64)
@@ -525,6 +531,7 @@ loop = by_loop(z_s, z_t, y, **numbers, weights=weights)
 once = multi_teacher_loss(z_s, z_t, y, **numbers, weights=weights)
 claim("Loop and library agree to 10 digits", abs((loop / once).item() - 1) < 1e-10)
 
+# %%
 shares = torch.tensor(weights, dtype=torch.float64)[:, None, None]
 q_mean = (shares * F.softmax(z_t / 2, dim=2)).sum(dim=0)
 follow = distillation_loss(z_s, 2 * q_mean.log(), y, **numbers)
@@ -591,6 +598,7 @@ def read(votes, weights):
     return 100 * (answer.argmax(dim=1) == test.labels).float().mean().item()
 
 
+# %%
 all_four = read(votes, [1, 1, 1, 1])
 claim("The mean answer beats every single school", all_four > max(school_scores))
 listener = mean(several["four schools"])

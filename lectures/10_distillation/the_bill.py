@@ -77,6 +77,7 @@ def score(model):
     return 100 * accuracy(model, test)
 
 
+# %%
 convolutions = [teacher.layers[1], teacher.layers[4]]
 linears = [teacher.layers[8], teacher.layers[10]]
 pixels = [28 * 28, 14 * 14, 1, 1]  # how often each weight is used for one image
@@ -146,6 +147,7 @@ def prune_by_hand(model, sparsity):
     return [layer.weight * (layer.weight.abs() > threshold) for layer in layers]
 
 
+# %%
 pruned = prune(teacher, sparsity=0.9)
 theirs = [layer.weight for layer in pruned.layers if hasattr(layer, "weight")]
 other = sum(
@@ -183,6 +185,7 @@ def trained_on(model):
     return model
 
 
+# %%
 longer = trained_on(plain(teacher))
 few = {s: trained_on(prune(teacher, sparsity=s)) for s in (0.9, 0.95, 0.98)}
 cut["smallest, one more epoch"] = [score(few[s]) if s in few else None for s in shares]
@@ -401,6 +404,7 @@ def lloyd(w, b, rounds=200):
     return c, a
 
 
+# %%
 w = teacher.layers[4].weight.detach().double().flatten()
 c, a = lloyd(w, 3)
 shared = codebook(teacher, bits=3).layers[4]
@@ -453,6 +457,7 @@ def code_lengths(symbols):
     return heap[0][2]
 
 
+# %%
 symbols = index.tolist()
 lengths = code_lengths(symbols)
 code = huffman(index)
@@ -720,6 +725,7 @@ def time_share(name, images=256):
     return timed[name][what] / timed["teacher"][what]
 
 
+# %%
 claim(
     "With 95 % zeros: over 0.9 of the teacher's time", time_share("pruned 95 %") > 0.9
 )
@@ -808,6 +814,7 @@ claim(
     far["width 4, taught"] < far["width 4, alone"] / 2
     and far["width 2, taught"] < far["width 2, alone"] / 2,
 )
+# %%
 claim(
     "The teacher itself, trained on with labels, has moved farther from what it was",
     far["teacher, trained on"] > far["width 4, taught"],
@@ -840,6 +847,7 @@ def student(k):
     return model
 
 
+# %%
 students = [student(100 * seed() + k) for k in range(3)]
 truth = test.labels
 teacher_logits = predict(teacher, test.images)
