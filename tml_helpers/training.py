@@ -5,7 +5,6 @@ import math
 import os
 import random
 from collections.abc import Callable, Iterator
-from numbers import Real
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +15,16 @@ from torch.nn import functional as F
 from torch.utils.data import DataLoader, Dataset, TensorDataset
 from tqdm.auto import tqdm
 
-from tml_helpers.common import check_absent, check_counts, draw, evaluating, home, offspring, own_generator
+from tml_helpers.common import (
+    check_absent,
+    check_counts,
+    check_numbers,
+    draw,
+    evaluating,
+    home,
+    offspring,
+    own_generator,
+)
 
 __all__ = ["Loss", "accuracy", "batches", "cross_entropy", "fit", "own_optimizer", "predict", "seed_everything"]
 
@@ -145,10 +153,10 @@ def own_optimizer(
     if optimizer is not None:
         check_absent("an optimizer is given", learning_rate=learning_rate)
         return optimizer
-    if learning_rate is not None and (isinstance(learning_rate, bool) or not isinstance(learning_rate, Real)):
-        raise TypeError(f"learning_rate must be a number, got {learning_rate!r}")
-    if learning_rate is not None and not 0 <= learning_rate < math.inf:
-        raise ValueError(f"learning_rate must be 0 or more and finite, got {learning_rate}")
+    if learning_rate is not None:
+        check_numbers(learning_rate=learning_rate)
+        if not 0 <= learning_rate < math.inf:
+            raise ValueError(f"learning_rate must be 0 or more and finite, got {learning_rate}")
     parameters = list(model.parameters())
     if not parameters:
         raise ValueError("the model has no parameters to train: pass an optimizer of those that the loss uses")

@@ -27,7 +27,15 @@ from tml_helpers.common.gradients import (
     input_gradient,
     warn_of_masking,
 )
-from tml_helpers.common.inputs import check_absent, check_counts, check_images, check_labels, check_logits, home
+from tml_helpers.common.inputs import (
+    check_absent,
+    check_counts,
+    check_images,
+    check_labels,
+    check_logits,
+    check_numbers,
+    home,
+)
 from tml_helpers.common.layers import Layer, layer_names, recorded, representations
 
 __all__ = [
@@ -42,6 +50,7 @@ __all__ = [
     "check_images",
     "check_labels",
     "check_logits",
+    "check_numbers",
     "cross_entropies",
     "differentiable",
     "draw",

@@ -1,6 +1,7 @@
 """What a method asks of its model, images and classes: an error is one sentence with its remedy."""
 
 import itertools
+from numbers import Real
 
 import torch
 from torch import Tensor, nn
@@ -108,6 +109,20 @@ def check_counts(least: int = 1, **counts: int) -> None:
             raise TypeError(f"{name} must be a whole number of {least} or more, got {count!r}")
         if count < least:
             raise ValueError(f"{name} must be a whole number of {least} or more, got {count}")
+
+
+def check_numbers(**numbers: float) -> None:
+    """Real numbers, of Python or NumPy: no truth values, no words, no tensors.
+
+    Args:
+        numbers: by name, as `temperature=…`.
+
+    Raises:
+        TypeError: what is no number.
+    """
+    for name, number in numbers.items():
+        if isinstance(number, bool) or not isinstance(number, Real):
+            raise TypeError(f"{name} must be a number, got {number!r}")
 
 
 def check_absent(because: str, **arguments: object) -> None:

@@ -2,7 +2,6 @@
 
 import copy
 import itertools
-import numbers
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 
@@ -11,6 +10,8 @@ from torch import Tensor, nn
 from torch.nn.modules.conv import _ConvNd
 from torch.nn.parameter import is_lazy
 from torch.nn.utils import parametrize
+
+from tml_helpers.common import check_numbers
 
 Holder = tuple[nn.Module, str]
 """A module, and what it calls one of its tensors."""
@@ -118,13 +119,6 @@ def listed(parts: Sequence[str], between: str = "; ", shown: int = 3) -> str:
     """The first of many parts, and how many more there are."""
     more = [f"and {len(parts) - shown} more"] if len(parts) > shown else []
     return between.join([*parts[:shown], *more])
-
-
-def check_numbers(**found: float) -> None:
-    """Real numbers, which a bool is not."""
-    for name, number in found.items():
-        if isinstance(number, bool) or not isinstance(number, numbers.Real):
-            raise TypeError(f"{name} must be a number, got {number!r}")
 
 
 def check_sparsity(sparsity: float) -> None:

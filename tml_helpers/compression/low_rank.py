@@ -10,11 +10,10 @@ from torch.nn.modules.conv import _ConvNd
 from torch.nn.modules.linear import NonDynamicallyQuantizableLinear
 from torch.nn.utils import parametrize
 
-from tml_helpers.common import Layer, check_absent, check_counts, layer_names
+from tml_helpers.common import Layer, check_absent, check_counts, check_numbers, layer_names
 from tml_helpers.compression._weights import (
     UncompressedWarning,
     called,
-    check_numbers,
     holders,
     hooked,
     listed,

@@ -74,6 +74,35 @@ def stratified(labels: np.ndarray, *, test_share: float) -> dict[str, Tensor]:
     return {name: torch.from_numpy(random.permutation(part)) for name, part in parts.items()}
 
 
+def fetch(files: dict[str, str], folder: Path, *, mirror: str, instead: str) -> Path:
+    """Fetch files into a folder: checksum, time-out, progress bar, written under another name and then renamed.
+
+    Args:
+        files: their SHA-256, by name.
+        folder: where they go.
+        mirror: the address before each name.
+        instead: what an error offers in their place, after "or take".
+
+    Returns:
+        The folder, which has all of them.
+
+    Raises:
+        OSError: a file that cannot be had.
+    """
+    import pooch
+
+    downloader = pooch.HTTPDownloader(progressbar=True, timeout=30)
+    for file, sha256 in files.items():
+        try:
+            pooch.retrieve(mirror + file, f"sha256:{sha256}", fname=file, path=folder, downloader=downloader)
+        except (OSError, ValueError) as error:
+            raise OSError(
+                f"could not fetch {file} ({first_words(error)}): free disk space or try again with a network, "
+                f"or take {instead}"
+            ) from error
+    return folder
+
+
 def first_words(error: Exception) -> str:
     """An error's first line, cut to a readable length."""
     line = (str(error).splitlines() or [""])[0]

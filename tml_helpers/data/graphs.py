@@ -16,7 +16,7 @@ from torch import Tensor
 from tml_helpers._console import legible, say
 from tml_helpers.common import check_counts
 from tml_helpers.data import _folders
-from tml_helpers.data._folders import Source, check_name, data_folder, first_words
+from tml_helpers.data._folders import Source, check_name, data_folder
 from tml_helpers.data.images import DIGITS, digits
 
 CORA_MIRROR = "https://raw.githubusercontent.com/kimiyoung/planetoid/af6abf468a772cc055bec88c52e4d6f51b7c37e3/data/"
@@ -214,20 +214,8 @@ def _find_cora() -> Path | None:
 
 
 def _download_cora() -> Path:
-    """Fetch the files into the cache: checksum, time-out, progress bar, written under another name and then renamed."""
-    import pooch
-
-    folder = _cached_cora()
-    fetch = pooch.HTTPDownloader(progressbar=True, timeout=30)
-    for file, sha256 in CORA_FILES.items():
-        try:
-            pooch.retrieve(CORA_MIRROR + file, f"sha256:{sha256}", fname=file, path=folder, downloader=fetch)
-        except (OSError, ValueError) as error:
-            raise OSError(
-                f"could not fetch {file} ({first_words(error)}): free disk space or try again with a network, "
-                "or take digits_graph(), a graph that is on every machine"
-            ) from error
-    return folder
+    instead = "digits_graph(), a graph that is on every machine"
+    return _folders.fetch(CORA_FILES, _cached_cora(), mirror=CORA_MIRROR, instead=instead)
 
 
 def _read_cora(folder: Path) -> Graph:

@@ -18,7 +18,6 @@ from tml_helpers.data._folders import (
     check_name,
     data_folder,
     existing,
-    first_words,
     package_folder,
     stratified,
 )
@@ -250,20 +249,10 @@ def _read_idx(path: Path, sha256: str) -> np.ndarray:
 
 
 def _download_mnist(split: str) -> Path:
-    """Fetch the split into the cache: checksum, time-out, progress bar, written under another name and then renamed."""
-    import pooch
-
-    folder = _folders.cache_folder() / "MNIST/raw"
-    fetch = pooch.HTTPDownloader(progressbar=True, timeout=30)
-    for file, sha256 in MNIST_FILES[split].items():
-        try:
-            pooch.retrieve(MNIST_MIRROR + file, f"sha256:{sha256}", fname=file, path=folder, downloader=fetch)
-        except (OSError, ValueError) as error:
-            raise OSError(
-                f"could not fetch {file} ({first_words(error)}): free disk space or try again with a network, "
-                "or take the 5,000 images that are installed with source='default'"
-            ) from error
-    return folder
+    instead = "the 5,000 images that are installed with source='default'"
+    return _folders.fetch(
+        MNIST_FILES[split], _folders.cache_folder() / "MNIST/raw", mirror=MNIST_MIRROR, instead=instead
+    )
 
 
 def _middle_square(pixels: np.ndarray) -> np.ndarray:

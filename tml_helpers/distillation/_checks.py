@@ -1,25 +1,11 @@
 """What the distillations ask of their numbers, tensors and networks: an error is one sentence with its remedy."""
 
 import math
-from numbers import Real
 
 from torch import Tensor, nn
 
+from tml_helpers.common import check_numbers
 from tml_helpers.training import predict
-
-
-def check_numbers(**numbers: float) -> None:
-    """Real numbers, of Python or NumPy: no truth values, no words, no tensors.
-
-    Args:
-        numbers: by name, as `sigma=…`.
-
-    Raises:
-        TypeError: what is no number.
-    """
-    for name, number in numbers.items():
-        if isinstance(number, bool) or not isinstance(number, Real):
-            raise TypeError(f"{name} must be a number, got {number!r}")
 
 
 def check_blend(temperature: float, alpha: float) -> None:

@@ -12,8 +12,17 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from tqdm.auto import tqdm
 
-from tml_helpers.common import check_counts, check_logits, draw, evaluating, home, offspring, own_generator
-from tml_helpers.distillation._checks import check_numbers, check_student
+from tml_helpers.common import (
+    check_counts,
+    check_logits,
+    check_numbers,
+    draw,
+    evaluating,
+    home,
+    offspring,
+    own_generator,
+)
+from tml_helpers.distillation._checks import check_student
 
 __all__ = ["DataFree", "GeneratorCollapseWarning", "ImageGenerator", "distill_data_free"]
 

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from tml_helpers.common import check_counts
-from tml_helpers.distillation._checks import check_floating, check_numbers
+from tml_helpers.common import check_counts, check_numbers
+from tml_helpers.distillation._checks import check_floating
 
 __all__ = ["FactorTransfer", "hint_loss"]
 

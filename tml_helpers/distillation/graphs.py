@@ -7,8 +7,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from tml_helpers.common import check_counts
-from tml_helpers.distillation._checks import check_floating, check_numbers
+from tml_helpers.common import check_counts, check_numbers
+from tml_helpers.distillation._checks import check_floating
 from tml_helpers.distillation.relations import CollapsedEmbeddingsWarning
 
 __all__ = ["GraphConvolution", "GraphNetwork", "local_structure_loss", "normalized_adjacency"]

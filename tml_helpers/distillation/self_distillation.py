@@ -7,8 +7,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from tml_helpers.common import check_counts, evaluating
-from tml_helpers.distillation._checks import check_blend, check_numbers
+from tml_helpers.common import check_counts, check_numbers, evaluating
+from tml_helpers.distillation._checks import check_blend
 from tml_helpers.distillation.features import hint_loss
 from tml_helpers.kernels import distillation_loss
 

@@ -2,11 +2,12 @@
 
 import sys
 from collections.abc import Callable
-from numbers import Real
 from typing import Any
 
 import numpy as np
 from torch import Tensor
+
+from tml_helpers.common import check_numbers
 
 LARGEST = sys.float_info.max
 
@@ -89,23 +90,9 @@ def check_rate(**numbers: float) -> None:
     _check(numbers, lambda number: 0 <= number <= 1, "lie in [0, 1]")
 
 
-def check_number(name: str, number: Any) -> None:
-    """A real number, and no truth value.
-
-    Args:
-        name: what the caller calls it.
-        number: of any size.
-
-    Raises:
-        TypeError: what is no number.
-    """
-    if isinstance(number, bool | np.bool_) or not isinstance(number, Real):
-        raise TypeError(f"{name} must be a number, got {number!r}")
-
-
 def _check(numbers: dict[str, float], fits: Callable[[float], bool], wanted: str) -> None:
+    check_numbers(**numbers)
     for name, number in numbers.items():
-        check_number(name, number)
         if not fits(number):
             raise ValueError(f"{name} must {wanted}, got {number}")
 

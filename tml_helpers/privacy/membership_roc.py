@@ -7,7 +7,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from tml_helpers.privacy._numbers import as_array, check_between, check_number
+from tml_helpers.common import check_numbers
+from tml_helpers.privacy._numbers import as_array, check_between
 
 
 @dataclass(frozen=True)
@@ -62,7 +63,7 @@ class MembershipRoc:
             TypeError: what is no number.
             ValueError: another rate, or one that so few non-members cannot resolve: it must allow one of them at least.
         """
-        check_number("fpr", fpr)
+        check_numbers(fpr=fpr)
         if not 0 < fpr <= 1:
             raise ValueError(f"fpr must lie above 0 and not above 1, got {fpr}")
         allowed = int(np.floor(fpr * self.non_members * (1 + 1e-12)))
