@@ -160,6 +160,20 @@ def test_the_file_is_really_small(sparsity: float, bits: int, tmp_path: Path) ->
     same(load_compressed(SmallCNN(), tmp_path / "shared"), shared)
 
 
+@pytest.mark.parametrize("gap", [253, 254, 255, 256, 508, 509, 510, 511, 1020])
+@pytest.mark.parametrize("after", [0, 1, 300])
+def test_long_runs_of_zeros(gap: int, after: int, tmp_path: Path) -> None:
+    """A gap of 255 zeros or more takes several numbers: 254 is the last that takes one."""
+    layer = nn.Linear(2 * gap + 2 + after, 1, bias=False)
+    with torch.no_grad():
+        layer.weight.zero_()
+        layer.weight[0, [gap, 2 * gap + 1]] = torch.tensor([0.5, -2.0])
+    pruned = prune(layer, sparsity=1 - 2 / layer.in_features)
+    save_compressed(pruned, tmp_path / "layer")
+    same(load_compressed(nn.Linear(layer.in_features, 1, bias=False), tmp_path / "layer"), layer)
+    np.testing.assert_array_equal(decoded((tmp_path / "layer").read_bytes())["weight"], layer.weight.detach())
+
+
 @pytest.mark.parametrize("bits", [1, 4, 8, 12])
 def test_integers_take_their_bits(bits: int, tmp_path: Path) -> None:
     seed_everything(0)

@@ -619,6 +619,11 @@ for data, words in (("default", "4,000 images"), ("full", "60,000 images")):
     control = mean(column("teacher, trained on", "accuracy", data))
     lost = control - mean(r["accuracy"] for r in last)
     claim(f"{words}: less than a point, against one trained as long", lost < 1)
+
+# %%
+sizes = [mean(r["bytes"] for r in rows) for rows in stages["default"].values()]
+claim("Pruning: 17 times smaller", round(sizes[0] / sizes[1]) == 17)
+claim("Shared values: four times smaller again", round(sizes[1] / sizes[3]) == 4)
 fixed, coded = (
     mean(r[what] for r in stages["default"]["retrained, shared"])
     for what in ("without_huffman", "bytes")
@@ -742,6 +747,8 @@ claim("8-bit kernels, 256 images: below 0.4", time_share("8 bits, int8 kernel") 
 claim("one image: no gain", time_share("8 bits, int8 kernel", 1) > 1)
 smallest = min(whole_bill, key=lambda name: whole_bill[name]["file (kB)"])
 claim("The smallest file: a student with a codebook", smallest == "the same, codebook")
+files = [whole_bill[name]["file (kB)"] for name in ("teacher", smallest)]
+claim("over a hundred times smaller than the teacher's", files[0] > 100 * files[1])
 fetched, computed = microjoules(0, 4 * 206_922), microjoules(1_218_048, 0)
 claim(
     "Of the teacher's energy, over 20 parts fetch and one computes",
