@@ -22,12 +22,13 @@ from _measure import RESULTS, copy_bandwidth, device_times, medians, speedups, w
 from torch import Tensor
 
 from tml_helpers._console import on_any_console
-from tml_helpers.kernels import ball_step, clip_and_sum, distillation_loss, group_counts, superpixels
+from tml_helpers.kernels import ball_step, clip_and_sum, distillation_loss, group_counts, keyed_select, superpixels
 from tml_helpers.kernels.ball_step import reference as ball_step_reference
 from tml_helpers.kernels.clip_and_sum import reference as clip_and_sum_reference
 from tml_helpers.kernels.distillation_loss import reference as distillation_loss_reference
 from tml_helpers.kernels.group_counts import launch, scale, table
 from tml_helpers.kernels.group_counts import reference as group_counts_reference
+from tml_helpers.kernels.keyed_select import picked, plain
 from tml_helpers.kernels.superpixels import reference as superpixels_reference
 
 ALPHA, SEGMENTS, ROUNDS, SECONDS = 0.9, 39, 20, 150
@@ -60,6 +61,11 @@ def examples(rows: int, parameters: int, dtype: str) -> tuple[str, Size]:
     return "clip_and_sum", {"rows": rows, "parameters": parameters, "dtype": dtype}
 
 
+def queries(shape: list[int], dtype: str) -> tuple[str, Size]:
+    """A batch of inputs to be hashed."""
+    return "keyed_select", {"shape": shape, "dtype": dtype}
+
+
 PHOTOS, THOUSAND = [256, 3, 224, 224], [1000, 3, 224, 224]
 SIZES = [
     batch(8192, 32_000, "bfloat16"),
@@ -71,6 +77,9 @@ SIZES = [
     people(10**8, "float32", "uint8", 8, 1),
     examples(256, 10**6, "float32"),
     examples(256, 10**6, "bfloat16"),
+    queries([1, 1, 28, 28], "float32"),
+    queries([256, 1, 28, 28], "float32"),
+    queries(PHOTOS, "float32"),
     batch(8192, 32_000, "float32"),
     scenes(THOUSAND, "bfloat16", channels_last=True),
     batch(256, 1000, "float32"),
@@ -93,6 +102,8 @@ SIZES = [
     people(10**8, "float64", "int64", 8, 101),
     people(10**8, "float32", "int64", 1000, 101),
     people(10**6, "float32", "uint8", 8, 101),
+    queries([1, 3, 224, 224], "float32"),
+    queries([65_536, 1, 28, 28], "uint8"),
 ]
 
 
@@ -181,6 +192,17 @@ def clipped(rows: int, parameters: int, dtype: str) -> tuple[dict[str, Run], int
     return {name: partial(function, gradients, clip_norm) for name, function in sums.items()}, 2 * gradients.nbytes
 
 
+def selected(shape: list[int], dtype: str) -> tuple[dict[str, Run], int]:
+    """Fewest bytes: read the inputs. Eager is the host: inputs copied to it, hashlib, and the answer copied back."""
+    key, fraction = bytes(range(32)), 0.01
+    inputs = (255 * torch.rand(shape, device="cuda")).to(getattr(torch, dtype))
+    runs: dict[str, Run] = {
+        "eager": lambda: picked(plain(inputs.cpu(), key), fraction).cuda(),
+        "ours": partial(keyed_select, inputs, key=key, fraction=fraction),
+    }
+    return runs, inputs.nbytes
+
+
 def columns(reference: Callable[..., Any], ours: Callable[..., Any]) -> dict[str, Callable[..., Any]]:
     """The competitors of one line, compiled afresh: a shape that was seen before must not make this one dynamic."""
     torch.compiler.reset()
@@ -193,6 +215,7 @@ MEASURED: dict[str, Callable[..., tuple[dict[str, Run], int]]] = {
     "superpixels": composed,
     "group_counts": counted,
     "clip_and_sum": clipped,
+    "keyed_select": selected,
 }
 
 
@@ -215,9 +238,10 @@ def replayed(run: Run) -> Run:
 def measured(kernel: str, size: Size, ceiling: float) -> dict[str, Any]:
     """One line: its size, its fewest bytes, microseconds, and those bytes per second over the ceiling."""
     runs, fewest = MEASURED[kernel](**size)
-    for name in ("torch.compile", "ours"):
+    compiled = [name for name in ("torch.compile", "ours") if name in runs]
+    for name in compiled:
         runs[name]()
-    recorded = {"ours": runs.pop("recorded")} if "recorded" in runs else {n: runs[n] for n in ("torch.compile", "ours")}
+    recorded = {"ours": runs.pop("recorded")} if "recorded" in runs else {name: runs[name] for name in compiled}
     runs |= {f"{name}, replayed": replayed(run) for name, run in recorded.items()}
     seconds = medians(times := device_times(runs, rounds=ROUNDS))
     return {

@@ -1,6 +1,6 @@
 """The host never waits for a GPU, and asks little of it: every public function of `kernels`, by its own examples.
 
-Each kernel's file of tests for a GPU, test_kernels_gpu_NAME.py, has `calls()`: pairs of the most launches that a call
+Each kernel's file of tests for a GPU, test_kernels_gpu_FILE.py, has `calls()`: pairs of the most launches that a call
 may make, and the call. Where there is no GPU the tensors are of a device that is not there, and nothing is computed.
 """
 
@@ -28,7 +28,8 @@ on_none = pytest.param(FakeTensorMode, marks=pytest.mark.skipif(torch.cuda.is_av
 
 
 def calls(name: str) -> list[tuple[int, Callable[[], object]]]:
-    return list(importlib.import_module(f"test_kernels_gpu_{name}").calls())
+    file = getattr(kernels, name).__module__.rpartition(".")[2]  # which may have several functions
+    return list(importlib.import_module(f"test_kernels_gpu_{file}").calls())
 
 
 @pytest.mark.parametrize("place", [on_a_device, on_none])

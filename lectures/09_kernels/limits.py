@@ -1,5 +1,5 @@
 # %% [markdown]
-# # 9.6 What bounds a kernel
+# # 9.7 What bounds a kernel
 #
 # The first three kernels of this chapter were written by counting bytes. Then they met a GPU. One was at its goal, one stood at two
 # thirds of it, and one lost to plain PyTorch by sixteen times. The count of bytes was right each time; it was not the

@@ -8,6 +8,16 @@ from tml_helpers.kernels.ball_step import ball_step
 from tml_helpers.kernels.clip_and_sum import clip_and_sum
 from tml_helpers.kernels.distillation_loss import distillation_loss
 from tml_helpers.kernels.group_counts import GroupCounts, group_counts
+from tml_helpers.kernels.keyed_select import keyed_hash, keyed_select
 from tml_helpers.kernels.superpixels import superpixels
 
-__all__ = ["GroupCounts", "ball_step", "clip_and_sum", "distillation_loss", "group_counts", "superpixels"]
+__all__ = [
+    "GroupCounts",
+    "ball_step",
+    "clip_and_sum",
+    "distillation_loss",
+    "group_counts",
+    "keyed_hash",
+    "keyed_select",
+    "superpixels",
+]

@@ -1,0 +1,21 @@
+"""Task 3: the logits' weights keep their place.
+
+loses: 3a_disguise
+says: in the column to which it moved
+"""
+
+from torch import Tensor
+
+
+def disguise(
+    hidden_weights: Tensor,
+    hidden_bias: Tensor,
+    out_weights: Tensor,
+    order: Tensor,
+    factors: Tensor,
+) -> tuple[Tensor, Tensor, Tensor]:
+    return (
+        hidden_weights[order] * factors[:, None],
+        hidden_bias[order] * factors,
+        out_weights / factors,
+    )
