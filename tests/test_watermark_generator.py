@@ -505,7 +505,7 @@ def test_pictures_that_cannot_be_read(owner: watermark.GeneratorWatermark, kind:
             call()
 
 
-BAD_KEYS = [("owner", TypeError, "str"), (hash("owner"), TypeError, "hash()"), (b"short", ValueError, "16 to 32")]
+BAD_KEYS = [("owner", TypeError, "str"), (hash((1, 2)), TypeError, "hash()"), (b"short", ValueError, "16 to 32")]
 
 
 @pytest.mark.parametrize(("key", "error", "words"), BAD_KEYS)

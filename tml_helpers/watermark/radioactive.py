@@ -151,7 +151,7 @@ def radioactive_test(
     Args:
         model: the suspect; it answers in evaluation mode and comes back in its own.
         images: any images in [0, 1] of the marked classes, `[N, C, H, W]`, also such as the model never saw, but
-            without this mark: on marked ones a clean model's response would depend on the key.
+            without this mark, since on marked ones a clean model's response would depend on the key.
         labels: `[N]`, int64.
         key: with which the data were marked.
         epsilon: with which they were marked.
