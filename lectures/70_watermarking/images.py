@@ -113,6 +113,7 @@ def mean_margin(image):
     return float((by_hand_read(image, key) * (2.0 * message - 1)).mean())
 
 
+# %%
 by_hand = by_hand_embed(cat, message, key)
 right = (by_hand_read(by_hand, key) > 0) == message
 before = mean_margin(by_hand)
@@ -270,6 +271,7 @@ def read_all(attack):
     ]
 
 
+# %%
 after = read_all(all_three)
 claim(
     "All three at once: at most 1 of 160 bits wrong",
