@@ -421,6 +421,8 @@ forged = watermark.detect_image(with_pattern(cat, stolen), key=one_key)
 single = common_pattern(series[1:2])
 from_one = watermark.detect_image(with_pattern(cat, single), key=one_key)
 stripped = watermark.detect_image(with_pattern(series[0], -stolen), key=one_key)
+
+# %%
 claim("Forged from four: p under 1e-20", np.log10(forged.p_value) < -20)
 claim(
     "It says the message: at most 2 bits differ",
@@ -572,7 +574,7 @@ for kind, columns in nulls.items():
 # </details>
 
 # %% tags=["hide-cell"]
-# Solution: at 0.90 the mark is back. The 41 looks cost a factor of 41, which is nothing.
+# Solution: at 0.90 the mark is back. The 41 looks cost a factor of 41: nothing here.
 smaller = watermark.resize(marked, factor=0.9)
 factors = np.arange(80, 121) / 100
 looks = [
