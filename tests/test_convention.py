@@ -33,7 +33,6 @@ NUMPY = {"explain.shapley", "explain.shapley_of_game", "training.seed_everything
 LATE = {"pandas": pandas}  # imported where it is made, not where it is named
 # COVERAGE's own order: a student learns from a teacher. And what layers are is asked of a model without inputs.
 OF_TWO_MODELS = {f"distillation.{name}" for name in ("distill", "distill_data_free", "cross_modal")}
-OF_TWO_MODELS |= {"watermark.QueryWatermark.test"}  # the owner's, and the suspect
 OF_LAYERS = {"common.layer_names", "common.recorded", "common.representations"}
 # A file stands where inputs do
 OF_A_FILE = {"compression.save_compressed", "compression.load_compressed"}

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from tml_helpers import watermark
 from tml_helpers.data import mnist, photos
-from tml_helpers.watermark import ImageEvidence, UnreadableMarkWarning, _tiles
+from tml_helpers.watermark import ImageEvidence, UnreadableMarkWarning, _tiles, images
 
 NEVER = 1e-6  # a test that goes by chance fails with this probability
 KEY, OTHER = bytes(range(32)), bytes(range(1, 33))
@@ -89,6 +89,27 @@ def test_a_shift_of_a_pattern_keeps_its_length_and_its_waves() -> None:
     outside = (size < 0.06) | (size > 0.28)
     assert power[outside].sum() < 1e-20 * power.sum()
     assert (~outside).sum() == _tiles.DIMENSIONS == 960
+
+
+def test_carriers_are_what_gram_and_schmidt_make_of_the_keys_normal_numbers() -> None:
+    """Whatever signs a LAPACK gives its factors: a mark must be found on another machine."""
+    drawn = [
+        watermark.normals(KEY, f"images: {what}", count, _tiles.DIMENSIONS)
+        for what, count in (("search", 1), ("bits", 3))
+    ]
+    rows: list[Tensor] = []
+    for vector in torch.cat(drawn):
+        for row in rows:
+            vector = vector - (row @ vector) * row
+        rows.append(vector / vector.norm())
+    torch.testing.assert_close(_tiles.carriers(KEY, 3), torch.stack(rows), rtol=0, atol=1e-12)
+
+
+def test_what_the_search_found_is_taken_out_before_the_others_testify() -> None:
+    """A picture's tile that is a search carrier and, half as large, that of the first bit: all that is left is this."""
+    frame = _tiles.carriers(KEY, 3)
+    found = images._margins(_tiles.tile(2 * frame[0] + frame[1]), frame)
+    torch.testing.assert_close(found, found.new_tensor([2 / 5**0.5, 1, 0, 0]), rtol=0, atol=1e-9)
 
 
 def test_other_keys_have_other_carriers_and_more_bits_keep_the_first() -> None:
@@ -427,11 +448,11 @@ def test_what_is_no_picture_is_refused(kind: str) -> None:
 
 
 MESSAGES: dict[str, tuple[Any, type[Exception], str]] = {
-    "nothing": ([], ValueError, "1 to 256 bits"),
-    "too long": ([1] * 257, ValueError, "[257]"),
-    "two": ([0, 1, 2], ValueError, "0 or 1"),
-    "signs": ([-1, 1], ValueError, "0 or 1"),
-    "NaN": ([1.0, float("nan")], ValueError, "0 or 1"),
+    "nothing": ([], ValueError, "at least one"),
+    "too long": ([1] * 257, ValueError, "at most 256 bits, got 257"),
+    "two": ([0, 1, 2], ValueError, "0 and 1"),
+    "signs": ([-1, 1], ValueError, "0 and 1"),
+    "NaN": ([1.0, float("nan")], ValueError, "0 and 1"),
     "a table": ([[0, 1], [1, 0]], ValueError, "[2, 2]"),
     "a number": (5, ValueError, "[]"),
     "a text": ("0101", TypeError, "str"),

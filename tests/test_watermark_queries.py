@@ -311,7 +311,7 @@ def test_models_that_cannot_be_marked_or_compared_are_refused():
         counter.test(table(6, 5), inputs)
     with refuses(ValueError, "suspect", "NaN"):
         counter.test(Fixed(torch.full((6, 4), math.nan)), inputs)
-    with refuses(TypeError, "suspect", "torch.nn.Module", "function"):
+    with refuses(TypeError, "model", "torch.nn.Module", "function"):
         counter.test(lambda x: x, inputs)
     with refuses(ValueError, "inputs", "at least one", "[0, 1]"):
         counter.test(table(6, 4), inputs[:0])

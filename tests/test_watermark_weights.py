@@ -19,7 +19,7 @@ from tml_helpers.compression import prune, quantize
 from tml_helpers.data import digits
 from tml_helpers.models import MLP, SmallCNN
 from tml_helpers.training import accuracy, fit
-from tml_helpers.watermark import WeightWatermark, normals, signs
+from tml_helpers.watermark import WeightWatermark, normals, signs, uniforms
 
 KEY, OTHER = bytes(range(32)), bytes(range(1, 33))
 CONV = "layers.4"
@@ -169,13 +169,14 @@ def test_any_message_as_long_as_the_layer_can_be_set() -> None:
 
 
 def test_of_a_large_layer_the_key_chooses_weights() -> None:
-    """Two keys choose differently; what is not chosen may be anything, and the law over keys is the same."""
+    """Those with its smallest numbers; what is not chosen may be anything, and the law over keys is the same."""
     model = nn.Sequential(nn.Linear(100, 100))
     mark = WeightWatermark(model, layer="0", key=KEY, bits=8)
     seen = torch.zeros(10_000, dtype=torch.bool)
     weight = model[0].weight
     seen[torch.autograd.grad(mark.penalty(model), weight)[0].flatten() != 0] = True
     assert int(seen.sum()) == 8 * 32
+    assert seen[uniforms(KEY, "weights: places", 10_000).argsort()[: 8 * 32]].all()
     before = mark.test(model).statistic
     with torch.no_grad():
         weight.view(-1)[~seen] = 1e3
@@ -319,11 +320,11 @@ REFUSED = {
     "bits as a truth value": ({"bits": True}, TypeError, ("bits", "True")),
     "a long message": ({"message": [1] * 300}, ValueError, ("300 bits", "288 weights")),
     "both": ({"message": [1, 0], "bits": 2}, ValueError, ("bits has no effect", "message")),
-    "an empty message": ({"message": []}, ValueError, ("one row of 0 and 1",)),
+    "an empty message": ({"message": []}, ValueError, ("at least one",)),
     "a table": ({"message": [[0, 1]]}, ValueError, ("[1, 2]",)),
-    "other numbers": ({"message": [0, 1, 2]}, ValueError, ("one row of 0 and 1",)),
-    "NaN": ({"message": [float("nan")]}, ValueError, ("one row of 0 and 1",)),
-    "a text": ({"message": "0101"}, TypeError, ("got str", "its bits")),
+    "other numbers": ({"message": [0, 1, 2]}, ValueError, ("row of bits, 0 and 1",)),
+    "NaN": ({"message": [float("nan")]}, ValueError, ("row of bits, 0 and 1",)),
+    "a text": ({"message": "0101"}, TypeError, ("got str", "the bits one by one")),
     "a negative strength": ({"strength": -1}, ValueError, ("strength", "-1")),
     "an infinite strength": ({"strength": float("inf")}, ValueError, ("strength", "inf")),
     "a strength in words": ({"strength": "high"}, TypeError, ("strength", "high")),

@@ -157,7 +157,7 @@ plt.show()
 # %% [markdown]
 # *How long the longest chain is.* Small leaves make many, and then the root is long; large leaves are long themselves. 1,024
 # bytes suit small pictures and are bearable for large ones. The size is part of the definition: whoever changes it gets
-# other hashes, and has to search for his marks with a hash that nobody used.
+# other hashes, and has to search for old marks with a hash that nobody used.
 #
 # ## The kernel, line by line
 #
@@ -294,7 +294,7 @@ claim("for a twentieth of what is read", places * 32 / photograph < 0.05)
 # %% [markdown]
 # **Exercise 2** (10 minutes). Without a key, anyone can compute the hash. Build a selection with `hashlib.sha256` and no
 # key, play the customer of a counter that uses it, and find a query that is selected. Why does a key that is only known
-# to the *owner* prevent that, and what must he never do with it?
+# to the *owner* prevent that, and what must the owner never do with it?
 #
 # <details><summary>Hint</summary>
 #
@@ -305,9 +305,9 @@ claim("for a twentieth of what is read", places * 32 / photograph < 0.05)
 
 # %% tags=["hide-cell"]
 # Solution: a hundred tries on average; so a customer steers clear of the selected
-# queries, or sends nothing else. With a key he can't tell which they are, unless the
-# counter's wrong answers tell him. The owner must never reveal it, not even in court,
-# unless he is ready to take another one the day after: he deposits its hash instead.
+# queries, or sends nothing else. With a key nobody can tell which they are, unless by
+# the counter's wrong answers. The owner must never reveal it, not even in court,
+# without taking another one the day after: deposit its hash instead.
 def public(picture):
     digest = hashlib.sha256(picture.numpy().tobytes()).digest()
     return int.from_bytes(digest[:4], "little") < 0.01 * 2**32

@@ -213,7 +213,6 @@ claim("200 fresh keys: uniform", stats.kstest(ps, "uniform").pvalue > 1e-4)
 # %% tags=["hide-input", "fig-img-null"] mystnb={"image": {"alt": "Left: a map of 64 by 64 search scores of the marked and cropped cat, even grey with one black dot. Middle: the same map of the unmarked cat, grey without a dot. Right: share of 200 fresh keys with a p-value below a level. On a logarithmic axis the library's curve lies on the dotted line of a uniform law. The best of 4,096 read as normal lies near ten to the minus 4 for every key, a message that was read first near ten to the minus 9."}}
 crop_of_it = watermark.crop(marked, share=0.1, generator=generator)
 figure, axes = plt.subplots(1, 3, figsize=(7, 2.9), width_ratios=(1, 1, 1.25))
-steps = np.fft.fftfreq(64)
 for axis, image, title in (
     (axes[0], crop_of_it, "marked, cropped"),
     (axes[1], cat, "unmarked"),
@@ -239,7 +238,7 @@ for values, label, hue in (
 axes[2].plot(level, level, ":", color=COLOURS["black"])
 axes[2].set(title="200 fresh keys", xlabel="p-value", ylabel="share below")
 axes[2].set(xscale="log", xlim=(1e-11, 1), xticks=(1e-9, 1e-6, 1e-3, 1))
-axes[2].legend(loc="center left", fontsize=9)
+axes[2].legend(loc="center left", frameon=True, framealpha=1, edgecolor="none")
 plt.show()
 
 # %% [markdown]
@@ -598,7 +597,7 @@ claim("The best factor is within 0.01 of 0.9", abs(best_factor - 0.9) < 0.015)
 
 # %% tags=["hide-cell"]
 # Solution: near 1/200 is shown; the honest value is 1 − (1 − p)²⁰⁰, an ordinary number.
-# A million keys take about two hours at 6 ms each. The judge must ask for a hash
+# A million keys take hours, not years. The judge must ask for a hash
 # of the key that was published before the picture: then there is only one key.
 shown = min(ps)
 honest = 1 - (1 - shown) ** len(ps)

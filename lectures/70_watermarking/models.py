@@ -206,9 +206,10 @@ plt.show()
 # %%
 for name, tests in chance.items():
     even = stats.kstest([each.p_value for each in tests], "uniform").pvalue
-    claim(f"{name}: p-values uniform (KS p over 1e-6)", even > 1e-6)
+    claim(f"{name}: p-values uniform (KS p over 1e-6)", np.log10(even) > -6)
     coins = [each.of_bits.randomized(generator=generator) for each in tests]
-    claim("wrong bits, too", stats.kstest(coins, "uniform").pvalue > 1e-6)
+    even = stats.kstest(coins, "uniform").pvalue
+    claim("wrong bits, too", np.log10(even) > -6)
 claim("The owner's key: p under 1e-50", found.p_value < 1e-50)
 
 # %% [markdown]
@@ -270,7 +271,7 @@ def curve(kind, what):
     return np.array([over_seeds(kind, f"fine-tuned at {r}", what) for r in RATES])
 
 
-# %% tags=["hide-input", "fig-own-rates"] mystnb={"image": {"alt": "Over the learning rate of fine-tuning, from 0.0005 to 0.02: wrong bits of 256 are 0 up to 0.002 in all networks, a few at 0.005, some thirty at 0.01, and over fifty at 0.02. Below, the accuracy: about 96 percent up to 0.005, and falling towards 0.02."}}
+# %% tags=["hide-input", "fig-own-rates"] mystnb={"image": {"alt": "Over the learning rate of fine-tuning, from 0.0005 to 0.02: wrong bits of 256 are 0 up to 0.002 in all networks, a few at 0.005, some thirty at 0.01, and over fifty at 0.02. Below, the accuracy: about 96 percent up to 0.005, and lower at 0.02, where the range reaches down to 10 percent."}}
 figure, axes = plt.subplots(2, 1, figsize=(6.5, 4), sharex=True)
 for axis, what, scale, hue in (
     (axes[0], "wrong bits", 1, "blue"),
@@ -288,7 +289,7 @@ axes[1].set(ylabel="read correctly (%)", xscale="log", xlabel="rate of fine-tuni
 plt.show()
 
 # %% [markdown]
-# *The mark outlives training at the owner's rate (dotted), and dies of more.* Median and range of several networks. Training so hard that the bits go is training nearly anew, on the thief's own data: the thief then has a network that a new start would have given.
+# *The mark outlives training at the owner's rate (dotted), and dies of more.* Median and range of several networks; at the highest rate some break down altogether, and their weights still carry most bits. Training so hard that the bits go is training nearly anew, on the thief's own data: the thief then has a network that a new start would have given.
 
 # %%
 same = "fine-tuned at 0.002"
@@ -337,7 +338,7 @@ claim("The mark is not found: p over 1e-6", mark.test(disguised).p_value > 1e-6)
 
 # %% [markdown]
 # No data, no training, no loss of accuracy, and the p-value says "never seen". That is what an honest p-value must say: these *are* other weights. Can the owner undo it? The owner has the marked network and can look which of the thief's channels resembles which of their own, after scaling each to length one. But the order was now chosen by looking, and the p-value must count the search:
-# there are $16! \cdot 32!$ orders, about $10^{48}$. Fortunately the mark's p-value is so small that it can be multiplied by that and still convince. Exercise 2 does it.
+# there are $16! \cdot 32!$ orders, about $5 \cdot 10^{48}$. Fortunately the mark's p-value is so small that it can be multiplied by that and still convince. Exercise 2 does it.
 #
 # ## Two marks in one file
 #
@@ -407,7 +408,7 @@ print(
     f"{1000 * seconds:.0f} ms a key: a million keys in {1e6 * seconds / 3600:.1f} hours"
 )
 
-# %% tags=["hide-input", "fig-own-search"] mystnb={"image": {"alt": "The smallest p-value so far over the number of keys tried, both on logarithmic axes, falls in steps along the straight line one over the number of keys. The p-value times the number of keys stays near one."}}
+# %% tags=["hide-input", "fig-own-search"] mystnb={"image": {"alt": "The smallest p-value so far over the number of keys tried, both on logarithmic axes, falls in steps along the straight line one over the number of keys. The p-value times the number of keys wanders between one and a few thousandths."}}
 figure, axis = plt.subplots(figsize=(6, 3))
 axis.loglog(tried, best_so_far, color=COLOURS["orange"], label="best p-value so far")
 axis.loglog(tried, 1 / tried, ":", color=COLOURS["black"], label="1 / keys tried")
@@ -422,7 +423,7 @@ axis.legend()
 plt.show()
 
 # %% [markdown]
-# *Whoever tries $B$ keys finds a p-value near $1/B$.* Multiplied by the number of keys it is worth what it should be: nothing. But only the forger knows that number.
+# *Whoever tries $B$ keys finds a p-value near $1/B$.* Multiplied by the number of keys it wanders without a trend: an ordinary p-value, as chance gives it. But only the forger knows that number.
 
 # %%
 claim("The best of 300 keys has p below 0.05", best_so_far[-1] < 0.05)
@@ -728,7 +729,7 @@ claim(
     "and throws away less than a quarter of all answers",
     bool(keep.float().mean() > 0.75),
 )
-claim("After that nobody is convicted", careful[-1].p_value > 1e-6)
+claim("After that nobody is convicted", np.log10(careful[-1].p_value) > -6)
 
 # %% tags=["nbval-ignore-output"]
 print(
@@ -773,7 +774,7 @@ chances = [wrong.test(thief, some) for wrong in fresh]
 drawn = [found.randomized(generator=generator) for found in chances]
 claim(
     "200 wrong keys: uniform (Kolmogorov–Smirnov)",
-    stats.kstest(drawn, "uniform").pvalue > 1e-6,
+    np.log10(stats.kstest(drawn, "uniform").pvalue) > -6,
 )
 naive = [
     stats.binom.sf(20 * found.statistic - 1, 20 * found.disagreements, 1 / 9)
@@ -781,8 +782,8 @@ naive = [
 ]
 share = sum(value < 0.01 for value in naive) / 200
 claim(
-    "Each query counted 20 times: p < 0.01 for one wrong key in ten or more",
-    share > 0.1,
+    "Each query counted 20 times: p < 0.01 for one wrong key in twenty or more",
+    share > 0.05,
 )
 
 # %% [markdown]

@@ -288,7 +288,8 @@ to_first = directions[:, 0] / directions.norm(dim=1)
 half = (d - 1) / 2
 law = stats.kstest((1 + to_first.numpy()) / 2, stats.beta(half, half).cdf)
 claim("Cosines of random directions follow the law", law.pvalue > 1e-6)
-claim("The paper's test on the same digits: p over 1e-4", cosines.p_value > 1e-4)
+depth = np.log10(cosines.p_value)
+claim("The paper's test on the same digits: p over 1e-4", depth > -4)
 
 # %% [markdown]
 # The same number of images, the same $\varepsilon$, and nothing is found. It is not the statistics, which are right. Look at the features:
@@ -483,10 +484,12 @@ def scores(response, keys=2000):
 response = not_found.margins * carriers[:, 0, ::4, ::4].double()  # without the key
 under_keys = scores(response)
 uniform = stats.kstest(under_keys.numpy(), "norm")
-claim("Scores of an innocent under fresh keys: standard normal", uniform.pvalue > 1e-6)
+depth = np.log10(uniform.pvalue)
+claim("Scores of an innocent under fresh keys: standard normal", depth > -6)
 of_guilty = scores(found.margins)
 uniform = stats.kstest(of_guilty.numpy(), "norm")
-claim("Scores of the suspect under other keys: just as normal", uniform.pvalue > 1e-6)
+depth = np.log10(uniform.pvalue)
+claim("Scores of the suspect under other keys: just as normal", depth > -6)
 
 # %% tags=["hide-input", "fig-radio-null"] mystnb={"image": {"alt": "A histogram of standard scores. That of an innocent model under 2,000 fresh keys is a bell around 0 and follows the normal curve. The scores of the t-test over images, of the same model, are spread flatly from about minus 12 to 12. A dashed vertical line far to the right marks the suspect under the true key."}}
 figure, axis = plt.subplots(figsize=(6, 3))

@@ -13,7 +13,7 @@
 # %% [markdown]
 # # H7 · Mark your model, and attack a rival's mark
 #
-# Whoever has your model's weights can say that they are his own. So you hide a message in
+# Whoever has your model's weights can call them their own. So you hide a message in
 # them, which only your secret key can find. Here you write such a mark with code of your
 # own, and the p-value that says how much it proves. Then you change sides: you hide a
 # rival's mark, take it off, and at last claim a model that never was yours. The lectures
@@ -772,7 +772,7 @@ for units, size, classes in ((4, 3, 2), (16, 9, 16), (32, 20, 10)):
 
 # %% [markdown]
 # A disguise can be taken off again. The rival still has the model as it was, and holds each
-# of your units against each of his: two that point the same way are the same unit. `undone`
+# of your units against each of theirs: two that point the same way are the same unit. `undone`
 # does that, and it is given. So you need an attack that destroys the mark itself.
 #
 # **Where does it sit?** The carrier is noise, and it points in all 784 directions of a
@@ -784,9 +784,9 @@ for units, size, classes in ((4, 3, 2), (16, 9, 16), (32, 20, 10)):
 # rival's mark is gone and which still do their work, where all else in the model stays as it
 # was. You are free in how. It is judged by what comes out:
 #
-# - *the mark:* the rival accuses you where your weights' likeness to his carrier, the cosine
+# - *the mark:* the rival accuses you where your weights' likeness to their carrier, the cosine
 #   that `likeness` computes, is 0.045 or more. By chance that happens to one model in
-#   $10^{12}$; his own has 0.10.
+#   $10^{12}$; their own has 0.10.
 # - *the work:* at most 3 of 100 test digits may be lost.
 #
 # Below a rival is set up on whom you can try, with a key that you see. Your function is not
@@ -900,8 +900,8 @@ for _ in range(2):
 
 # %% [markdown]
 # **The forger.** The last attack changes no weight. Somebody wants to claim *your* model, in
-# which there is no mark of his. He draws a carrier, reads some bits right and some wrong, as
-# chance has it, and then mends the *carrier*: rows that read wrong he turns round, each
+# which there is no mark of theirs. They draw a carrier, read some bits right and some wrong, as
+# chance has it, and then mend the *carrier*: rows that read wrong are turned round, each
 # number into its opposite. The rows still look like standard normal noise, and no test of
 # them can tell.
 #
@@ -1046,8 +1046,8 @@ pd.DataFrame.from_dict(rows, orient="index")
 # Read [lecture 7.3](../../lectures/70_watermarking/models.ipynb), and
 # [lecture 7.1](../../lectures/70_watermarking/images.ipynb) on what a p-value is about.
 #
-# A rival sues you. He hands in a carrier and eight letters. All 64 bits are read off your
-# model with them, and his expert writes: "The probability that this is chance is
+# A rival sues you, and hands in a carrier and eight letters. All 64 bits are read off your
+# model with them, and the rival's expert writes: "The probability that this is chance is
 # $5 \cdot 10^{-20}$. So it is certain that the defendant stole the model." You have your
 # key, and the fingerprint that you published before you trained.
 #
@@ -1075,7 +1075,7 @@ pd.DataFrame.from_dict(rows, orient="index")
 # <details><summary>Hint 2: turned rows</summary>
 #
 # Suppose that the carrier must come out of `carrier_of(key, ...)`, and the fingerprint of
-# key and message was in a newspaper a year ago. Can the forger still turn rows? Could he before?
+# key and message was in a newspaper a year ago. Can the forger still turn rows? And before?
 #
 # </details>
 

@@ -21,7 +21,8 @@ from tml_helpers.common import (
 from tml_helpers.common.layers import Layer
 from tml_helpers.watermark.evidence import SMALLEST, Evidence
 from tml_helpers.watermark.keys import check_key, normals
-from tml_helpers.watermark.radioactive import RadioactiveData, chosen_of_each_class, psnr
+from tml_helpers.watermark.radioactive import RadioactiveData, chosen_of_each_class
+from tml_helpers.watermark.tampering import psnr
 
 NEARNESS = 0.5
 """How much a change of the features beside the direction costs: the paper's weight."""

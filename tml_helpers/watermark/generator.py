@@ -17,6 +17,7 @@ from tml_helpers.watermark._channel import tampered
 from tml_helpers.watermark._hidden import Encoder, Extractor
 from tml_helpers.watermark.evidence import Evidence, signed_rank_evidence
 from tml_helpers.watermark.keys import signs
+from tml_helpers.watermark.tampering import psnr
 
 SMALLEST_SIDE = 8
 READABLE = 0.9
@@ -257,8 +258,7 @@ class GeneratorWatermark(nn.Module):
         made = training.predict(marked, inputs, batch_size=batch_size)
         agreement = _agreement(self._read(made, batch_size), bits)
         _warn_if_unreadable(agreement, "what the marked generator makes")
-        error = F.mse_loss(made, originals).item()
-        return MarkedGenerator(marked, losses, math.inf if error == 0 else -10 * math.log10(error), agreement)
+        return MarkedGenerator(marked, losses, psnr(made, originals), agreement)
 
     def read(self, images: Tensor, *, batch_size: int = 512) -> Tensor:
         """b̂ⱼ(x) = 2 σ(logitⱼ) − 1: how sure the extractor is that bit j is 1 (at 1) or −1 (at −1).

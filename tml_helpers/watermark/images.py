@@ -11,6 +11,7 @@ from torch import Tensor
 
 from tml_helpers.common import check_counts, check_numbers
 from tml_helpers.watermark import _tiles
+from tml_helpers.watermark._messages import bits_of
 from tml_helpers.watermark.evidence import SMALLEST, Evidence, signed_rank_evidence
 from tml_helpers.watermark.keys import check_key
 
@@ -96,8 +97,8 @@ def detect_image(
 
     The search carrier finds the offset, and says nothing more; what it holds is taken out. At that offset the bits'
     carriers, which are drawn independently of the picture and of the search, testify: so the search costs nothing,
-    and the law is exact for every picture. A message that was known before adds the evidence for itself: its cosine
-    follows Student's law.
+    and the law is exact for every picture. A message that was known before adds the evidence for itself: the
+    signed ranks of its margins.
 
     Args:
         images: one `[C, H, W]`, or `[N, C, H, W]`, grey or RGB, of any size: floats in [0, 1], uint8 or uint16.
@@ -209,18 +210,11 @@ def _rounded(picture: Tensor, dtype: torch.dtype | None) -> Tensor:
 
 
 def _bits(message: Sequence[int] | Tensor) -> Tensor:
-    """`[n]`, bool, on the CPU."""
-    if isinstance(message, (str, bytes)):
-        raise TypeError(f"message must be bits, 0 and 1, got {type(message).__name__}: pass its bits one by one")
-    try:
-        bits = torch.as_tensor(message).detach().cpu()
-    except (TypeError, ValueError, RuntimeError) as error:
-        raise TypeError(f"message must be a row of bits, 0 and 1, got {type(message).__name__}") from error
-    if bits.ndim != 1 or not 1 <= len(bits) <= LONGEST_MESSAGE:
-        raise ValueError(f"message must be a row of 1 to {LONGEST_MESSAGE} bits, got shape {list(bits.shape)}")
-    if not ((bits == 0) | (bits == 1)).all():
-        raise ValueError("message must be bits, 0 or 1, got other values")
-    return bits.bool()
+    """`[n]`, bool, on the CPU; not more than carriers are made for."""
+    bits = bits_of(message)
+    if len(bits) > LONGEST_MESSAGE:
+        raise ValueError(f"message must have at most {LONGEST_MESSAGE} bits, got {len(bits)}")
+    return bits
 
 
 def _pictures(images: Tensor) -> Tensor:

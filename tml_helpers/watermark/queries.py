@@ -35,9 +35,9 @@ class QueryEvidence(Evidence):
 class QueryWatermark(nn.Module):
     """x ↦ f(x), but where hκ(x) picks x, the top class changes places with another one that hκ(x) picks, too.
 
-    The same query gets the same wrong answer, whoever asks and as often as he asks. Who trains on enough answers learns
+    The same query gets the same wrong answer, however often somebody asks. Who trains on enough answers learns
     wrong ones by heart, and they are the owner's: another model errs elsewhere and in other ways. Each honest user gets
-    a wrong answer to the marked fraction of his queries. The copy of a model whose weights were stolen carries no mark.
+    a wrong answer to the marked fraction of queries. The copy of a model whose weights were stolen carries no mark.
 
     It answers in evaluation mode, and gives no gradient. Keep it where the key is safe: what is pickled has it inside.
 
@@ -92,7 +92,7 @@ class QueryWatermark(nn.Module):
         swapped = logits.scatter(1, top, logits.gather(1, other)).scatter(1, other, _ahead(logits))
         return torch.where(picked(words, self.fraction)[:, None], swapped, logits)
 
-    def test(self, suspect: nn.Module, inputs: Tensor, *, batch_size: int = 512) -> QueryEvidence:
+    def test(self, model: nn.Module, inputs: Tensor, *, batch_size: int = 512) -> QueryEvidence:
         """P(Binomial(disagreements, 1/(K − 1)) ≥ matches): a mistake matches the key's by chance once in K − 1.
 
         Only selected inputs count, each once however often it is among them: equal bytes have one hash. Whatever the
@@ -100,7 +100,7 @@ class QueryWatermark(nn.Module):
         matches is binomial, exactly. A suspect that agrees everywhere disagrees never, and gets a p-value of 1.
 
         Args:
-            suspect: maps the same inputs to logits `[N, K]`; only its top class is read.
+            model: the suspect's, maps the same inputs to logits `[N, K]`; only its top class is read.
             inputs: `[N, …]`, at least one: queries that were answered, byte for byte as they came.
             batch_size: inputs at a time, 1 or more.
 
@@ -108,13 +108,13 @@ class QueryWatermark(nn.Module):
             The evidence: matches, their p-value, and how many inputs were selected and disagreed upon.
 
         Raises:
-            TypeError: a suspect that is no module, or inputs that are no tensor.
+            TypeError: a model that is no module, or inputs that are no tensor.
             ValueError: no inputs, logits that are not finite, fewer than three classes, or a suspect with others.
 
         Source: Szyller et al., 2021. Derived in: lectures/70_watermarking/models
         """
-        if not isinstance(suspect, nn.Module):
-            raise TypeError(f"suspect must be a torch.nn.Module, got {type(suspect).__name__}")
+        if not isinstance(model, nn.Module):
+            raise TypeError(f"model must be a torch.nn.Module, got {type(model).__name__}")
         check_counts(batch_size=batch_size)
         words = keyed_hash(inputs, key=self._key).cpu()
         if len(words) == 0:
@@ -126,7 +126,7 @@ class QueryWatermark(nn.Module):
         if not once.any():
             return QueryEvidence(0.0, 1.0, 0.0, selected=0, disagreements=0)
         queries, words = inputs[once.to(inputs.device)], words[once]
-        logits, claimed = (predict(model, queries, batch_size=batch_size).cpu() for model in (self.model, suspect))
+        logits, claimed = (predict(one, queries, batch_size=batch_size).cpu() for one in (self.model, model))
         _check_classes(logits)
         if claimed.shape != logits.shape or not claimed.isfinite().all():
             raise ValueError(

@@ -22,6 +22,7 @@ from tml_helpers.common import (
 )
 from tml_helpers.watermark.evidence import Evidence, signed_rank_evidence
 from tml_helpers.watermark.keys import check_key, signs, uniforms
+from tml_helpers.watermark.tampering import psnr
 
 Access = Literal["gradients", "logits", "losses"]
 
@@ -209,12 +210,6 @@ def chosen_of_each_class(labels: Tensor, *, key: bytes, fraction: float) -> Tens
     if len(marked) == 0:
         raise ValueError(f"a fraction of {fraction} is less than one image in every class: nothing would be marked")
     return marked
-
-
-def psnr(images: Tensor, originals: Tensor) -> float:
-    """−10 log₁₀ of the mean squared difference, in dB for values in [0, 1]; infinite where nothing was changed."""
-    error = float((images.double() - originals.double()).square().mean())
-    return -10 * math.log10(error) if error else math.inf
 
 
 def without(values: Tensor, control: Tensor) -> Tensor:

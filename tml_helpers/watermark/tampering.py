@@ -201,6 +201,12 @@ def rotate(images: Tensor, *, degrees: float) -> Tensor:
     return F.grid_sample(batch, grid, padding_mode="border", align_corners=False).view(images.shape).clamp(0, 1)
 
 
+def psnr(images: Tensor, originals: Tensor) -> float:
+    """−10 log₁₀ of the mean squared difference, in dB for values in [0, 1]; infinite where nothing was changed."""
+    error = float((images.double() - originals.double()).square().mean())
+    return -10 * math.log10(error) if error else math.inf
+
+
 def _scaled(images: Tensor, height: int, width: int) -> Tensor:
     batch = images.reshape(-1, *images.shape[-3:])
     scaled = F.interpolate(batch, (height, width), mode="bilinear", antialias=True, align_corners=False).clamp(0, 1)

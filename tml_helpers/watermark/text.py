@@ -167,7 +167,7 @@ def detect_text(tokens: Tensor, *, key: bytes, vocabulary: int, gamma: float = 0
 def _greens(previous: int, key: bytes, vocabulary: int, count: int) -> np.ndarray:
     """Which words are green after the previous one, bool `[V]`."""
     numbers = uniforms(key, f"text green after {previous}", vocabulary).numpy()
-    green: np.ndarray = numbers <= np.partition(numbers, count - 1)[count - 1]  # of 53 bits, so that none are equal
+    green: np.ndarray = numbers <= np.partition(numbers, count - 1)[count - 1]  # of 52 bits, so none are equal
     return green
 
 

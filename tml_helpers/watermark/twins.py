@@ -8,7 +8,8 @@ from torch import Tensor, nn
 from tml_helpers.common import check_counts, check_images, check_labels, evaluating
 from tml_helpers.watermark.evidence import Evidence, signed_rank_evidence
 from tml_helpers.watermark.keys import check_key, signs
-from tml_helpers.watermark.radioactive import answered, check_size, grid, psnr, spread, without
+from tml_helpers.watermark.radioactive import answered, check_size, grid, spread, without
+from tml_helpers.watermark.tampering import psnr
 
 AT_ONCE = 1000
 """Images whose noise is drawn in one piece: the key's bytes take eight times the memory of a pixel."""

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from tml_helpers.common import Layer, check_absent, check_counts, check_numbers, evaluating, layer_names
+from tml_helpers.watermark._messages import bits_of
 from tml_helpers.watermark.evidence import Evidence, binomial_evidence, normal_evidence
 from tml_helpers.watermark.keys import check_key, normals, signs, uniforms
 
@@ -74,7 +75,7 @@ class WeightWatermark:
             self.message = signs(key, "weights: message", count) > 0
         else:
             check_absent("a message is given", bits=bits)
-            self.message = _bits(message)
+            self.message = bits_of(message)
         count = len(self.message)
         if count > size:
             raise ValueError(
@@ -190,16 +191,3 @@ def _weight(model: nn.Module, name: str) -> Tensor:
     if not isinstance(weight, Tensor) or not weight.is_floating_point():
         raise ValueError(f"the layer {name!r} has no weights of floating point that could carry a message")
     return weight
-
-
-def _bits(message: Sequence[int] | Tensor) -> Tensor:
-    """A message as `[n]`, bool."""
-    try:
-        row = torch.as_tensor(message).detach().cpu()
-    except (TypeError, ValueError, RuntimeError):
-        raise TypeError(
-            f"message must be one row of 0 and 1, got {type(message).__name__}: for text, pass its bits"
-        ) from None
-    if row.ndim != 1 or len(row) == 0 or not ((row == 0) | (row == 1)).all():
-        raise ValueError(f"message must be one row of 0 and 1, got shape {list(row.shape)}")
-    return row.bool()
