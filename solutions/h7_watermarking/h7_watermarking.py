@@ -744,8 +744,7 @@ assert error(found[1], torch.tensor([0.4, 0.3, 1.0])) < 1e-4, (
 )
 assert error(found[2], torch.tensor([[4.0, 9.0, 0.7]])) < 1e-4, (
     "a unit that is ten times as large is read by a weight a tenth as large, "
-    "in the column "
-    "to which it moved"
+    "in the column to which it moved"
 )
 ### BEGIN HIDDEN TESTS
 for units, size, classes in ((4, 3, 2), (16, 9, 16), (32, 20, 10)):
