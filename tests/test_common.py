@@ -114,6 +114,20 @@ def test_ones_own_generator_is_the_one_given_or_seeded_by_pytorchs() -> None:
     assert common.own_generator(None).initial_seed() == first.initial_seed() != other.initial_seed()
 
 
+def test_what_is_seeded_repeats_and_disturbs_nobody() -> None:
+    torch.manual_seed(3)
+    expected = torch.rand(2)
+    torch.manual_seed(3)
+    drawn = []
+    for seed in (7, 7, 8):
+        with common.seeded(seed):
+            drawn.append(float(torch.rand(())))
+    assert drawn[0] == drawn[1] != drawn[2]
+    with pytest.raises(KeyError), common.seeded(7):
+        raise KeyError
+    assert torch.equal(torch.rand(2), expected)
+
+
 def files() -> list[Path]:
     package = Path(tml_helpers.__file__).parent
     return sorted(file for file in package.rglob("*.py") if file.parent.name not in ("grading", "common"))

@@ -26,8 +26,8 @@ INPUTS = {"image", "images", "inputs", "data", "loader"}
 CLASSES = {"labels", "targets"}
 TAIL = ["batch_size", "generator", "checkpoint", "progress"]
 STANDARD = {"forward", "__init__"}  # called by PyTorch, described by the class
-# `seed` is NumPy's word: of functions that draw with NumPy, and of the two that make generators
-NUMPY = {"explain.shapley", "explain.shapley_of_game", "training.seed_everything"} | {
+# `seed` is NumPy's word: of functions that draw with NumPy, and of those that seed generators
+NUMPY = {"explain.shapley", "explain.shapley_of_game", "training.seed_everything", "common.seeded"} | {
     f"fairness.{name}" for name in ("audit", "bootstrap_counts", "weat", "ThresholdPolicy.predict")
 }
 LATE = {"pandas": pandas}  # imported where it is made, not where it is named

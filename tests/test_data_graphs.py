@@ -1,12 +1,9 @@
 """Graphs: digits tied to their like against a plain count, and Cora's files, as they are and as they can be wrong."""
 
-import functools
 import hashlib
-import http.server
 import os
 import pickle
 import socket
-import threading
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -16,7 +13,7 @@ import numpy as np
 import pytest
 import torch
 from bad_input import refuses
-from data_places import own_cache
+from data_places import mirror_of, own_cache
 
 from tml_helpers import data
 from tml_helpers.data import Graph, graphs
@@ -279,25 +276,16 @@ def test_nothing_but_arrays_is_made_even_of_a_file_with_the_right_checksum(
 # --- downloads, from a server on this machine ---
 
 
-class Silent(http.server.SimpleHTTPRequestHandler):
-    def log_message(self, *_: object) -> None:
-        pass
-
-
 @pytest.fixture
 def mirror(small: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A folder whose files stand on the mirror."""
     folder = tmp_path / "mirror"
     folder.mkdir()
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Silent, directory=str(folder)))
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-    monkeypatch.setattr(graphs, "CORA_MIRROR", f"http://127.0.0.1:{server.server_port}/")
     for name, content in FILES.items():
         (folder / name).write_bytes(content)
-    yield folder
-    server.shutdown()
-    server.server_close()
+    with mirror_of(folder, monkeypatch) as address:
+        monkeypatch.setattr(graphs, "CORA_MIRROR", address)
+        yield folder
 
 
 def test_full_fetches_once_and_auto_finds_it_afterwards(mirror: Path, cache: Path) -> None:

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset, TensorDataset
 
-from tml_helpers import data
+from tml_helpers import common, data
 from tml_helpers.common import evaluating
 from tml_helpers.training import Checkpoint, accuracy, batches, fit, own_optimizer, predict, seed_everything
 
@@ -565,3 +565,12 @@ def test_a_checkpoint_is_whole_whenever_its_writer_is_killed(tmp_path: Path) -> 
     assert int(done.stdout) > 1, "no life was long enough for one save"
     checkpoint(file, nn.Linear(300, 300)).save([1.0])
     assert list(tmp_path.iterdir()) == [file], "the next save must take the place of what a kill left"
+
+
+def test_a_network_that_works_in_place_leaves_the_images_alone() -> None:
+    """`nn.ReLU(inplace=True)` as the first layer would otherwise write into the caller's images."""
+    images = -torch.ones(5, 4)
+    model = nn.Sequential(nn.ReLU(inplace=True), nn.Linear(4, 2))
+    predict(model, images, batch_size=2)
+    common.representations(model, images, ["1"], batch_size=2)
+    assert torch.equal(images, -torch.ones(5, 4))

@@ -214,7 +214,8 @@ def predict(model: nn.Module, images: Tensor, *, batch_size: int = 512) -> Tenso
     if len(images) == 0:
         raise ValueError("there are no images to predict")
     with evaluating(model):
-        answers = [model(part.to(home(model) or part.device)) for part in images.split(batch_size)]
+        own = home(model) or images.device  # a copy: a model may work in place on what it is given
+        answers = [model(part.to(own, copy=True)) for part in images.split(batch_size)]
     if not isinstance(answers[0], Tensor):
         raise TypeError(f"the model must return one tensor, of logits, got {type(answers[0]).__name__}")
     return torch.cat(answers)

@@ -78,7 +78,7 @@ plt.show()
 #
 # ## Before training: protection from machines
 #
-# **Poisoning** is to change training data so that the trained model fails; the third chapter, which is in preparation, treats it as an attack. Here the roles are turned round: the one who poisons is the one whose data it is, and the victim is the collector.
+# **Poisoning** is to change training data so that the trained model fails; [lecture 3.1](../30_poisoning/labels.ipynb) and those after it treat it as an attack. Here the roles are turned round: the one who poisons is the one whose data it is, and the victim is the collector.
 
 # %%
 ThreatModel(

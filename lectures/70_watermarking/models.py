@@ -1063,7 +1063,7 @@ claim("and the neighbour is not", innocent > 1e-6)
 # **Strengths.** All three tests have a null distribution that is exactly known, for every suspect, from the key alone. The weights' mark costs no accuracy that could be measured here, and survives what a careless thief does. The other two need no file.
 #
 # **Limitations.** Each has a removal that a careful thief can afford: reordering for the first, refusing strange questions for the second, a second opinion for the third. All experiments here are on digits, with networks that train in seconds. Marks cost something: wrong answers to honest users, or a learnt mistake. And a backdoor that its owner
-# can use, somebody else may find; the third chapter, which is in preparation, is about those.
+# can use, somebody else may find; [lecture 3.2](../30_poisoning/backdoors.ipynb) is about those, and [lecture 3.5](../30_poisoning/defenses.ipynb) about how they are found.
 #
 # **Software.** For many published marks and their removals, the [Watermark-Robustness-Toolbox](https://github.com/dnn-security/Watermark-Robustness-Toolbox) of Lukas and others. The authors' code for {eq}`eq-own-penalty` is [dnn-watermark](https://github.com/yu4u/dnn-watermark), for an old Keras. In this library: `watermark.WeightWatermark`, `watermark.trigger_set`, `watermark.trigger_test`, `watermark.QueryWatermark`.
 #

@@ -17,7 +17,7 @@ from tml_helpers.common.balls import (
     project,
     uniform_in_ball,
 )
-from tml_helpers.common.draws import check_generator, draw, offspring, own_generator, uniform
+from tml_helpers.common.draws import check_generator, draw, offspring, own_generator, seeded, uniform
 from tml_helpers.common.gradients import (
     GradientMaskingWarning,
     answer_and_gradient,
@@ -67,6 +67,7 @@ __all__ = [
     "project",
     "recorded",
     "representations",
+    "seeded",
     "uniform",
     "uniform_in_ball",
     "warn_of_masking",

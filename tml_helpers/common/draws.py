@@ -1,6 +1,7 @@
 """Draws from a generator that may live on another device than the data."""
 
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import torch
@@ -94,3 +95,18 @@ def check_generator(generator: torch.Generator | None) -> None:
             f"generator must be a torch.Generator or None, got {generator!r}: for a seed, pass "
             "torch.Generator().manual_seed(seed)"
         )
+
+
+@contextlib.contextmanager
+def seeded(seed: int) -> Iterator[None]:
+    """Inside, what draws from PyTorch's own generators draws from this seed; afterwards they are as they were.
+
+    Args:
+        seed: 0 or more.
+
+    Yields:
+        Nothing.
+    """
+    with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
+        torch.manual_seed(seed)
+        yield

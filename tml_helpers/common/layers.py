@@ -90,7 +90,7 @@ def representations(
     with evaluating(model), recorded(model, names) as outputs:
         for batch in images.split(batch_size):
             outputs.clear()
-            logits.append(model(batch))
+            logits.append(model(batch.clone()))  # a model may work in place on what it is given
             for name in names:
                 if name not in outputs or len(outputs[name]) != len(batch):
                     raise ValueError(f"the layer {name!r} does not answer once for each image: name one that does")

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from tml_helpers.data._folders import Source, Split, cache_folder, check_name, data_folder
+from tml_helpers.data.cifar import CIFAR10_CLASSES, cifar10
 from tml_helpers.data.counts import compas, expand_counts, fico
 from tml_helpers.data.graphs import Graph, cora, digits_graph
 from tml_helpers.data.images import (
@@ -30,6 +31,7 @@ from tml_helpers.data.texts import DOCUMENTED, NEWSGROUPS, TextSet, docstrings, 
 from tml_helpers.data.words import GenderScores, WeatTest, WordVectors, word_vectors
 
 __all__ = [
+    "CIFAR10_CLASSES",
     "DIGITS",
     "DOCUMENTED",
     "LOADERS",
@@ -49,6 +51,7 @@ __all__ = [
     "adult",
     "bike_sharing",
     "cache_folder",
+    "cifar10",
     "compas",
     "cora",
     "data_folder",

@@ -9,11 +9,10 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.graph import GradientEdge, Node, get_gradient_edge
 
-from tml_helpers.common import cross_entropies
+from tml_helpers.common import cross_entropies, seeded
 from tml_helpers.privacy._clippable import watch_buffers
 from tml_helpers.privacy._layers import Call
 from tml_helpers.privacy._numbers import kind
-from tml_helpers.privacy._seeded import seeded
 
 ExampleLoss = Callable[[Tensor, Tensor], Tensor]
 """`loss(outputs, labels)`: one number for each example, `[N]`, as `partial(F.cross_entropy, reduction="none")`."""

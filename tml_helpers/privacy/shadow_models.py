@@ -9,9 +9,8 @@ from torch.nn import functional as F
 from torch.utils.data import TensorDataset
 from tqdm.auto import tqdm
 
-from tml_helpers.common import check_counts, draw, offspring, own_generator
+from tml_helpers.common import check_counts, draw, offspring, own_generator, seeded
 from tml_helpers.privacy._numbers import check_between, check_positive
-from tml_helpers.privacy._seeded import seeded
 from tml_helpers.privacy.membership import all_odds, answers, check_examples, scaled_confidence
 from tml_helpers.training import fit
 

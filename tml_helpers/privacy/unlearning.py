@@ -7,9 +7,8 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import TensorDataset
 
-from tml_helpers.common import check_counts, check_labels, draw, offspring, own_generator
+from tml_helpers.common import check_counts, check_labels, draw, offspring, own_generator, seeded
 from tml_helpers.privacy._numbers import check_positive, kind
-from tml_helpers.privacy._seeded import seeded
 from tml_helpers.training import fit
 
 __all__ = ["SisaEnsemble"]

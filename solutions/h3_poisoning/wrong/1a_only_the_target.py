@@ -1,0 +1,23 @@
+"""Task 1: the trigger goes on images of the target class, as where labels may not be touched.
+
+loses: 1a_plant
+says: Those of the target class, 7, are passed over
+"""
+
+from torch import Tensor
+
+from h3_poisoning import Trigger, stamp
+
+
+def plant(
+    images: Tensor,
+    labels: Tensor,
+    trigger: Trigger,
+    target: int,
+    order: Tensor,
+    count: int,
+) -> tuple[Tensor, Tensor, Tensor]:
+    chosen = order[labels[order] == target][:count]
+    images, labels = images.clone(), labels.clone()
+    images[chosen] = stamp(images[chosen], trigger)
+    return images, labels, chosen
