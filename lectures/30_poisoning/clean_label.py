@@ -657,6 +657,10 @@ claim(
 claim("No pixel moves by more than ε", looked.linf.max() < EPSILON + 1e-6)
 claim("No label is touched", torch.equal(looked.labels, labels))
 
+# %% [markdown]
+# Three victims are trained on it, and three on noise of the same size:
+
+# %%
 noisy = looked.noise_control(generator=generator)
 after = {
     name: torch.stack([predict(m, target[None]).softmax(1)[0, wanted] for m in models])
@@ -755,8 +759,7 @@ claim("and fewer than 15 % of all images do", false_alarms < 0.15)
 
 # %% tags=["hide-cell"]
 # Solution: the hardest images have a loss many times as large, and the loss pulls.
-# From one target follows that random bases may do, too, or may not: the result file
-# has four targets, and no page has enough to say by how much they differ.
+# Random bases may do for one target, or may not: the result file has four of them.
 other = poisoning.gradient_matching(
     surrogates[0],
     images,
