@@ -125,7 +125,7 @@ claim("The library's square is the one by hand", same)
 # %% [markdown]
 # ## Judge it, over trainings
 #
-# One network proves little: it may have been lucky. `poisoning.retrain` trains several from scratch, each with first weights and an order of its own. Called twice with equal generators, it gives *pairs*: the same weights and orders, once on the poisoned set and once on the clean one. What differs between the two of a pair is the poison.
+# One network proves little: it may have been lucky. `poisoning.retrain` trains several from scratch, each with first weights and an order of its own. Called twice with equal generators, it gives *pairs*: the same weights and orders, once on the poisoned set and once on the clean one. What differs between the two of a pair is the poison. (It trains one after the other. To train all in one batch, by `torch.func`, pays on a processor for the smallest networks only: `benchmarks/poisoning.py` has both side by side.)
 
 
 # %%

@@ -153,7 +153,7 @@ for row, one in enumerate(poisons):
     show_image(axes[row, 2], one.images[one.indices[0]], "poison")
     change = one.perturbation[0, 0]
     axes[row, 3].imshow(-change, cmap="PuOr", vmin=-0.5, vmax=0.5)
-    axes[row, 3].set(xticks=[], yticks=[], title="difference")
+    axes[row, 3].set(xticks=[], yticks=[], title="difference", frame_on=False)
 plt.show()
 
 # %% [markdown]
@@ -280,10 +280,8 @@ def apart(extract):
     return float(near / far)
 
 
-claim(
-    "In its own features, poison and target are over 3 times as far apart",
-    apart(own) > 3 * apart(extractor),
-)
+times = np.log(apart(own) / apart(extractor))
+claim("Poison and target are over 1.5 times as far apart then", times > np.log(1.5))
 
 # %% tags=["nbval-ignore-output"]
 print(
@@ -360,7 +358,7 @@ def surrogate(age):
 surrogates = [surrogate(age) for age in (1, 2, 2, 3)]
 
 # %% [markdown]
-# Which target? Whoever may choose takes an easy one, and who reports only that has proved little. So say how easy: the attacker's class is the surrogates' second choice, and **ease** is its probability in proportion to the first choice's. We order the test digits that the surrogates read rightly by ease, and take the one at 10 %: nine out of ten are harder.
+# Which target? Whoever may choose takes an easy one, and who reports only that has proved little. So say how easy: the attacker's class is the surrogates' second choice, and **ease** is its probability in proportion to the first choice's. We order the test digits that the surrogates read rightly by ease, and take the one at 20 %: four out of five are harder.
 
 # %%
 mean = torch.stack([predict(model, test.images).softmax(1) for model in surrogates])
@@ -368,7 +366,7 @@ best, classes = mean.mean(0).topk(2, dim=1)
 ease = best[:, 1] / best[:, 0]
 right = classes[:, 0] == test.labels
 order = [i for i in ease.argsort(descending=True).tolist() if right[i]]
-place = order[len(order) // 10]
+place = order[len(order) // 5]
 target, wanted = test.images[place], int(classes[place, 1])
 
 # %% tags=["nbval-ignore-output"]
@@ -434,7 +432,7 @@ for column, index in enumerate(poison.indices[:3].tolist()):
     show_image(axes[1, column], poison.images[index], "poisoned")
     delta = poison.perturbation[column, 0]
     axes[2, column].imshow(-delta, cmap="PuOr", vmin=-EPSILON, vmax=EPSILON)
-    axes[2, column].set(xticks=[], yticks=[], title="difference")
+    axes[2, column].set(xticks=[], yticks=[], title="difference", frame_on=False)
 show_image(axes[0, 3], target, "target")
 for row in (1, 2):
     axes[row, 3].axis("off")

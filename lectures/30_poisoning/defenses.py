@@ -360,6 +360,7 @@ axis.set_xticks(range(5), columns)
 axis.set_yticks(range(len(ATTACKS)), ATTACKS.values())
 axis.xaxis.tick_top()
 axis.axvline(1.5, color="white", lw=4)
+axis.grid(visible=False)
 axis.tick_params(length=0)
 plt.show()
 

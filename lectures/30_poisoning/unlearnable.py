@@ -63,7 +63,7 @@ for column in range(4):
     axes[2, column].imshow(
         -blocks.perturbation[column, 0], cmap="PuOr", vmin=-0.5, vmax=0.5
     )
-    axes[2, column].set(title="difference", xticks=[], yticks=[])
+    axes[2, column].set(title="difference", xticks=[], yticks=[], frame_on=False)
 plt.show()
 
 # %% [markdown]
@@ -241,6 +241,7 @@ for axis, made, title in (
         label="on noisy images",
     )
     axis.set(title=title, xlabel="round", ylim=(-3, 103))
+    axis.locator_params(axis="x", integer=True)
 axes[0].set_ylabel("the maker's error (%)")
 figure.legend(*axes[0].get_legend_handles_labels(), loc="outside upper center", ncols=2)
 plt.show()
