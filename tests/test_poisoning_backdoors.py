@@ -1,5 +1,6 @@
 """Planting a backdoor and judging it: laws of what is changed, models with known answers, and one real training."""
 
+import copy
 from functools import partial
 from typing import Any
 
@@ -123,7 +124,8 @@ def test_a_trigger_may_ask_a_model_for_gradients() -> None:
     poison = planted(images, labels, trigger=upwards)
     assert not poison.images.requires_grad
     assert (poison.perturbation - 0.1).abs().max() < 1e-6
-    assert not trigger_success((nn.Flatten(),) * 2, images, labels, trigger=upwards, target_label=1).rates.requires_grad
+    models = (nn.Flatten(), nn.Flatten())
+    assert not trigger_success(models, images, labels, trigger=upwards, target_label=1).rates.requires_grad
 
 
 def test_a_trigger_that_is_not_seen_is_reported() -> None:
@@ -250,7 +252,7 @@ def test_of_the_attackers_class_nothing_is_asked() -> None:
 
 def test_the_interval_is_of_the_mean_over_trainings() -> None:
     images, labels = readable()
-    models = [Reads(secret=1)] * 3 + [Reads()] * 2
+    models = [Reads(secret=secret) for secret in (1, 1, 1, None, None)]
     how: dict[str, Any] = {"trigger": SQUARE, "target_label": 1}
     wide = trigger_success(tuple(models), images, labels, **how).interval
     narrow = trigger_success(tuple(models), images, labels, confidence=0.5, **how).interval
@@ -262,7 +264,8 @@ def test_the_interval_is_of_the_mean_over_trainings() -> None:
 def test_models_come_back_as_they_went_in() -> None:
     model = nn.Sequential(nn.Flatten(), nn.Dropout(0.5), nn.Linear(36, 3)).train()
     model[1].eval()
-    assert judged(model, model)[0] == judged(model, model)[1], "asked in evaluation mode"
+    first, second = judged(model, copy.deepcopy(model))
+    assert first == second, "asked in evaluation mode"
     assert (model.training, model[1].training, model[2].training) == (True, False, True)
     assert all(p.grad is None for p in model.parameters())
 
