@@ -212,7 +212,6 @@ def plan(data: str) -> Runs:
 
 
 def main() -> None:
-    on_any_console()
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", choices=EPSILONS, default="mnist")
     data = parser.parse_args().data
@@ -227,4 +226,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    on_any_console()
     main()

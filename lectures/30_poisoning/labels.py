@@ -52,7 +52,7 @@ generator = seed_everything(seed())
 # $$\mathcal A : D \mapsto f .$$ (eq-flip-learner)
 #
 # It has a will. Mostly it wants a small **natural risk**, the mean loss on images that it has not seen. Sometimes it wants a small **robust risk**, the mean of the worst loss within a small ball around each image, which is the subject of
-# [chapter 2](../20_adversarial/adversarial_training.ipynb):
+# [chapter 2](../20_adversarial/linear_explanation.ipynb):
 #
 # $$\operatorname{risk}(f) = \mathbb E\big[\ell(f(x), y)\big], \qquad \operatorname{risk}_\varepsilon(f) = \mathbb E\Big[\max_{\lVert \delta \rVert_\infty \le \varepsilon} \ell(f(x + \delta), y)\Big]$$ (eq-flip-will)
 #

@@ -214,8 +214,8 @@ def plant(
     """The training set with a backdoor in it, and where it was changed.
 
     images: (N, 784). labels: int64 (N,). trigger: mask and pattern, (784,) each.
-    order: all places from 0 to N - 1, int64 (N,). count: how many are changed; there are
-    always enough.
+    order: all places from 0 to N - 1, int64 (N,). count: how many are changed;
+    there are always enough.
     Returns images (N, 784), labels (N,) and the changed places (count,).
     """
     ### BEGIN SOLUTION
@@ -249,16 +249,16 @@ trigger = torch.tensor([0.0, 0.5]), torch.tensor([1.0, 0.0])
 order = torch.tensor([4, 0, 1, 2, 3])
 found = try_plant(images, torch.tensor([3, 7, 2, 7, 7]), trigger, 7, order, 2)
 assert sorted(np.asarray(found[2]).tolist()) == [0, 2], (
-    "in this order come the labels 7, 3, 7, 2, 7. Those of the target class, 7, are passed "
-    "over, and the first two others are those at the places 0 and 2"
+    "in this order come the labels 7, 3, 7, 2, 7. Those of the target class, 7, "
+    "are passed over, and the first two others are those at the places 0 and 2"
 )
 assert error(found[1], np.array([7, 7, 7, 7, 7])) < TOLERANCE, (
     "the changed images get the target as their label, and all others keep theirs"
 )
 right = np.array([[0.1, 0.1], [0.3, 0.4], [0.5, 0.3], [0.7, 0.8], [0.9, 1.0]])
 assert error(found[0], right) < 1e-5, (
-    "the changed images are stamped with the trigger, here half opaque on the second pixel "
-    "and not at all on the first; the others stay as they are"
+    "the changed images are stamped with the trigger, here half opaque on the "
+    "second pixel and not at all on the first; the others stay as they are"
 )
 assert found[3], "what was handed in has changed: work on copies"
 ### BEGIN HIDDEN TESTS
@@ -271,7 +271,8 @@ for size, classes, count in ((12, 3, 1), (40, 2, 7), (90, 10, 30)):
     found = try_plant(images.clone(), labels.clone(), trigger, target, order, count)
     taken = [place for place in order.tolist() if int(labels[place]) != target][:count]
     assert sorted(np.asarray(found[2]).tolist()) == sorted(taken), (
-        "not the first so many places, in the given order, that are not of the target class"
+        "not the first so many places, in the given order, that are not of the "
+        "target class"
     )
     exact = labels.clone()
     exact[taken] = target
@@ -320,8 +321,8 @@ found = success(
     torch.tensor([[7, 7, 7, 1, 7], [7, 2, 3, 1, 7]]), torch.tensor([7, 2, 3, 1, 7]), 7
 )
 assert error(found, np.array([2 / 3, 0.0])) < 1e-5, (
-    "the first model reads two of three digits that are no 7 as a 7. The second reads all "
-    "five digits right: it has no backdoor, and its rate is 0"
+    "the first model reads two of three digits that are no 7 as a 7. The second "
+    "reads all five digits right: it has no backdoor, and its rate is 0"
 )
 ### BEGIN HIDDEN TESTS
 for runs, size, classes in ((1, 9, 3), (5, 60, 10), (8, 31, 2)):
@@ -337,8 +338,8 @@ for runs, size, classes in ((1, 9, 3), (5, 60, 10), (8, 31, 2)):
         ]
         exact.append(sum(a == target for a, _ in pairs) / len(pairs))
     assert error(found := success(read_as, labels, target), exact) < 1e-5, (
-        "not the share of the images of other classes that is read as the target, for each "
-        "training"
+        "not the share of the images of other classes that is read as the target, "
+        "for each training"
     )
 ### END HIDDEN TESTS
 
@@ -395,8 +396,8 @@ assert abs(found[0] + 1 / 30) < TOLERANCE, (
 )
 half = 4.302652729911275 * (7 / 300) ** 0.5 / 3**0.5
 assert abs(found[2] - found[0] - half) < 1e-5, (
-    "not q s / √R above the mean: q leaves 2.5 % above it (4.30 for two degrees of freedom), "
-    "s is of the differences with R - 1 below, and R is 3"
+    "not q s / √R above the mean: q leaves 2.5 % above it (4.30 for two degrees of "
+    "freedom), s is of the differences with R - 1 below, and R is 3"
 )
 assert abs(found[0] - found[1] - half) < 1e-5, "as far below the mean as above it"
 ### BEGIN HIDDEN TESTS
@@ -416,8 +417,8 @@ for runs in (2, 5, 11):
     assert (
         max(abs(found[1] - mean + half), abs(found[2] - mean - half)) < 1e-5 * half
     ), (
-        "not the mean plus and minus q s / √R: Student's q for R - 1 degrees of freedom, "
-        "and s of the differences within the pairs"
+        "not the mean plus and minus q s / √R: Student's q for R - 1 degrees of "
+        "freedom, and s of the differences within the pairs"
     )
 ### END HIDDEN TESTS
 
@@ -478,7 +479,8 @@ mean, low, high = interval(
     np.array([accuracy(model) for model in clean]),
 )
 print(
-    f"the poison changes the accuracy by {mean:+.1%}, between {low:+.1%} and {high:+.1%}"
+    f"the poison changes the accuracy by {mean:+.1%}, between {low:+.1%} and "
+    f"{high:+.1%}"
 )
 pd.DataFrame.from_dict(rows, orient="index")
 
@@ -598,12 +600,13 @@ for target in range(10):
     sums.append(mask.sum().item())
     if target == 3:
         assert works(known, (mask, pattern), 3) >= 0.8, (
-            "this model's backdoor leads to 3, and the trigger that you found leads too few "
-            "digits there: is the price too high, or the search too short?"
+            "this model's backdoor leads to 3, and the trigger that you found "
+            "leads too few digits there: is the price too high, or the search too "
+            "short?"
         )
         assert mask.sum() <= 24, (
-            "the mask is larger than it must be: the true trigger covers 16 pixels. Does "
-            "the sum of the mask have a price?"
+            "the mask is larger than it must be: the true trigger covers 16 "
+            "pixels. Does the sum of the mask have a price?"
         )
 assert np.argmin(sums) == 3, "another class than the backdoor's has the smallest mask"
 ### BEGIN HIDDEN TESTS
@@ -620,11 +623,12 @@ for target in range(10):
     sums.append(mask.sum().item())
     if target == wanted:
         assert works(victim, (mask, pattern), wanted) >= 0.8, (
-            "in another model, the trigger that was found leads too few digits to the "
-            "backdoor's class"
+            "in another model, the trigger that was found leads too few digits to "
+            "the backdoor's class"
         )
         assert mask.sum() <= 24, (
-            "in another model, the mask for the backdoor's class is larger than it must be"
+            "in another model, the mask for the backdoor's class is larger than it "
+            "must be"
         )
 assert np.argmin(sums) == wanted, (
     "in another model, another class than the backdoor's has the smallest mask"
@@ -680,8 +684,8 @@ plt.show()
 def scores(table: np.ndarray) -> tuple[int, np.ndarray]:
     """The class that the suspect is accused of, and the scores of all models.
 
-    table: sums of masks, all above 0, (n + 1, K): row 0 is the suspect's, the others are of
-    clean models.
+    table: sums of masks, all above 0, (n + 1, K): row 0 is the suspect's, the
+    others are of clean models.
     Returns the class, from 0 to K - 1, and the scores, (n + 1,).
     """
     ### BEGIN SOLUTION
@@ -697,12 +701,12 @@ table = np.array(
 found = scores(table)
 assert len(found) == 2, "return two things: the class, and the scores"
 assert int(found[0]) == 1, (
-    "class 1 costs the suspect 40, and 90 is usual there. Class 0 costs less, 20, but it "
-    "costs about as little in every model"
+    "class 1 costs the suspect 40, and 90 is usual there. Class 0 costs less, 20, "
+    "but it costs about as little in every model"
 )
 assert error(found[1], np.array([4 / 9, 16 / 17, 6 / 7, 14 / 17])) < 1e-5, (
-    "the medians of the columns, over all four rows, are 21, 90 and 85: divide by them, and "
-    "take the smallest of each row"
+    "the medians of the columns, over all four rows, are 21, 90 and 85: divide by "
+    "them, and take the smallest of each row"
 )
 ### BEGIN HIDDEN TESTS
 for models, classes in ((2, 4), (10, 10), (21, 7)):
@@ -720,11 +724,12 @@ for models, classes in ((2, 4), (10, 10), (21, 7)):
     found = scores(table.copy())
     if models > 2:
         assert int(found[0]) == target, (
-            "not the class whose sum is small beside the other models' for the same class"
+            "not the class whose sum is small beside the other models' for the "
+            "same class"
         )
     assert error(found[1], [min(row) for row in exact]) < 1e-5, (
-        "not each row's smallest ratio to the median of its column, over all rows with the "
-        "suspect's"
+        "not each row's smallest ratio to the median of its column, over all rows "
+        "with the suspect's"
     )
 ### END HIDDEN TESTS
 
@@ -750,8 +755,8 @@ for models, classes in ((2, 4), (10, 10), (21, 7)):
 def p_value(found: np.ndarray) -> float:
     """How often a clean model has as small a score.
 
-    found: the scores, (n + 1,): the suspect's first, then those of n clean models; n is at
-    least 1.
+    found: the scores, (n + 1,): the suspect's first, then those of n clean
+    models; n is at least 1.
     """
     ### BEGIN SOLUTION
     return float((found <= found[0]).mean())
@@ -760,12 +765,12 @@ def p_value(found: np.ndarray) -> float:
 
 # %% nbgrader={"grade": true, "grade_id": "2c_rank", "locked": true, "points": 1, "schema_version": 3, "solution": false, "task": false}
 assert abs(p_value(np.array([0.3, 0.9, 0.8, 0.85])) - 0.25) < TOLERANCE, (
-    "the smallest of four: its rank is 1, and 1/4 is as small as it can be with three clean "
-    "models. The suspect counts, above and below the line"
+    "the smallest of four: its rank is 1, and 1/4 is as small as it can be with "
+    "three clean models. The suspect counts, above and below the line"
 )
 assert abs(p_value(np.array([0.86, 0.9, 0.8, 0.85])) - 0.75) < TOLERANCE, (
-    "two clean models have smaller scores, so the rank is 3 of 4. A small score is what is "
-    "suspicious"
+    "two clean models have smaller scores, so the rank is 3 of 4. A small score is "
+    "what is suspicious"
 )
 assert abs(p_value(np.array([0.8, 0.9, 0.8, 0.85])) - 0.5) < TOLERANCE, (
     "a clean model with the very same score counts as if it were below"
@@ -799,7 +804,7 @@ NUMBER = 7
 
 
 def offers(number: int) -> tuple[list[Network], list[int | None], list[Trigger]]:
-    """Three models, and the envelope: to which class each backdoor leads, and by what."""
+    """Three models, and the envelope: where each backdoor leads, and by what."""
     rng = np.random.default_rng(number)
     honest = rng.permutation([True, False, rng.random() < 0.5])
     targets = [None if each else int(rng.integers(10)) for each in honest]
@@ -887,8 +892,8 @@ def repair(
 ) -> Network:
     """The model without its backdoor.
 
-    network: its four tensors. images: clean digits (200, 784). labels: their right classes,
-    int64 (200,). trigger: mask and pattern (784,).
+    network: its four tensors. images: clean digits (200, 784). labels: their right
+    classes, int64 (200,). trigger: mask and pattern (784,).
     Returns four tensors of the same shapes.
     """
     ### BEGIN SOLUTION
@@ -906,8 +911,8 @@ assert works(found, known_trigger, 3) <= 0.2, (
     "the trigger still works: does the model see it together with right labels?"
 )
 assert accuracy(found) >= accuracy(known) - 0.0701, (
-    "the model lost more than 7 of 100 test digits: it should train on from where it is, "
-    "not too fast, and see clean digits, too"
+    "the model lost more than 7 of 100 test digits: it should train on from where "
+    "it is, not too fast, and see clean digits, too"
 )
 ### BEGIN HIDDEN TESTS
 for _ in range(2):
