@@ -16,7 +16,7 @@ from data_places import mirror_of, own_cache
 from tml_helpers import data
 from tml_helpers.data import cifar
 
-FULL = os.environ.get("TML_FULL_DATA")
+FULL = os.environ.get("TML_FULL_DATA") or os.environ.get("TML_DATA_DIR")
 
 
 def record(label: int, first: int) -> bytes:
@@ -157,7 +157,7 @@ def test_a_download_that_fails_is_one_sentence(mirror: Path) -> None:
         data.cifar10()
 
 
-@pytest.mark.skipif(not FULL, reason="needs TML_FULL_DATA, a folder with the full data")
+@pytest.mark.skipif(not FULL, reason="neither TML_FULL_DATA nor TML_DATA_DIR names a folder with the full data")
 def test_the_whole_set_is_what_its_author_says(monkeypatch: pytest.MonkeyPatch) -> None:
     """6,000 images of each class; the means and deviations of the training pixels that papers print."""
     monkeypatch.undo()
