@@ -16,7 +16,8 @@ from data_places import mirror_of, own_cache
 from tml_helpers import data
 from tml_helpers.data import cifar
 
-FULL = os.environ.get("TML_FULL_DATA") or os.environ.get("TML_DATA_DIR")
+NAMED = [os.environ[name] for name in ("TML_FULL_DATA", "TML_DATA_DIR") if name in os.environ]
+FULL = next((folder for folder in NAMED if Path(folder, cifar.FOLDER).is_dir()), None)
 
 
 def record(label: int, first: int) -> bytes:
