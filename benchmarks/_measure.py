@@ -3,7 +3,7 @@
 import json
 import statistics
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from itertools import accumulate
 from pathlib import Path
 from typing import Any
@@ -95,3 +95,21 @@ def write(name: str, content: dict[str, Any]) -> Path:
     path = RESULTS / f"{name}.json"
     path.write_text(json.dumps({"machine": machine, **content}, indent=1) + "\n", encoding="utf-8")
     return path
+
+
+def resume(name: str, runs: Iterable[tuple[str, Callable[[], Any]]], **head: Any) -> None:
+    """Each run that `results/NAME.json` does not have yet, written at once: an interruption loses one at the most.
+
+    The file is read anew before each, as the same script may be running on other data.
+    """
+
+    def done() -> dict[str, Any]:
+        file = RESULTS / f"{name}.json"
+        kept: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))["runs"] if file.exists() else {}
+        return kept
+
+    for place, run in runs:
+        if place not in done():
+            found = run()
+            write(name, {**head, "runs": done() | {place: found}})
+            print(f"{place:44} {found}", flush=True)

@@ -6,14 +6,13 @@ About fifteen minutes for each data set, one thread; goes on where it was stoppe
 """
 
 import argparse
-import json
 from collections.abc import Callable
 from copy import deepcopy
 from functools import partial
 from typing import Any
 
 import torch
-from _measure import RESULTS, write
+from _measure import resume
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.data import TensorDataset
@@ -216,13 +215,7 @@ def main() -> None:
     parser.add_argument("--data", choices=EPSILONS, default="mnist")
     data = parser.parse_args().data
     torch.set_num_threads(1)
-    path = RESULTS / f"{NAME}.json"
-    runs = json.loads(path.read_text(encoding="utf-8"))["runs"] if path.exists() else {}
-    for name, run in plan(data):
-        if name not in runs:
-            runs[name] = run()
-            write(NAME, {"runs": runs})
-            print(name, runs[name], flush=True)
+    resume(NAME, plan(data))
 
 
 if __name__ == "__main__":

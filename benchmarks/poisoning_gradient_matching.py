@@ -7,14 +7,13 @@ A quarter of an hour, one thread; goes on where it was stopped. CIFAR-10 is foun
 """
 
 import argparse
-import json
 import time
 from collections.abc import Callable, Sequence
 from functools import cache, partial
 from typing import Any
 
 import torch
-from _measure import RESULTS, write
+from _measure import resume
 from torch import Tensor, nn
 from torch.utils.data import TensorDataset
 
@@ -214,22 +213,12 @@ def plan(name: str) -> Runs:
     return runs
 
 
-def done() -> dict[str, Any]:
-    file = RESULTS / f"{NAME}.json"
-    return json.loads(file.read_text(encoding="utf-8"))["runs"] if file.exists() else {}
-
-
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", choices=("mnist", "cifar10"), default="mnist")
-    chosen = parser.parse_args().data
+    data = parser.parse_args().data
     torch.set_num_threads(1)
-    for name, run in plan(chosen):
-        if name not in done():
-            found = {name: run()}
-            runs = done() | found  # the other data set may be running, too
-            write(NAME, {"images": {"mnist": 4000, "cifar10": 5000}, "trainings": RUNS, "runs": runs})
-            print(f"{name:44} {found[name]}", flush=True)
+    resume(NAME, plan(data), images={"mnist": 4000, "cifar10": 5000}, trainings=RUNS)
 
 
 if __name__ == "__main__":

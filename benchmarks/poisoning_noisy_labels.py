@@ -7,7 +7,6 @@ Fifteen minutes, one thread; goes on where it was stopped.
 """
 
 import argparse
-import json
 from collections.abc import Callable
 from copy import deepcopy
 from functools import cache, partial
@@ -15,7 +14,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from _measure import RESULTS, write
+from _measure import resume
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics.pairwise import rbf_kernel
 from sklearn.neighbors import KNeighborsClassifier
@@ -210,17 +209,11 @@ def plan(data: str) -> list[tuple[str, Callable[[], Any]]]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser()
+    parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", choices=("mnist", "cifar10"), default="mnist")
     data = parser.parse_args().data
     torch.set_num_threads(1)
-    file = RESULTS / f"{NAME}.json"
-    runs = json.loads(file.read_text(encoding="utf-8"))["runs"] if file.exists() else {}
-    for name, run in plan(data):
-        if name not in runs:
-            runs[name] = run()
-            write(NAME, {"wrong": RATE, "epochs": EPOCHS, "held": HELD, "runs": runs})
-            print(f"{name:40} {runs[name]}", flush=True)
+    resume(NAME, plan(data), wrong=RATE, epochs=EPOCHS, held=HELD)
 
 
 if __name__ == "__main__":

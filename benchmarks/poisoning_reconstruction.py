@@ -7,14 +7,13 @@ Ten CPU-minutes each, one thread; goes on where it was stopped. CIFAR-10 needs `
 """
 
 import argparse
-import json
 from collections.abc import Callable
 from copy import deepcopy
 from functools import cache, partial
 from typing import Any
 
 import torch
-from _measure import RESULTS, write
+from _measure import resume
 from torch import Tensor, nn
 from torch.utils.data import TensorDataset
 
@@ -184,15 +183,9 @@ def plan(data: str) -> list[tuple[str, Callable[[], dict[str, Any]]]]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", choices=("mnist", "cifar10"), default="mnist")
+    data = parser.parse_args().data
     torch.set_num_threads(1)
-    file = RESULTS / f"{NAME}.json"
-    runs = json.loads(file.read_text(encoding="utf-8"))["runs"] if file.exists() else {}
-    for name, run in plan(parser.parse_args().data):
-        if name not in runs:
-            runs[name] = run()
-            write(NAME, {"runs": runs})
-            row = runs[name]
-            print(f"{name:22} {row.get('target')} {row['suspect']} {row['log_ratio']}", flush=True)
+    resume(NAME, plan(data))
 
 
 if __name__ == "__main__":

@@ -7,14 +7,13 @@ Ten minutes, one thread; goes on where it was stopped. On CIFAR-10 another ten: 
 
 import argparse
 import io
-import json
 from collections.abc import Callable, Iterator
 from functools import lru_cache, partial
 from typing import Any
 
 import numpy as np
 import torch
-from _measure import RESULTS, write
+from _measure import resume
 from PIL import Image
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -160,20 +159,9 @@ def plan(name: str) -> Iterator[tuple[str, Callable[[], dict[str, Any]]]]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", choices=("mnist", "cifar10"), default="mnist")
-    name = parser.parse_args().data
+    data = parser.parse_args().data
     torch.set_num_threads(1)
-    for place, run in plan(name):
-        if place not in known():
-            found = run()
-            write(NAME, {"images": SIZE, "runs": known() | {place: found}})
-            print(f"{place:40} {found}", flush=True)
-
-
-def known() -> dict[str, Any]:
-    """What the file has, of both data sets."""
-    file = RESULTS / f"{NAME}.json"
-    runs: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))["runs"] if file.exists() else {}
-    return runs
+    resume(NAME, plan(data), images=SIZE)
 
 
 if __name__ == "__main__":

@@ -139,6 +139,19 @@ def test_runs_differ_from_each_other_and_repeat_under_one_seed() -> None:
     assert len({float(weights(model).sum()) for model in first}) == 3
 
 
+def test_each_run_drops_out_by_its_own_lot() -> None:
+    """Equal first weights and equal images leave nothing else by which two runs could differ."""
+
+    def build() -> nn.Module:
+        with torch.random.fork_rng():
+            torch.manual_seed(0)
+            return Dropping()
+
+    same = TensorDataset(torch.ones(8, 1, 4, 4), torch.zeros(8, dtype=torch.int64))
+    first, second = retrain(build, same, runs=2, epochs=1, generator=seeded())
+    assert not torch.equal(weights(first), weights(second))
+
+
 def test_two_training_sets_are_compared_in_pairs() -> None:
     """Equal generators give equal first weights, whatever the data are: with no epoch nothing else is left."""
     one = retrain(Dropping, DATA, runs=2, epochs=0, generator=seeded())
