@@ -72,11 +72,13 @@ def notebook(source: Path) -> nbformat.NotebookNode:
 
 
 def as_written(page: Page) -> nbformat.NotebookNode:
-    """The cells of a source, with the line for Colab after the first."""
-    install = nbformat.v4.new_code_cell(bootstrap(page.source.read_text(encoding="utf-8")))
-    install.metadata = nbformat.from_dict({"tags": [INSTALLS]})
-    install.id = identity("code" + install.source)
-    book = nbformat.v4.new_notebook(cells=[page.cells[0], install, *page.cells[1:]])
+    """The cells of a source, with the line for Colab after the first where there is code to run."""
+    book = nbformat.v4.new_notebook(cells=list(page.cells))
+    if any(cell.cell_type == "code" for cell in page.cells):
+        install = nbformat.v4.new_code_cell(bootstrap(page.source.read_text(encoding="utf-8")))
+        install.metadata = nbformat.from_dict({"tags": [INSTALLS]})
+        install.id = identity("code" + install.source)
+        book.cells.insert(1, install)
     book.metadata = nbformat.from_dict({"kernelspec": KERNELSPEC, "language_info": {"name": "python"}})
     book.nbformat, book.nbformat_minor = 4, 5
     return book

@@ -131,6 +131,7 @@ class Homework:
 
 
 HOMEWORK = [Homework(folder.name) for folder in sorted(ROOT.glob("solutions/[!._]*")) if folder.is_dir()]
+BY_MACHINE = [homework for homework in HOMEWORK if homework.autograded]
 
 
 @dataclass(frozen=True)

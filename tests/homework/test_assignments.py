@@ -7,23 +7,26 @@ from pathlib import Path
 import pytest
 from answers import is_answer, is_test
 from courses import ROOT, errors, read
-from homeworks import HOMEWORK, Graded, Homework
+from homeworks import BY_MACHINE, HOMEWORK, Graded, Homework
 
 from tml_helpers import grading
 
 each_homework = pytest.mark.parametrize("homework", HOMEWORK, ids=lambda homework: homework.name)
+each_with_tests = pytest.mark.parametrize("homework", BY_MACHINE, ids=lambda homework: homework.name)
 
 
 @each_homework
 def test_a_folder_of_solutions_has_all_parts_of_a_homework(homework: Homework) -> None:
     folder = homework.solution.parent
-    parts = {
-        f"{homework.name}.ipynb": "run `make notebooks`",
+    parts = {f"{homework.name}.ipynb": "run `make notebooks`"}
+    answers = {
         "right/*.py": "write a right answer of another shape",
         "wrong/*.py": "write at least three wrong answers to each task",
     }
     missing = [
-        f"{folder.name}/{part} is missing: {remedy}" for part, remedy in parts.items() if not [*folder.glob(part)]
+        f"{folder.name}/{part} is missing: {remedy}"
+        for part, remedy in (parts | (answers if homework.autograded else {})).items()
+        if not [*folder.glob(part)]
     ]
     assert missing == []
     assert homework.released.is_file(), f"run `tml release {homework.name}`"
@@ -49,7 +52,8 @@ def test_students_get_one_file_without_solutions_and_hidden_tests(homework: Home
         shown = [line for c in released for line in c.source.splitlines() if line.strip() in secrets]
         assert shown == [], f"students see what {name} hides"
     answers = [c for c in released if is_answer(c)]
-    assert len(answers) == sum(map(is_answer, homework.cells)) > 0
+    assert len(answers) == sum(map(is_answer, homework.cells))
+    assert bool(answers) == bool(homework.autograded)
     assert all("raise NotImplementedError" in c.source for c in answers)
     assert not any(c.get("outputs") or c.get("execution_count") for c in released)
 
@@ -66,17 +70,17 @@ def test_points_are_as_the_students_read_them(homework: Homework) -> None:
         assert sum(questions.values()) == task.points == task.again, f"task {number}"
         assert task.shares(len(questions)) in ([], [*questions.values()]), f"task {number}"
         assert questions.keys() <= (homework.by_hand if task.by_hand else homework.autograded).keys(), f"task {number}"
-    assert (homework.points, sum(homework.by_hand.values())) == (8, 2)
+    assert (homework.points, sum(homework.by_hand.values())) == ((8, 2) if homework.autograded else (0, 5))
 
 
-@each_homework
+@each_with_tests
 def test_every_test_cell_has_a_hidden_part(homework: Homework) -> None:
     tests = [c for c in homework.cells if is_test(c)]
     assert tests
     assert [c.metadata.nbgrader.grade_id for c in tests if "### BEGIN HIDDEN TESTS" not in c.source] == []
 
 
-@each_homework
+@each_with_tests
 def test_right_answers_get_every_point_that_a_machine_gives(
     homework: Homework, graded_class: Callable[[Homework], Graded]
 ) -> None:
@@ -101,7 +105,7 @@ def test_blank_notebook_gets_nothing_and_hears_so(
     assert set(homework.autograded) <= set(errors(graded.course, "blank", homework.name))
 
 
-@each_homework
+@each_with_tests
 def test_report_has_a_row_for_each_student_and_question(
     homework: Homework, graded_class: Callable[[Homework], Graded]
 ) -> None:
@@ -120,6 +124,7 @@ def test_report_has_a_row_for_each_student_and_question(
 @each_homework
 def test_feedback_is_a_page_for_each_student(homework: Homework, graded_class: Callable[[Homework], Graded]) -> None:
     graded, name = graded_class(homework), homework.name
+    most = sum(task.points for task in homework.announced.values())
     for student, grade in graded.grades.items():
         page = (graded.course / "feedback" / student / name / f"{name}.html").read_text(encoding="utf-8")
-        assert f"(Score: {grade.score:.1f} / 10.0)" in page
+        assert f"(Score: {grade.score:.1f} / {most:.1f})" in page

@@ -33,7 +33,7 @@ def test_a_homework_is_named_in_short_or_in_full(name: str) -> None:
     assert copy.metadata == released.metadata
 
 
-@pytest.mark.parametrize("name", ["h8", "h", "", "distillation", "h1_", "../h1_distillation"])
+@pytest.mark.parametrize("name", ["h10", "h", "", "distillation", "h1_", "../h1_distillation"])
 def test_an_unknown_homework_is_told_which_there_are(name: str, here: Path) -> None:
     with pytest.raises(ValueError, match=rf"no homework '{name}'; there are: {', '.join(NAMES)}$"):
         grading.start(name)
