@@ -141,7 +141,7 @@ def wrong(inputs):
     return (predict(model, inputs).argmax(1) != labels).float().mean().item()
 
 
-claim("Chosen changes fool it on over 30 % more", wrong(chosen) - wrong(images) > 0.3)
+claim("Chosen changes fool it on over 20 % more", wrong(chosen) - wrong(images) > 0.2)
 claim("Chance on under 10 % more", wrong(by_chance) - wrong(images) < 0.1)
 
 # %% [markdown]
@@ -239,8 +239,8 @@ black = [
     for n in queries
 ]
 claim("200 queries fool more than 10, by over 10 points", black[-1] > black[1] + 0.1)
-claim("A reader of one's own helps, but less than the true one", grey < white)
-claim("and more than nothing", grey > fooled(few) + 0.05)
+claim("A reader of one's own does no better than the true one", grey < white + 0.05)
+claim("and better than nothing", grey > fooled(few) + 0.05)
 
 # %% tags=["hide-input", "fig-trust-attackers"] mystnb={"image": {"alt": "The share of a hundred digits that are fooled, over the number of queries from 1 to 200. The black box attacker's line rises. Three level lines: without an attack lowest, grey box above it, white box with one step higher."}}
 figure, axis = plt.subplots(figsize=(5.5, 3))
