@@ -36,7 +36,7 @@ def test_the_courses_network_normalises_bends_after_each_hidden_layer_and_gives_
     """The same numbers by hand, from its own weights: an activation left out, or a softmax added, would show."""
     torch.manual_seed(0)
     model, images = CourseCNN(classes=7), torch.rand(2, 3, 32, 32)
-    W = [p for p in model.parameters()]
+    W = list(model.parameters())
     mean = torch.tensor([0.4914, 0.4822, 0.4465]).view(3, 1, 1)
     std = torch.tensor([0.2470, 0.2435, 0.2616]).view(3, 1, 1)
     h = (images - mean) / std
