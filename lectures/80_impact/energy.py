@@ -257,7 +257,7 @@ claim(
     "Sleeping takes under a tenth of the CPU-time of working",
     pause.energy.cpu_seconds < 0.05,
 )
-claim("but half a second", pause.energy.seconds >= 0.5)
+claim("but half a second", pause.energy.seconds > 0.45)
 
 # %% [markdown]
 # **Exercise 2** (15 minutes). *Whose joules?* A service distils its model anew each week and gives 50,000 answers in that week. Is the student a saving? Take the numbers of the result file, and find the number of answers a week from which on it is.

@@ -14,7 +14,7 @@ from sklearn.naive_bayes import GaussianNB
 from sklearn.svm import SVC
 from sklearn.tree import DecisionTreeClassifier
 
-page = page_code("00_foundations/classical_models")
+page = page_code("00_foundations/classical_models", "LOSSES")
 X, Y = load_diabetes(return_X_y=True)
 X = X * 50 + 7  # neither centred nor of length one
 
@@ -145,17 +145,7 @@ def test_the_margin_of_two_points_is_half_their_distance() -> None:
 
 @given(st.floats(-20, 20))
 def test_every_loss_lies_above_the_0_1_loss(margin: float) -> None:
-    losses = {name: loss(np.array([margin]))[0] for name, loss in _losses().items()}
+    losses = {name: loss(np.array([margin]))[0] for name, loss in page.LOSSES.items()}
     assert min(losses.values()) >= float(margin <= 0) - 1e-12
     assert losses["hinge (SVM)"] == max(0.0, 1 - margin)
     assert losses["logistic"] == pytest.approx(np.log2(1 + np.exp(-margin)))
-
-
-def _losses():
-    """The page's table of losses, which is no function."""
-    import ast
-    from pathlib import Path
-
-    tree = ast.parse(Path("lectures/00_foundations/classical_models.py").read_text(encoding="utf-8"))
-    table = next(n.value for n in tree.body if isinstance(n, ast.Assign) and n.targets[0].id == "LOSSES")  # type: ignore[attr-defined]
-    return eval(compile(ast.Expression(table), "LOSSES", "eval"), {"np": np})
