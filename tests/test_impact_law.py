@@ -40,7 +40,8 @@ def test_every_article_of_the_prose_about_the_act_is_one_that_was_looked_up(page
 
 
 QUESTIONS = ("forbidden", "safety_part", "field", "only_prepares", "profiles", "talks_or_generates")
-ANSWERS = itertools.product(*[(True, False, None)] * 2, ("", "education"), *[(True, False, None)] * 2, (True, False))
+THREE = (True, False, None)
+ANSWERS = [*itertools.product(THREE, THREE, ("", "education"), THREE, THREE, (True, False))]
 ORDER = ["no duties of this kind", "transparency", "high risk", "forbidden"]
 
 
@@ -62,7 +63,7 @@ def test_an_open_answer_is_never_milder_than_a_given_one(page: Any, answers: tup
 def test_a_field_that_is_not_one_of_the_eight_is_refused(page: Any) -> None:
     assert len(page.FIELDS) == 8
     with refuses(ValueError, "biometrics", "'credit'"):
-        page.classify(forbidden=False, safety_part=False, field="credit", only_prepares=None, talks_or_generates=False)
+        page.classify(**dict.fromkeys(QUESTIONS, False) | {"field": "credit"})
 
 
 def test_a_page_without_a_source_or_older_than_half_a_year_is_stale(page: Any) -> None:

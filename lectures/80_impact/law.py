@@ -169,6 +169,7 @@ for row, (day, what) in enumerate(marks.items()):
         textcoords="offset points",
         ha="right" if left else "left",
         va="center",
+        bbox={"facecolor": "white", "edgecolor": "none", "pad": 1},
     )
 axis.axvline(CHECKED, color="grey", linestyle="--", linewidth=1)
 axis.set(yticks=[], xlim=(date(2024, 5, 1), date(2029, 1, 1)), ylim=(-6.6, 0.6))
