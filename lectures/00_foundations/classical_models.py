@@ -97,6 +97,7 @@ def ridge(X, y, penalty=0.0):
     return w, level - mean @ w  # lstsq: of equal columns each gets its share
 
 
+# %%
 for penalty, theirs in ((0.0, LinearRegression()), (300.0, Ridge(300.0))):
     w, b = ridge(X, y, penalty)
     theirs.fit(X, y)
@@ -113,6 +114,7 @@ def soft(value, by):
     return np.sign(value) * np.maximum(np.abs(value) - by, 0)
 
 
+# %%
 def lasso(X, y, penalty, rounds=1000):
     """Weights and intercept that minimise Σ (y − Xw − b)² / 2n + penalty · ‖w‖₁."""
     n, d = X.shape
@@ -132,6 +134,7 @@ def lasso(X, y, penalty, rounds=1000):
     return w, level - mean @ w
 
 
+# %%
 w, b = lasso(X, y, 0.5)
 library = Lasso(0.5, tol=1e-10).fit(X, y)
 claim("Lasso: the same, to 1e-6", np.abs(w - library.coef_).max() < 1e-6)
@@ -165,7 +168,7 @@ plt.show()
 
 # %%
 def softmax_regression(X, labels, penalty):
-    """Weights [K, d] and intercepts [K] of least mean cross-entropy + penalty·‖W‖²/2."""
+    """Weights [K, d], intercepts [K] of least mean cross-entropy + penalty·‖W‖²/2."""
     n, d = X.shape
     K = labels.max() + 1
     hot = np.eye(K)[labels]
@@ -185,6 +188,7 @@ def softmax_regression(X, labels, penalty):
     return W[:, :-1], W[:, -1]
 
 
+# %%
 train, test = digits("train"), digits("test")
 A, B = (part.images.flatten(1).numpy().astype(float) for part in (train, test))
 a, b_labels = train.labels.numpy(), test.labels.numpy()
@@ -195,7 +199,9 @@ claim("Softmax: probabilities agree to 1e-3", np.abs(gap).max() < 1e-3)
 claim("Over 90 % of new digits", np.mean((B @ W.T + bias).argmax(1) == b_labels) > 0.9)
 
 # %% [markdown]
-# **What goes wrong.** If a line separates the two classes, there is no best model: the longer the weights, the smaller the loss, for ever, and all probabilities go to 0 and 1. A little penalty, or stopping early, makes an end of it. The model is then as sure as the penalty lets it be, not as sure as the data are.
+# ### What goes wrong
+#
+# If a line separates the two classes, there is no best model: the longer the weights, the smaller the loss, for ever, and all probabilities go to 0 and 1. A little penalty, or stopping early, makes an end of it. The model is then as sure as the penalty lets it be, not as sure as the data are.
 
 # %%
 apart = np.array([[-1.0], [1.0]])
@@ -229,6 +235,8 @@ ours = naive_bayes(A, a, B)
 theirs = GaussianNB().fit(A, a).predict_log_proba(B)
 gap = np.abs(ours - theirs).max() / np.abs(theirs).max()
 claim("As scikit-learn, to a part in a million", gap < 1e-6)
+
+# %%
 said, sure = ours.argmax(1), np.exp(ours.max(1))
 claim("It is sure: over 95 % on average", sure.mean() > 0.95)
 claim("It is right on under 90 %", np.mean(said == b_labels) < 0.9)
@@ -246,8 +254,9 @@ def entropy(labels):
     return -np.sum(shares * np.log2(shares))
 
 
+# %%
 def best_question(X, labels):
-    """Feature, threshold and gain of the question that sorts best; gain 0: none does."""
+    """Feature, threshold and gain of the question that sorts best; 0: none does."""
     best = (0, 0.0, 0.0)
     for j in range(X.shape[1]):
         values = np.unique(X[:, j])
@@ -261,6 +270,7 @@ def best_question(X, labels):
     return best
 
 
+# %%
 def grow(X, labels, depth):
     """A tree: a class, or (feature, threshold, tree if at most that, tree if more)."""
     j, t, gain = best_question(X, labels) if depth else (0, 0.0, 0.0)
@@ -274,6 +284,7 @@ def grow(X, labels, depth):
     return j, t, yes, no
 
 
+# %%
 def follow(tree, x):
     while isinstance(tree, tuple):
         j, t, yes, no = tree
@@ -350,6 +361,7 @@ def svm(kernel, y, C, rounds=20000, tol=1e-6):
     return alpha, (score[i] + score[j]) / 2
 
 
+# %%
 def gaussian(X, Z, width):
     """exp(−‖x − z‖² / 2 width²) for all pairs."""
     return np.exp(-((X[:, None] - Z) ** 2).sum(2) / (2 * width**2))
@@ -398,7 +410,7 @@ for axis, (points, sign, product, title) in zip(axes, cases, strict=True):
     weights, shift = svm(product(points, points), sign, 10.0)
     height = product(spots, points) @ (weights * sign) + shift
     axis.contour(axis_points, axis_points, height.reshape(80, 80), [-1, 0, 1],
-                 colors="black", linestyles=["--", "-", "--"], linewidths=1)  # fmt: skip
+                 colors="black", linestyles=["--", "-", "--"])  # fmt: skip
     for answer, hue in ((1, "blue"), (-1, "orange")):
         axis.scatter(*points[sign == answer].T, s=8, color=COLOURS[hue])
     axis.scatter(*points[weights > 1e-6].T, s=50, facecolors="none", edgecolors="black")
@@ -453,10 +465,8 @@ claim("The sum is firm", abs(half.sum() / alone - 1) < 0.1)
 #
 # </details>
 
+
 # %% tags=["hide-cell"]
-# Solution: a hard margin follows the one point, a soft one hardly does.
-
-
 def street(points, sign, C):
     alpha, _ = svm(points @ points.T, sign, C)
     return 1 / np.linalg.norm((alpha * sign) @ points)

@@ -301,6 +301,7 @@ class Inception(nn.Module):
         return torch.cat([self.one(x), self.three(x), self.five(x)], dim=1)
 
 
+# %%
 class Residual(nn.Module):
     """x + what two convolutions add to it."""
 
@@ -355,7 +356,9 @@ for run in range(3):
 claim("13,000 parameters each: a lead, as a mean of three pairs", sum(gains) > 0)
 
 # %% [markdown]
-# **What goes wrong.** A wrong padding shifts every label of a map by a pixel; an odd size loses its last row without a word; a network that was trained at 224 pixels answers at 112, and answers badly. Check the sizes.
+# ## What goes wrong
+#
+# A wrong padding shifts every label of a map by a pixel; an odd size loses its last row without a word; a network that was trained at 224 pixels answers at 112, and answers badly. Check the sizes.
 #
 # ## Practice
 #
@@ -368,7 +371,7 @@ claim("13,000 parameters each: a lead, as a mean of three pairs", sum(gains) > 0
 # </details>
 
 # %% tags=["hide-cell"]
-# Solution: 55, then 27; 34,944 parameters; dense 45 billion. (The first layer of AlexNet.)
+# Solution: 55, then 27; 34,944 parameters; dense 45 billion. (AlexNet's first layer.)
 claim("55 and 27", (output_size(227, 11, 4), output_size(55, 3, 2)) == (55, 27))
 claim("34,944", 11 * 11 * 3 * 96 + 96 == 34944)
 claim("45 billion", round(227 * 227 * 3 * 55 * 55 * 96 / 1e9) == 45)
@@ -383,7 +386,7 @@ claim("45 billion", round(227 * 227 * 3 * 55 * 55 * 96 / 1e9) == 45)
 # </details>
 
 # %% tags=["hide-cell"]
-# Solution: 225 numbers; 144 are zero, and the other 81 are the nine weights, nine times.
+# Solution: of 225 numbers 144 are zero; the other 81 are the nine weights, nine times.
 unit = torch.eye(25, dtype=torch.float64).view(25, 1, 5, 5)
 one = torch.arange(1.0, 10, dtype=torch.float64).view(1, 1, 3, 3)
 matrix = (

@@ -154,6 +154,8 @@ row(
 row("3.1", "a corrected loss gains", f"{100 * over_last:.0f} points",
     f"over training to the end; {100 * over_best:.0f} over stopping early")  # fmt: skip
 dense, conv = (f"{100 * share:.0f} %" for share in hits.values())
+
+# %% tags=["nbval-ignore-output"]
 row(
     "3.3",
     "poison changes the answer in",
@@ -240,7 +242,9 @@ claim("Without the caution: in about 5 %", 920 < eager.count("undecided") < 980)
 # | **capability** | seeds, baselines, data sets, thresholds, words |
 # | **what defends** | a test set that is opened once; pairs; a rule written down before; somebody who repeats it |
 #
-# What goes wrong with critique itself: it is cheap. To say "only digits" of everything costs nothing and helps nobody. A critique is worth something where it names the experiment that would decide.
+# ## What goes wrong with critique
+#
+# It is cheap. To say "only digits" of everything costs nothing and helps nobody. A critique is worth something where it names the experiment that would decide.
 #
 # ## Practice
 #
@@ -275,7 +279,7 @@ claim("65 pairs: in about four of five", 0.75 < power(65) < 0.87)
 
 # %% tags=["hide-cell"]
 # Solution, for instance: 2.1 says that networks fail because they are linear. Cheapest
-# test: train one with a bend that is not linear anywhere, at the same accuracy, and compare.
+# test: train one with a bend that is linear nowhere, as accurate, and compare.
 claim(
     "An experiment that cannot fail shows nothing", verdict([1], [0]) == "too few runs"
 )

@@ -118,6 +118,7 @@ def nearest_mean(x, y, new):
     return ((new[:, None] - means) ** 2).sum(2).argmin(1)
 
 
+# %%
 def cross_validated(x, y, rng, choose_inside):
     """Accuracy over five folds, with 20 features chosen before or inside the folds."""
     chosen = best_features(x, y, 20)
@@ -240,8 +241,9 @@ def spread_start(x, K, rng):
     return np.array(chosen)
 
 
+# %%
 def k_means(x, centroids, steps=100):
-    """Lloyd's algorithm until no point changes its group; groups, centroids, inertias."""
+    """Lloyd's algorithm until no group changes; groups, centroids, inertias."""
     group, inertias = None, []
     for _ in range(steps):
         distances = squared_distances(x, centroids)
@@ -341,6 +343,7 @@ def e_step(x, weights, means, covariances):
     return np.exp(logs - total[:, None]), total.mean()
 
 
+# %%
 def m_step(x, r, floor=1e-6):
     """Weights, means and covariances from responsibilities."""
     size = r.sum(0)
@@ -354,6 +357,7 @@ def m_step(x, r, floor=1e-6):
     return size / len(x), means, covariances
 
 
+# %%
 def mixture(x, means, steps=200, floor=1e-6):
     """EM from these means, equal weights, unit covariances; parameters, likelihoods."""
     K, d = means.shape
@@ -393,7 +397,11 @@ axis.set(xlabel="first direction", ylabel="second direction")
 plt.show()
 
 # %% [markdown]
-# *Zeros, ones and fours in a plane, and the three parts that EM found; ellipses are two standard deviations wide.* What goes wrong: a part that sits on a single point can shrink without end, and the likelihood grows beyond every bound. It is a maximum, and nonsense. So a `floor` is added to each covariance, and its height then decides how nonsensical it gets.
+# *Zeros, ones and fours in a plane, and the three parts that EM found; ellipses are two standard deviations wide.*
+#
+# ### What goes wrong
+#
+# A part that sits on a single point can shrink without end, and the likelihood grows beyond every bound. It is a maximum, and nonsense. So a `floor` is added to each covariance, and its height then decides how nonsensical it gets.
 
 # %%
 with_one = np.vstack([plane, [[9.0, 9.0]]])  # one far point
@@ -464,8 +472,8 @@ plt.show()
 # </details>
 
 # %% tags=["hide-cell"]
-# Solution: the variance falls about as 1/n for both. Degree 1 gains nothing that counts,
-# since its error is bias; degree 8 does.
+# Solution: the variance falls about as 1/n for both. Degree 1 gains little, since its
+# error is bias; degree 8 does.
 line, curve = ([decompose(d, n, rng) for n in (30, 300)] for d in (1, 8))
 claim("The line's bias stays", 0.8 < line[1][0] / line[0][0] < 1.25)
 claim("The curve's variance falls over fivefold", curve[0][1] > 5 * curve[1][1])

@@ -61,6 +61,8 @@ def perceptron(X, y, passes=1000):
 X = torch.randn(200, 2, generator=generator)
 direction = torch.tensor([0.6, 0.8])
 X = X[(X @ direction).abs() > 0.2]  # a street of 0.4 without points
+
+# %%
 y = (X @ direction).sign()
 w, mistakes = perceptron(X, y)
 bound = (X.square().sum(1).max() + 1) / 0.2**2
@@ -127,7 +129,7 @@ for width in (2, 8, 32, 128):
 errors = list(worst.values())
 claim(
     "Wider is nearer, each time",
-    all(a > b for a, b in zip(errors, errors[1:], strict=False)),
+    all(a > b for a, b in pairwise(errors)),
 )
 
 # %% [markdown]
@@ -166,6 +168,8 @@ parameters = [
     torch.randn(s, dtype=torch.float64, generator=generator, requires_grad=True)
     for s in sizes
 ]
+
+# %%
 x = torch.randn(8, 5, dtype=torch.float64, generator=generator, requires_grad=True)
 labels = torch.randint(3, (8,), generator=generator)
 loss, by_hand = two_layers(x, labels, *parameters)
@@ -225,6 +229,7 @@ def valley(theta):
     return (theta[0] ** 2 + 10 * theta[1] ** 2) / 2
 
 
+# %%
 def walk(step, steps=40, **numbers):
     theta, state, path = torch.tensor([-4.0, 1.0], dtype=torch.float64), {}, []
     for _ in range(steps):
@@ -247,6 +252,7 @@ def torch_walk(make, steps=40):
     return torch.stack(path)
 
 
+# %%
 walks = {
     "SGD": (walk(sgd), lambda p: torch.optim.SGD(p, 0.1)),
     "momentum": (
@@ -299,7 +305,7 @@ claim("Asked, nothing is dropped", torch.equal(nn.Dropout(0.3).eval()(ones), one
 
 # %%
 def decayed(make, steps=60):
-    """A weight under a slope of 100 and a decay of 0.1: where it is after some steps."""
+    """A weight under a slope of 100 and a decay of 0.1, after some steps."""
     theta = torch.tensor([5.0], requires_grad=True)
     optimiser = make([theta])
     for _ in range(steps):
@@ -335,6 +341,7 @@ def depth_profile(bend, depth=20, width=64, residual=False, gain=1.0):
     return torch.stack([s.norm() for s in slopes]) / slopes[-1].norm()
 
 
+# %%
 profiles = {
     "sigmoid": depth_profile(torch.sigmoid),
     "tanh": depth_profile(torch.tanh),
@@ -359,7 +366,7 @@ plt.show()
 # *How much of the last layer's slope arrives at each layer.* With sigmoids the first layers learn nothing. ReLU has slope 1 or 0, and weights scaled so that half of them silent makes no difference keep the size {cite}`he2015delving`. A **residual** network adds each layer's output to its input {cite}`he2016deep`: the signal has a way around every layer. Weights that are too large make the
 # opposite, an exploding gradient; then steps are cut to a length. One more use of a vanishing gradient is to hide behind it: [2.6](../20_adversarial/honest_evaluation.ipynb) calls that gradient masking.
 #
-# ## Large networks that fit everything
+# ## What goes wrong: networks fit everything
 #
 # A network can learn random labels by heart {cite}`zhang2017understanding`, and yet, trained on true ones, it does well on new examples. So capacity alone does not explain what it learns; the optimiser, the data and the build prefer some functions to others, in ways that are not understood to the end. Our small one learns coin flips, too.
 
@@ -409,11 +416,8 @@ claim("Two epochs: 2e-3 beats 5e-4 in all four pairs", bool((fast > slow).all())
 #
 # </details>
 
+
 # %% tags=["hide-cell"]
-# Solution: one more product and one more stop; the gradient of a weight is, as ever, what
-# came back to its neuron times what went in.
-
-
 def three_layers(x, labels, W1, W2, W3):
     a = x @ W1.T
     c = a.relu() @ W2.T
@@ -443,8 +447,8 @@ claim("Three layers: equal up to rounding", gap < 1e-12)
 # </details>
 
 # %% tags=["hide-cell"]
-# Solution: SGD diverges above 0.2. Adam does not run away: its steps are about η long, and
-# it circles the minimum at that distance.
+# Solution: SGD diverges above 0.2. Adam does not run away: its steps are about η long,
+# and it circles the minimum at that distance.
 ends = {rate: walk(sgd, lr=rate)[-1][1].abs().item() for rate in (0.19, 0.21)}
 claim("Below 0.2 it comes in", ends[0.19] < 1)
 claim("Above it runs away", ends[0.21] > 1)

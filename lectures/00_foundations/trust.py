@@ -284,7 +284,7 @@ plt.show()
 #
 # **What should be done, and what does it cost?** A second way for everybody, without a longer queue: that costs officers. A published rate of refusals by age: that costs the maker's peace. Against it speaks that a human at a desk errs, too, is slower, and publishes nothing. Trust is a comparison.
 #
-# ## Where such lists end
+# ## What goes wrong: where such lists end
 #
 # Lists as these are made by people who think of what they have seen. They find the attacks of yesterday. Three habits help: ask those whom it is about; ask what the attacker would do *if they had read your list*; and write down what you left out, and why. An honest "out of scope" is worth more than a long list.
 #
@@ -327,8 +327,8 @@ claim("Under attack even the careful gate calls more", attacked[2][0] > calm[2][
 # </details>
 
 # %% tags=["hide-cell"]
-# Solution: a patch attack from a black box: lecture 2.3, with 2.4's search. Left open: how
-# dark the mark is, whether people look at it, how many days the clerk has.
+# Solution: a patch attack from a black box: lecture 2.3, with 2.4's search. Left open:
+# how dark the mark is, whether people look at it, how many days the clerk has.
 card = ThreatModel(
     goal="a 1 is read as a 7",
     knowledge="black box",

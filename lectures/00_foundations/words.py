@@ -101,6 +101,7 @@ def pairs(text, window):
     return both  # (2, number of pairs)
 
 
+# %%
 def embed(couples, size, dimensions, generator, rate=0.01, batch=4096, false=5):
     """One pass of skip-gram with negative sampling; the vectors [size, dimensions]."""
     counts = torch.bincount(couples[1], minlength=size).float()
@@ -179,6 +180,7 @@ def bigram(text, size, smoothing):
     return (counts + smoothing * single) / (total + smoothing).clamp(min=1e-300)
 
 
+# %%
 uniform = perplexity(torch.full((1000,), 1 / V))
 claim("Knowing nothing: perplexity V", abs(uniform - V) < 1e-6 * V)
 table = bigram(train, V, smoothing=10)
@@ -191,7 +193,9 @@ raw = bigram(train, V, smoothing=0)
 claim("Without smoothing: infinite", perplexity(raw[test[:-1], test[1:]]) > 1e300)
 
 # %% [markdown]
-# How it deceives. **Vocabulary**: with $V = 500$ most rare words are "unknown", which is easy to guess; two perplexities over different vocabularies can't be compared. **Overlap**: text that is in the training data has a low perplexity; that is how one finds what a model has memorised ([6.6](../60_privacy/memory_and_forgetting.ipynb)).
+# ### What goes wrong: how it deceives
+#
+# **Vocabulary**: with $V = 500$ most rare words are "unknown", which is easy to guess; two perplexities over different vocabularies can't be compared. **Overlap**: text that is in the training data has a low perplexity; that is how one finds what a model has memorised ([6.6](../60_privacy/memory_and_forgetting.ipynb)).
 # **Units**: per word, per letter, per token. **Mean**: one impossible word makes it infinite, and a thousand dull ones hide what matters.
 
 # %%
@@ -225,6 +229,7 @@ def recurrent(x, U, R):
     return torch.stack(states)
 
 
+# %%
 def through_time(x, U, R, back):
     """Gradients of back · h_n for U, R and x, by hand."""
     states = recurrent(x, U, R)
@@ -243,6 +248,8 @@ x = torch.randn(12, 3, **double).requires_grad_()
 U = (0.5 * torch.randn(5, 3, **double)).requires_grad_()
 R = (0.4 * torch.randn(5, 5, **double)).requires_grad_()
 goal = torch.randn(5, **double)
+
+# %%
 mine = through_time(x.detach(), U.detach(), R.detach(), goal)
 theirs = torch.autograd.grad(recurrent(x, U, R)[-1] @ goal, (U, R, x))
 gap = max((a - b).abs().max().item() for a, b in zip(mine, theirs, strict=True))
@@ -281,7 +288,7 @@ claim("Twelve steps as PyTorch's cell", gap.item() < 1e-12)
 
 # %%
 def reach(network, steps=60, inputs=16):
-    """How much the input at each distance moves the last state, relative to the last."""
+    """How much the input at each distance moves the last state, beside the last."""
     x = torch.randn(1, steps, inputs, generator=torch.Generator().manual_seed(seed()))
     x.requires_grad_()
     states, _ = network(x)
@@ -295,6 +302,8 @@ plain, gated, open_gate = (
 )
 with torch.no_grad():
     open_gate.bias_hh_l0[32:64] = 5.0  # forget nothing, to begin with
+
+# %%
 reaches = {
     "recurrent": reach(plain),
     "LSTM": reach(gated),
@@ -340,6 +349,7 @@ def windows(text, steps):
     return text[:n].view(-1, steps), text[1 : n + 1].view(-1, steps)
 
 
+# %%
 def teach(model, text, generator, steps=32, rows=4000, epochs=2):
     inputs, follow = windows(text, steps)
     chosen = torch.randperm(len(inputs), generator=generator)[:rows]
@@ -403,8 +413,8 @@ plt.show()
 # </details>
 
 # %% tags=["hide-cell"]
-# Solution: no, it is higher! Nearly two in five of skimage's words are "unknown", which is
-# easy to guess. On known words the random split is the kinder one, as it should be.
+# Solution: no, it is higher! Nearly two in five of skimage's words are "unknown", which
+# is easy to guess. On known words the random split is the kinder one, as it should be.
 rows, after = windows(train, 32)
 tenth = torch.arange(len(rows)) % 10 == 0
 inside = bigram(rows[~tenth].flatten(), V, 10)

@@ -74,6 +74,7 @@ class Scorer(nn.Module):
         return torch.sigmoid(((rows - self.mean) / self.std) @ self.weight + self.bias)
 
 
+# %%
 order = np.random.default_rng(seed()).permutation(len(rows))
 march, november = (
     Scorer(rows[part], approved[part]) for part in np.array_split(order, 2)
@@ -142,6 +143,8 @@ def decide(model, row, case, hour):
 
 
 refused = np.flatnonzero(then.numpy() < threshold)
+
+# %%
 cases = np.concatenate([refused[:3], order[:5]])
 records = [
     decide(march, rows[case], int(case), f"2026-03-02 {9 + place}:00 UTC")
@@ -332,7 +335,7 @@ plt.show()
 # %% [markdown]
 # *Above, a chain whose fourth hash was signed and given away; below, the same after record 2 was changed and the rest written anew.* Every later hash differs. The owner can compute them all, and cannot change the one that lies elsewhere.
 #
-# ## What the log cannot show
+# ## What goes wrong: what the log cannot show
 #
 # Before anybody trusts a log, they should know its holes. None of these is found by any hash.
 
@@ -445,9 +448,9 @@ claim("Hourly: at most 42", round(open_decisions(1000, 24, 12)) == 42)
 # </details>
 
 # %% tags=["hide-cell"]
-# Solution: for every later entry its record, for our chain hashes records themselves: that
-# shows them. If the chain hashed digests of records, it would be one digest for each later
-# entry: it grows with the log. A tree needs log2(n) hashes, 20 for a million.
+# Solution: for every later entry its record, for our chain hashes records: that shows
+# them. A chain over digests of records needs one digest for each later entry, and so
+# grows with the log. A tree needs log2(n) hashes, 20 for a million.
 
 
 def proves(digests_after, mine, promised):

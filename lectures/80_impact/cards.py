@@ -72,6 +72,7 @@ data = mnist("train").select(slice(3500))
 reader = SmallCNN(width=4)
 fit(reader, data, epochs=2, learning_rate=2e-3, batch_size=64, generator=generator)
 
+# %%
 path = ("runs", "seed 0", student)
 
 
@@ -82,7 +83,7 @@ def reader_card():
         name="small reader of digits",
         intended_use="teaching: single handwritten digits, 28×28, centred",
         out_of_scope="cheques, post codes, anything that decides about somebody",
-        trained_on="3,500 digits of MNIST, with a teacher's probabilities: data card MNIST",
+        trained_on="3,500 digits of MNIST, by a teacher: data card MNIST",
         evaluated_on="1,000 digits of MNIST that were not used",
         metrics={"read rightly": Measured("impact", (*path, "accuracy"))},
         by_group={
@@ -123,7 +124,7 @@ claim("An average alone is refused", "empty" in refused(by_group={}))
 claim("A card with both is made", refused() == "")
 
 # %% [markdown]
-# ## A card that lies
+# ## What goes wrong: a card that lies
 #
 # The card above was made for a reader that I trained two minutes ago, with two epochs, and it quotes the numbers of another, trained for ten. Did you notice? Nothing on the page looks wrong. A digest ties the card to the *numbers of the model in front of you*, and so finds a card that was written for an older version. It does not tie the model to the *experiment*.
 
@@ -144,9 +145,9 @@ model_card(
     gan.generator,
     torch.zeros(1, 64),
     name="mnist_gan, a generator of handwritten digits",
-    intended_use="teaching: attacks that search among natural images, distillation without data",
+    intended_use="teaching: search among natural images, distillation without data",
     out_of_scope="making handwriting pass for somebody's",
-    trained_on="MNIST's 60,000 training images, by benchmarks/train_gan.py: data card MNIST",
+    trained_on="MNIST's 60,000 training images, benchmarks/train_gan.py",
     evaluated_on="its own samples, by a reader of digits",
     metrics={
         "samples that a reader is over 90 % sure of": Measured(
@@ -244,8 +245,8 @@ claim("Best beats worst digit under every seed", apart)
 # </details>
 
 # %% tags=["hide-cell"]
-# Solution: in the caveats, in words: that is what they are for. A number for a group that
-# nobody measured must not look like a number.
+# Solution: in the caveats, in words: that is what they are for. What nobody measured
+# must not look like a number.
 caveats = "not measured: left-handed writers, thin pens"
 honest = model_card(
     reader,
@@ -271,8 +272,8 @@ claim("The card says it", "not measured" in honest.markdown())
 # </details>
 
 # %% tags=["hide-cell"]
-# Solution: ±4.3 points with 100 images; about 1,100 of each for a gap of two points. Groups
-# are where test sets are small: say the interval.
+# Solution: ±4.3 points with 100 images; about 1,100 of each for a gap of two points.
+# Groups are where test sets are small: say the interval.
 half = 1.96 * (0.95 * 0.05 / 100) ** 0.5
 claim("± 4.3 points", abs(100 * half - 4.27) < 0.01)
 needed = (1.96 / 0.02) ** 2 * (0.95 * 0.05 + 0.93 * 0.07)

@@ -96,7 +96,7 @@ print(f"{len(runs)} seeds; joules from: {', '.join(sorted(sources))}")
 
 
 def ratio(name, *path):
-    """Mean and half-width of the 95 % interval of a row over the teacher's, in pairs."""
+    """Mean and half-width of the 95 % interval of a row over the teacher's."""
     shares = []
     for run in runs:
         mine, teachers = run[name], run["fifteen epochs"]
@@ -206,9 +206,7 @@ claim("More than the student saved", place > 1 / small)
 pages = result("notebooks")["notebooks"]
 seconds = sum(page["cpu_seconds"] for page in pages.values())
 kwh = 4 * seconds / 3.6e6  # the model's watts
-print(
-    f"{len(pages)} pages, {seconds / 60:.0f} CPU-minutes, about {1000 * kwh:.1f} Wh each time"
-)
+print(f"{len(pages)} pages, {seconds / 60:.0f} CPU-minutes, {1000 * kwh:.1f} Wh each")
 
 # %%
 claim("One execution of all pages: under 10 Wh, by the model", 1000 * kwh < 10)
@@ -234,7 +232,9 @@ claim("One execution of all pages: under 10 Wh, by the model", 1000 * kwh < 10)
 # | **place and date** | of the grid's intensity, and where the number is from |
 # | **spread** | over runs; a single measurement on a busy machine says little |
 #
-# What goes wrong: a counter is of the whole processor, and counts your neighbours' work; it comes round after some hours, and two readings can't tell how often; children that were not waited for are in no CPU-second.
+# ## What goes wrong
+#
+# A counter is of the whole processor, and counts your neighbours' work; it comes round after some hours, and two readings can't tell how often; children that were not waited for are in no CPU-second.
 #
 # ## Practice
 #
@@ -247,8 +247,8 @@ claim("One execution of all pages: under 10 Wh, by the model", 1000 * kwh < 10)
 # </details>
 
 # %% tags=["hide-cell"]
-# Solution: the model says next to nothing, for the program did nothing. The counter goes
-# on: idling and neighbours. Neither is wrong; they answer two questions.
+# Solution: the model says next to nothing, for the program did nothing. The counter
+# goes on: idling and neighbours. Neither is wrong; they answer two questions.
 import time
 
 with measure(source="model") as pause:
@@ -270,7 +270,7 @@ claim("but half a second", pause.energy.seconds > 0.45)
 
 # %% tags=["hide-cell"]
 # Solution: the break-even number again, now each week: some tens of thousands. With
-# 50,000 answers the student pays, by little. With fewer, keep the teacher or distil less.
+# 50,000 answers the student pays, by little. With fewer, keep the teacher.
 claim("All seeds agree whether it pays at a million a week", all(n < 1e6 for n in pays))
 claim("and whether it pays at a thousand", all(n > 1e3 for n in pays))
 

@@ -47,76 +47,47 @@ class Rule:
     chapter: str = ""  # of this book, where it measures it
 
 
-ACT = "https://eur-lex.europa.eu/eli/reg/2024/1689/oj"
-GDPR = "https://eur-lex.europa.eu/eli/reg/2016/679/oj"
-COPYRIGHT = "https://eur-lex.europa.eu/eli/dir/2019/790/oj"
 ANNEX_III, ANNEX_I = date(2027, 12, 2), date(2028, 8, 2)  # as amended in 2026
-RULES = [
-    Rule("AI Act", "5", "some practices are forbidden", date(2025, 2, 2), ACT),
-    Rule("AI Act", "9", "a risk management system", ANNEX_III, ACT, "0, 2, 3"),
-    Rule(
-        "AI Act", "10", "governance of the data, biases looked for", ANNEX_III, ACT, "5"
-    ),
-    Rule("AI Act", "11", "technical documentation", ANNEX_III, ACT, "8.2"),
-    Rule("AI Act", "12", "events are recorded automatically", ANNEX_III, ACT, "8.3"),
-    Rule(
-        "AI Act",
-        "13",
-        "deployers can interpret what comes out",
-        ANNEX_III,
-        ACT,
-        "4, 8.2",
-    ),
-    Rule("AI Act", "14", "humans can oversee it", ANNEX_III, ACT, "4"),
-    Rule("AI Act", "15", "accuracy, robustness, cybersecurity", ANNEX_III, ACT, "2, 3"),
-    Rule(
-        "AI Act",
-        "50",
-        "people know a machine and its products",
-        date(2026, 8, 2),
-        ACT,
-        "7.4",
-    ),
-    Rule(
-        "AI Act",
-        "53",
-        "general models: documents, copyright policy",
-        date(2025, 8, 2),
-        ACT,
-        "7.4",
-    ),
-    Rule("AI Act", "86", "an explanation of a decision", ANNEX_III, ACT, "4"),
-    Rule("GDPR", "15", "meaningful information about the logic", None, GDPR, "4"),
-    Rule("GDPR", "17", "erasure, in the cases it lists", None, GDPR, "6.6, 8.3"),
-    Rule(
-        "GDPR",
-        "22",
-        "no decision by machine alone, with exceptions",
-        None,
-        GDPR,
-        "4, 5",
-    ),
-    Rule(
-        "Directive 2019/790",
-        "3",
-        "mining for research is allowed",
-        None,
-        COPYRIGHT,
-        "7.4",
-    ),
-    Rule(
-        "Directive 2019/790",
-        "4",
-        "mining is allowed unless reserved",
-        None,
-        COPYRIGHT,
-        "7.4",
-    ),
-]
-claim(
-    "Each rule has a source", all(rule.source.startswith("https://") for rule in RULES)
-)
-claim("Most rules name a chapter", sum(bool(r.chapter) for r in RULES) > len(RULES) / 2)
+SOURCES = {  # the official texts, under eur-lex.europa.eu/eli/
+    "AI Act": "reg/2024/1689/oj",
+    "GDPR": "reg/2016/679/oj",
+    "Directive 2019/790": "dir/2019/790/oj",
+}
+
+# %%
+TABLE = """
+AI Act | 5 | some practices are forbidden | 2025-02-02 |
+AI Act | 9 | a risk management system | 2027-12-02 | 0, 2, 3
+AI Act | 10 | governance of the data, biases looked for | 2027-12-02 | 5
+AI Act | 11 | technical documentation | 2027-12-02 | 8.2
+AI Act | 12 | events are recorded automatically | 2027-12-02 | 8.3
+AI Act | 13 | deployers can interpret what comes out | 2027-12-02 | 4, 8.2
+AI Act | 14 | humans can oversee it | 2027-12-02 | 4
+AI Act | 15 | accuracy, robustness, cybersecurity | 2027-12-02 | 2, 3
+AI Act | 50 | people know a machine and its products | 2026-08-02 | 7.4
+AI Act | 53 | general models: documents, copyright policy | 2025-08-02 | 7.4
+AI Act | 86 | an explanation of a decision | 2027-12-02 | 4
+GDPR | 15 | meaningful information about the logic | | 4
+GDPR | 17 | erasure, in the cases it lists | | 6.6, 8.3
+GDPR | 22 | no decision by machine alone, with exceptions | | 4, 5
+Directive 2019/790 | 3 | mining for research is allowed | | 7.4
+Directive 2019/790 | 4 | mining is allowed unless reserved | | 7.4
+"""
+
+
+# %%
+def rules(table):
+    """The lines of a table as rules."""
+    for line in table.strip().splitlines():
+        law, article, asks, since, chapter = map(str.strip, line.split("|"))
+        day = date.fromisoformat(since) if since else None
+        yield Rule(law, article, asks, day, SOURCES[law], chapter)
+
+
+RULES = list(rules(TABLE))
+claim("Each rule has a source", all(rule.source for rule in RULES))
+named = sum(bool(rule.chapter) for rule in RULES)
+claim("Most rules name a chapter", named > len(RULES) / 2)
 
 # %% [markdown]
 # ## The AI Act, by classes of risk
@@ -225,6 +196,7 @@ FIELDS = (
 )
 
 
+# %%
 def classify(
     *, forbidden, safety_part, field, only_prepares, profiles, talks_or_generates
 ):
@@ -247,6 +219,7 @@ def classify(
     return "no duties of this kind", open_questions
 
 
+# %%
 credit = classify(
     forbidden=False,
     safety_part=False,
@@ -280,7 +253,9 @@ claim(
 claim("Answered, it may fall", classify(**sorter, only_prepares=True)[0] != "high risk")
 
 # %% [markdown]
-# **What goes wrong.** A list of rules on a web page is wrong some months later; this one was wrong already once, while it was young. Summaries of law copy each other, also their errors: while checking, we met pages that gave different days for one article. Read the official text, and its consolidated version.
+# ## What goes wrong
+#
+# A list of rules on a web page is wrong some months later; this one was wrong already once, while it was young. Summaries of law copy each other, also their errors: while checking, we met pages that gave different days for one article. Read the official text, and its consolidated version.
 #
 # ## How to judge a claim of compliance honestly
 #
@@ -339,9 +314,9 @@ claim(
 # </details>
 
 # %% tags=["hide-cell"]
-# Solution, for instance: error rates by group with intervals, on applicants of the last
-# year (not: those who never applied); a log whose head a third party holds (not: what was
-# never logged); accuracy where an applicant may misstate income by 5 % (not: other lies).
+# Solution, for instance: error rates by group with intervals, on last year's applicants
+# (not: those who never applied); a log whose head a third party holds (not: what was
+# never logged); accuracy where income may be misstated by 5 % (not: other lies).
 asked = {r.article: r.chapter for r in RULES if r.law == "AI Act"}
 mine = [asked[article] for article in ("10", "12", "15")]
 claim("Chapters 5, 8.3, and 2 with 3", mine == ["5", "8.3", "2, 3"])
@@ -374,7 +349,7 @@ claim("Chapters 5, 8.3, and 2 with 3", mine == ["5", "8.3", "2, 3"])
 #
 # **Limitations.** One page, one Union, one day. Summaries leave out exceptions, and exceptions are where cases are decided. We are no lawyers. What could not be confirmed was left out: fines, national laws, standards.
 #
-# **Sources.** The official texts: the [AI Act](https://eur-lex.europa.eu/eli/reg/2024/1689/oj), the [GDPR](https://eur-lex.europa.eu/eli/reg/2016/679/oj), the [copyright directive](https://eur-lex.europa.eu/eli/dir/2019/790/oj). Ask for their consolidated versions.
+# **Software and sources.** No program decides such questions. The official texts: the [AI Act](https://eur-lex.europa.eu/eli/reg/2024/1689/oj), the [GDPR](https://eur-lex.europa.eu/eli/reg/2016/679/oj), the [copyright directive](https://eur-lex.europa.eu/eli/dir/2019/790/oj). Ask for their consolidated versions.
 #
 # ## What to take away
 #
