@@ -422,11 +422,11 @@ plt.show()
 #
 # ## Where the book uses this
 #
-# Linear models are where attacks can be computed exactly: [2.1](../20_adversarial/linear_explanation.ipynb) starts from $w^\top x$, [3.1](../30_poisoning/labels.ipynb) poisons an SVM. The lasso chooses the few words of a LIME explanation ([4.2](../40_interpretability/lime.ipynb)), trees and weights are what "interpretable" means ([4.5](../40_interpretability/examples_and_counterfactuals.ipynb)), and the credit models of [chapter 5](../50_fairness/definitions.ipynb) are logistic.
+# Linear models are where attacks can be computed exactly: [2.1](../20_adversarial/linear_explanation.ipynb) starts from $w^\top x$, [3.1](../30_poisoning/labels.ipynb) poisons an SVM. The lasso chooses the few words of a LIME explanation ([4.3](../40_interpretability/lime.ipynb)), trees and weights are what "interpretable" means ([4.2](../40_interpretability/self_explaining.ipynb)), and the credit models of [chapter 5](../50_fairness/definitions.ipynb) are logistic.
 #
 # ## How to judge them honestly
 #
-# The nine are compared on data that chose none of them. The penalty, the depth and $C$ are chosen by cross-validation, inside the training part. And a probability is judged as a probability: of the cases called 90 % sure, are nine in ten right? Naive Bayes above is not ([5.1](../50_fairness/definitions.ipynb) has calibration).
+# The nine are compared on data that chose none of them. The penalty, the depth and $C$ are chosen by cross-validation, inside the training part. And a probability is judged as a probability: of the cases called 90 % sure, are nine in ten right? Naive Bayes above is not ([5.3](../50_fairness/definitions.ipynb) has calibration).
 
 # %%
 deciles = np.digitize(sure, [0.5, 0.9, 0.99])

@@ -275,7 +275,7 @@ axis.set(ylabel="pixels on a side", ylim=(0, 22))
 plt.show()
 
 # %% [markdown]
-# *How far one value sees.* Early layers see edges, late ones whole strokes. That is why Grad-CAM reads the last convolution ([4.3](../40_interpretability/attributions.ipynb)), why freezing the early layers works ([0.7](representations.ipynb)), and why a patch of a few pixels can reach everything that lies above it.
+# *How far one value sees.* Early layers see edges, late ones whole strokes. That is why Grad-CAM reads the last convolution ([4.4](../40_interpretability/attributions.ipynb)), why freezing the early layers works ([0.7](representations.ipynb)), and why a patch of a few pixels can reach everything that lies above it.
 #
 # ## Three blocks
 #

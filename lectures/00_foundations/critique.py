@@ -103,7 +103,7 @@ plt.show()
 #
 # **Cost.** Who can train the largest models decides what is asked of them. Data are labelled by people who are paid little; computing costs energy ([8.1](../80_impact/energy.ipynb)); universities measure what companies release. Ways out have limits of their own: models that others trained ([0.7](representations.ipynb)), small models ([1.5](../10_distillation/the_bill.ipynb)), shared data.
 #
-# **Bias.** Models learn what the data say, also what nobody would say aloud: of professions and gender ([5.2](../50_fairness/where_bias_comes_from.ipynb)), of skin and faces {cite}`buolamwini2018gender`, of sentences before a court ([5.5](../50_fairness/three_cases.ipynb)).
+# **Bias.** Models learn what the data say, also what nobody would say aloud: of professions and gender ([5.1](../50_fairness/where_bias_comes_from.ipynb)), of skin and faces {cite}`buolamwini2018gender`, of sentences before a court ([5.2](../50_fairness/three_cases.ipynb)).
 #
 # **Use.** Some things can be built and should not be. Pictures of people who never posed for them, voices that were never heard, scores for what nobody may score. [8.4](../80_impact/law.ipynb) has what the law forbids; what one should refuse to build is a question before the law.
 #
@@ -163,7 +163,7 @@ row(
     f"of dense networks, at a visible ε; {conv} of convolutions",
 )
 row(
-    "6.3",
+    "6.2",
     "an audit of ε = 8 finds",
     f"{white:.1f}",
     f"in a white box; {black:.1f} from answers alone",

@@ -454,7 +454,7 @@ plt.show()
 #
 # ## Where the book uses this
 #
-# The golden rule is in every chapter: an attack is judged on images that tuned nothing ([2.6](../20_adversarial/honest_evaluation.ipynb)), a threshold for a group is set on other people than those it is judged by ([5.3](../50_fairness/mitigation.ipynb)). Overfitting is what [membership inference](../60_privacy/membership_inference.ipynb) reads off a model. Clusters of activations betray a backdoor ([3.5](../30_poisoning/defenses.ipynb)), and principal
+# The golden rule is in every chapter: an attack is judged on images that tuned nothing ([2.6](../20_adversarial/honest_evaluation.ipynb)), a threshold for a group is set on other people than those it is judged by ([5.4](../50_fairness/mitigation.ipynb)). Overfitting is what [membership inference](../60_privacy/membership_inference.ipynb) reads off a model. Clusters of activations betray a backdoor ([3.5](../30_poisoning/defenses.ipynb)), and principal
 # components draw the inside of a network ([4.1](../40_interpretability/why_explain.ipynb)).
 #
 # ## The card

@@ -180,7 +180,7 @@ claim("By hand and by autograd: equal up to rounding", gap < 1e-12)
 # %% [markdown]
 # ## The same gradient, for the input
 #
-# The last of the five gradients is $\nabla_x \ell$: how the loss grows with each *input* value. Training has no use for it. Everything else has: an attacker walks along it ([2.1](../20_adversarial/linear_explanation.ipynb)), an explanation draws it ([4.3](../40_interpretability/attributions.ipynb)), a thief inverts it ([6.4](../60_privacy/inversion_and_stealing.ipynb)). For a real network on digits ([data card](../../book/data_cards/mnist.md)):
+# The last of the five gradients is $\nabla_x \ell$: how the loss grows with each *input* value. Training has no use for it. Everything else has: an attacker walks along it ([2.1](../20_adversarial/linear_explanation.ipynb)), an explanation draws it ([4.4](../40_interpretability/attributions.ipynb)), a thief inverts it ([6.4](../60_privacy/inversion_and_stealing.ipynb)). For a real network on digits ([data card](../../book/data_cards/mnist.md)):
 
 # %%
 train, test = mnist("train"), mnist("test")

@@ -278,7 +278,7 @@ for axis, (name, points) in zip(
 plt.show()
 
 # %% [markdown]
-# *Real points, and two generators.* No loss said which of the two is good: the generator's loss is small where it fools *this* discriminator. For digits the book carries a trained one, `mnist_gan`, made with a more patient kind of game; [1.3](../10_distillation/without_the_data.ipynb) distils with such generators, [2.4](../20_adversarial/black_box.ipynb) attacks with it, and [6.4](../60_privacy/inversion_and_stealing.ipynb) finds faces with it.
+# *Real points, and two generators.* No loss said which of the two is good: the generator's loss is small where it fools *this* discriminator. For digits the book carries a trained one, `mnist_gan`, made with a more patient kind of game; [1.4](../10_distillation/without_the_data.ipynb) distils with such generators, [2.4](../20_adversarial/black_box.ipynb) attacks with it, and [6.4](../60_privacy/inversion_and_stealing.ipynb) finds faces with it.
 
 # %% tags=["hide-input", "fig-rep-gan"] mystnb={"image": {"alt": "Sixteen digits in two rows, made by the generator that comes with the book: sharp, of many styles, one or two of them malformed."}}
 gan = mnist_gan()

@@ -125,7 +125,7 @@ auc = roc_auc_score(inside, -torch.cat([members, others]))
 claim("A member's loss is the smaller one in over 54 % of pairs", auc > 0.54)
 
 # %% [markdown]
-# The claim in words: draw one of the 300 and one new digit; the member has the smaller loss more often than a coin would say. For handwritten digits nobody minds. For the records of a clinic, *to be in the data* is the secret. [6.1](../60_privacy/membership_inference.ipynb) makes a real attack of it.
+# The claim in words: draw one of the 300 and one new digit; the member has the smaller loss more often than a coin would say. For handwritten digits nobody minds. For the records of a clinic, *to be in the data* is the secret. [6.3](../60_privacy/membership_inference.ipynb) makes a real attack of it.
 #
 # **Integrity.** Somebody changes each pixel by at most $\varepsilon = 0.15$ of the way from black to white, in the direction in which the loss grows: this is the fast gradient sign method, of which [2.1](../20_adversarial/linear_explanation.ipynb) tells everything. Beside it, a change of the same size by chance.
 

@@ -146,7 +146,7 @@ for word in ("true", "float", "minimum", "row"):
     print(f"{word:<9} {', '.join(vocab[n] for n in nearest)}")
 
 # %% [markdown]
-# *True* is near *false*: they keep the same company. An embedding knows how words are used, and not what is the case. It takes over, too, who was used how: [5.2](../50_fairness/where_bias_comes_from.ipynb) measures professions and gender in embeddings of the news.
+# *True* is near *false*: they keep the same company. An embedding knows how words are used, and not what is the case. It takes over, too, who was used how: [5.1](../50_fairness/where_bias_comes_from.ipynb) measures professions and gender in embeddings of the news.
 #
 # ## A language model, and its doubt
 #

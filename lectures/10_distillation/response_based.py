@@ -12,7 +12,7 @@
 # - to measure honestly what distillation gains, over several seeds and against the same student without a teacher;
 # - where it gains nothing, where it gains much, and how the same loss becomes an attack.
 #
-# **Before you start**: cross-entropy, softmax, and training a network in PyTorch. The symbols are those of the
+# **Before you start**: cross-entropy, softmax, and training a network in PyTorch ([0.4](../00_foundations/networks.ipynb)); where a model stands in the [pipeline](../00_foundations/trust.ipynb). The symbols are those of the
 # [notation page](../../book/notation.md).
 #
 # **Time**: 40 minutes to read; {{ cpu_seconds }} to run.

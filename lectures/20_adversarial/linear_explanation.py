@@ -13,7 +13,8 @@
 # - to tell the four goals of an attacker apart, and to measure each;
 # - which mistakes make an attack look stronger or weaker than it is.
 #
-# **Before you start**: gradients of a network with respect to its input; the first chapter's
+# **Before you start**: the [pipeline](../00_foundations/trust.ipynb) and where inputs are attacked; gradients of a network with
+# respect to its input ([0.4](../00_foundations/networks.ipynb)); the first chapter's
 # [networks](../10_distillation/response_based.ipynb). The symbols are those of the
 # [notation page](../../book/notation.md).
 #

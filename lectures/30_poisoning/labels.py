@@ -13,7 +13,7 @@
 # - to train in spite of wrong labels: loss correction, co-teaching, mixup, stopping early, and to say which of them wins when;
 # - to know the noise that passes each of these remedies.
 #
-# **Before you start**: [softmax and cross-entropy](../10_distillation/response_based.ipynb), and what a [threat model](../20_adversarial/linear_explanation.ipynb) says. The symbols are those of the
+# **Before you start**: the [pipeline](../00_foundations/trust.ipynb), at whose first step this chapter attacks; [softmax and cross-entropy](../10_distillation/response_based.ipynb), and what a [threat model](../20_adversarial/linear_explanation.ipynb) says. The symbols are those of the
 # [notation page](../../book/notation.md).
 #
 # **Time**: 35 minutes to read; {{ cpu_seconds }} to run.

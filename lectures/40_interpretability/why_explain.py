@@ -12,7 +12,7 @@
 # - three fallacies about interpretability, each with an experiment that breaks it;
 # - to look at a network's inside with PCA and t-SNE, and what such a picture does not show.
 #
-# **Before you start**: a network and its loss, as in [lecture 1.1](../10_distillation/response_based.ipynb). The symbols are those of the
+# **Before you start**: the [pipeline](../00_foundations/trust.ipynb), whose last steps this chapter is about; a network and its loss, as in [lecture 1.1](../10_distillation/response_based.ipynb). The symbols are those of the
 # [notation page](../../book/notation.md).
 #
 # **Time**: 40 minutes to read; {{ cpu_seconds }} to run.

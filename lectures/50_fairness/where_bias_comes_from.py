@@ -12,7 +12,7 @@
 # - what happens to people who are rare in the data, and why the usual test does not notice;
 # - what a check cannot decide.
 #
-# **Before you start**: a [logistic regression and its coefficients](../40_interpretability/self_explaining.ipynb). The symbols are those of the
+# **Before you start**: the [pipeline](../00_foundations/trust.ipynb), from data to a decision; a [logistic regression and its coefficients](../40_interpretability/self_explaining.ipynb). The symbols are those of the
 # [notation page](../../book/notation.md).
 #
 # **Time**: 50 minutes to read; {{ cpu_seconds }} to run.

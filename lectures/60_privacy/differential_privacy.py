@@ -12,7 +12,7 @@
 # - to add Laplace and Gaussian noise, to choose by the exponential mechanism, and to say which of them needs what;
 # - to attack every $\varepsilon$ that you print, and to catch a mechanism that breaks its promise in the last bits of a number.
 #
-# **Before you start**: probability (mean, variance, a density), and the [notation page](../../book/notation.md). No network is trained here.
+# **Before you start**: the [pipeline](../00_foundations/trust.ipynb), and what may leak from it; probability (mean, variance, a density), and the [notation page](../../book/notation.md). No network is trained here.
 #
 # **Time**: 35 minutes to read; {{ cpu_seconds }} to run.
 

@@ -11,7 +11,7 @@
 # - to recognise four wrong nulls: a search that is not counted, a message that was read first, a key that was chosen after looking, and an innocent buyer;
 # - what removes such a mark (scaling, turning, regeneration), what forges it (one marked picture is enough), and what the mark therefore proves.
 #
-# **Before you start**: how little a change can be and still matter, in [lecture 2.1](../20_adversarial/linear_explanation.ipynb), and a test with a null distribution, in [lecture 6.6](../60_privacy/memory_and_forgetting.ipynb). The symbols are those of the
+# **Before you start**: the [pipeline](../00_foundations/trust.ipynb), and what can be stolen from it; how little a change can be and still matter, in [lecture 2.1](../20_adversarial/linear_explanation.ipynb), and a test with a null distribution, in [lecture 6.6](../60_privacy/memory_and_forgetting.ipynb). The symbols are those of the
 # [notation page](../../book/notation.md).
 #
 # **Time**: 35 minutes to read; {{ cpu_seconds }} to run.

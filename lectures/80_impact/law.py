@@ -155,7 +155,7 @@ plt.show()
 # | article | asks for | in this book |
 # |---|---|---|
 # | 9 | risks known and foreseeable, found, estimated, acted upon, over the whole life | the picture of [0.1](../00_foundations/trust.ipynb); attacks of chapters 2, 3 and 6 |
-# | 10 | data that fit the purpose, examined for biases | [5.2](../50_fairness/where_bias_comes_from.ipynb), [8.2](cards.ipynb) |
+# | 10 | data that fit the purpose, examined for biases | [5.1](../50_fairness/where_bias_comes_from.ipynb), [8.2](cards.ipynb) |
 # | 11, 13 | documents, instructions that say how good it is for whom | [8.2](cards.ipynb), chapter 4 |
 # | 12 | a log of events over its lifetime, kept for six months at least (articles 19, 26) | [8.3](audit_trail.ipynb) |
 # | 14 | people who can understand, doubt and stop it | [4.1](../40_interpretability/why_explain.ipynb), [4.6](../40_interpretability/when_explanations_lie.ipynb) |
@@ -309,7 +309,7 @@ claim(
 #
 # <details><summary>Hint: one number each</summary>
 #
-# False refusals by group (5.1); a signed head (8.3); accuracy under perturbed inputs (2.6).
+# False refusals by group (5.3); a signed head (8.3); accuracy under perturbed inputs (2.6).
 #
 # </details>
 
