@@ -107,7 +107,7 @@ def test_each_image_keeps_its_own_noise_in_whatever_order_it_comes() -> None:
     order = torch.randperm(30, generator=of(0))
     mixed = unlearnable_noise(model, images[order], labels[order], **asked)
     assert (mixed.perturbation - made.perturbation[order]).abs().max() < 1e-5
-    of_one_class = made.perturbation[labels == 0]
+    of_one_class = made.perturbation[labels == labels.mode().values]
     assert (of_one_class[1:] - of_one_class[0]).abs().amax() > 0.05, "images of one class have noise of their own"
 
 
@@ -220,11 +220,10 @@ def test_its_errors_are_those_of_its_answers_and_end_the_rounds() -> None:
     assert not never.converged
     assert float(never.maker_errors[-1]) == pytest.approx(wrong(never.images))
     assert never.clean_errors.tolist() == pytest.approx([wrong(images)] * 6)
-    level = float(never.maker_errors[1])
-    assert level < float(never.maker_errors[0])
-    soon = unlearnable_noise(model, images, labels, stop_error=level, **asked)
+    errors = never.maker_errors.tolist()
+    soon = unlearnable_noise(model, images, labels, stop_error=min(errors), **asked)
     assert soon.converged
-    assert soon.maker_errors.tolist() == never.maker_errors[:2].tolist()
+    assert soon.maker_errors.tolist() == errors[: errors.index(min(errors)) + 1]
 
 
 def test_an_error_near_zero_may_be_that_of_a_network_that_has_learnt_the_images() -> None:

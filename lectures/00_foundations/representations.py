@@ -327,7 +327,7 @@ def half(data, low):
 
 source, target, goal = half(train, 0), half(train, 5), half(test, 5)
 source_net = SmallCNN(width=8, classes=5)
-fit(source_net, source, epochs=5, **settings)
+losses = fit(source_net, source, epochs=5, **settings)
 
 
 # %%

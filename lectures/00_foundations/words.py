@@ -146,7 +146,7 @@ for word in ("true", "float", "minimum", "row"):
     print(f"{word:<9} {', '.join(vocab[n] for n in nearest)}")
 
 # %% [markdown]
-# *True* is near *false*: they keep the same company. An embedding knows how words are used, and not what is the case. It takes over, too, who was used how: [5.1](../50_fairness/where_bias_comes_from.ipynb) measures professions and gender in embeddings of the news.
+# *True* is near *false*: they keep the same company. (The four pairs were chosen by hand.) An embedding knows how words are used, and not what is the case. It takes over, too, who was used how: [5.1](../50_fairness/where_bias_comes_from.ipynb) measures professions and gender in embeddings of the news.
 #
 # ## A language model, and its doubt
 #
@@ -260,7 +260,7 @@ claim("By hand and by autograd: equal up to rounding", gap < 1e-12)
 #
 # At each step back the signal is multiplied by $R$ and by a slope of at most 1. After some steps nothing is left, as in a deep network of sigmoids ([0.4](networks.ipynb)): what was read thirty words ago has no influence that training could find.
 #
-# The **LSTM** {cite}`hochreiter1997long` adds a second state, the cell $c_t$, that is changed by *adding*, not by mixing, and three gates between 0 and 1 that are learnt: what to forget, what to write, what to show:
+# The **LSTM** {cite}`hochreiter1997long` adds a second state, the cell $c_t$, that is changed by *adding*, not by mixing, and three gates that are learnt, each a logistic function of the input and the last state: $f_t$ what to keep, $i_t$ what to write, $o_t$ what to show. With $\tilde c_t$ for what might be written, a tanh of the same two, and $\odot$ for a product number by number:
 #
 # $$
 # c_t = f_t \odot c_{t-1} + i_t \odot \tilde c_t, \qquad h_t = o_t \odot \tanh c_t.
@@ -313,7 +313,7 @@ claim("Recurrent: 40 steps back, under 1e-6", reaches["recurrent"][40] < 1e-6)
 kept = reaches["LSTM, forget gate open"][40]
 claim("An LSTM that forgets nothing: over 1e-3", kept > 1e-3)
 
-# %% tags=["hide-input", "fig-word-memory"] mystnb={"image": {"alt": "The influence of an input on the last state, on a logarithmic axis, over its distance from 0 to 60 steps. The recurrent network's line falls below one in a million after some twenty steps; the fresh LSTM's falls half as fast; with an open forget gate it stays level."}}
+# %% tags=["hide-input", "fig-word-memory"] mystnb={"image": {"alt": "The influence of an input on the last state, on a logarithmic axis, over its distance from 0 to 60 steps. The recurrent network's line falls below one in a million after some twenty steps; the fresh LSTM's falls half as fast; with an open forget gate it does not die away."}}
 figure, axis = plt.subplots(figsize=(6, 2.9))
 for (name, sizes), style in zip(reaches.items(), ("-", "--", ":"), strict=True):
     axis.semilogy(sizes, style, label=name)
@@ -390,7 +390,7 @@ plt.show()
 # *How many words each model hesitates between.* Where in a sentence the network gains, is the question of Exercise 2.
 #
 # Since 2017 most language models have no recurrence. In a **transformer** {cite}`vaswani2017attention` each word looks at all earlier ones directly, and weighs them by how well a query fits a key: $\operatorname{softmax}(Q K^\top / \sqrt d)\, V$, with $V$ for once the values. No signal has to travel through time, so nothing vanishes on the way, and all steps are computed at once; the price grows with the square of the length.
-# This book needs no more of it; Jurafsky and Martin {cite}`jurafsky2025speech` and *Dive into Deep Learning* {cite}`zhang2023dive` derive it.
+# This book needs no more of it ([6.6](../60_privacy/memory_and_forgetting.ipynb) asks what such models remember, [7.4](../70_watermarking/generated.ipynb) marks what they write); Jurafsky and Martin {cite}`jurafsky2025speech` and *Dive into Deep Learning* {cite}`zhang2023dive` derive it.
 #
 # ## The card, and an honest judgement
 #
@@ -426,7 +426,7 @@ harder = perplexity(known_there) / perplexity(known_here)
 claim("Known words: it is harder, by a fifth at least", harder > 1.2)
 
 # %% [markdown]
-# **Exercise 2** (15 minutes). *Does it remember?* Shuffle the words of each row but the last eight, and compare the LSTM's perplexity on the last four before and after. Does it use what stands further back than four words?
+# **Exercise 2** (15 minutes). *Does it remember?* Put other rows' words in place of all but the last eight of each row, and compare the LSTM's perplexity on the last four before and after. Does it use what stands further back than four words?
 #
 # <details><summary>Hint: only the last</summary>
 #
@@ -446,7 +446,7 @@ def late(rows):
 
 
 mixed = inputs.clone()
-mixed[:, :-8] = inputs[:, :-8][:, torch.randperm(24, generator=generator)]
+mixed[:, :-8] = inputs.roll(len(inputs) // 2, 0)[:, :-8]
 claim("Far words hardly count", late(mixed) < 1.15 * late(inputs))
 
 # %% [markdown]

@@ -2,6 +2,7 @@
 
 import hashlib
 from dataclasses import dataclass
+from html import escape
 from typing import Any
 
 import torch
@@ -99,6 +100,9 @@ class ModelCard:
     def _repr_markdown_(self) -> str:
         return self.markdown()
 
+    def _repr_html_(self) -> str:
+        return _tables(f"Model card: {self.name}", self.sections)
+
 
 @dataclass(frozen=True)
 class DataSheet:
@@ -126,6 +130,9 @@ class DataSheet:
 
     def _repr_markdown_(self) -> str:
         return self.markdown()
+
+    def _repr_html_(self) -> str:
+        return _tables(f"Data sheet: {self.name}", self.sections)
 
 
 def model_card(
@@ -281,6 +288,16 @@ def _page(title: str, sections: tuple[tuple[str, Rows], ...]) -> str:
         lines += [f"| {what} | {_cell(said)} |" for what, said in rows]
         lines.append("")
     return "\n".join(lines)
+
+
+def _tables(title: str, sections: tuple[tuple[str, Rows], ...]) -> str:
+    """HTML: one table, with a heading for each section."""
+    lines = [f'<table class="threat-model">\n<caption>{escape(title)}</caption>']
+    for heading, rows in sections:
+        lines.append(f'<tbody>\n<tr><th scope="rowgroup" colspan="2">{escape(heading)}</th></tr>')
+        lines += [f'<tr><th scope="row">{escape(what)}</th><td>{escape(said)}</td></tr>' for what, said in rows]
+        lines.append("</tbody>")
+    return "\n".join([*lines, "</table>"])
 
 
 def _cell(text: str) -> str:
