@@ -100,9 +100,12 @@ plt.show()
 
 # %%
 def best_features(x, y, count):
-    """Columns that correlate most with the labels."""
+    """Columns that correlate most with the labels; a constant one not at all."""
     centred = x - x.mean(0)
-    return np.argsort(-np.abs(centred.T @ (y - y.mean())))[:count]
+    size = np.sqrt((centred**2).sum(0))
+    covariance = np.abs(centred.T @ (y - y.mean()))
+    found = np.divide(covariance, size, out=np.zeros(len(size)), where=size > 0)
+    return np.argsort(-found)[:count]
 
 
 def folds(n, k, rng):
@@ -113,7 +116,9 @@ def folds(n, k, rng):
 
 
 def nearest_mean(x, y, new):
-    """The class whose mean is the nearest."""
+    """The class, 0 or 1, whose mean is the nearest."""
+    if len(np.unique(y)) < 2:
+        raise ValueError("both classes must be there to learn from")
     means = np.stack([x[y == label].mean(0) for label in (0, 1)])
     return ((new[:, None] - means) ** 2).sum(2).argmin(1)
 
@@ -224,7 +229,10 @@ plt.show()
 
 # %%
 def squared_distances(x, centroids):
-    """[n, K] from each point to each centroid."""
+    """[n, K] from each point to each centroid; whole numbers must not wrap around."""
+    x, centroids = (np.asarray(part, dtype=float) for part in (x, centroids))
+    if not np.isfinite(x).all():
+        raise ValueError("points must be finite numbers")
     return ((x[:, None] - centroids) ** 2).sum(2)
 
 
@@ -242,22 +250,28 @@ def spread_start(x, K, rng):
 
 
 # %%
+def moved(x, group, centroids):
+    """Each centroid at the mean of its group; one without points stays."""
+    return np.stack(
+        [
+            x[group == k].mean(0) if (group == k).any() else centroids[k]
+            for k in range(len(centroids))
+        ]
+    )
+
+
 def k_means(x, centroids, steps=100):
-    """Lloyd's algorithm until no group changes; groups, centroids, inertias."""
-    group, inertias = None, []
+    """Lloyd's algorithm; groups, centroids, inertias, and whether no group changes."""
+    distances = squared_distances(x, centroids)
+    inertias = [distances.min(1).sum()]
     for _ in range(steps):
+        group = distances.argmin(1)
+        centroids = moved(x, group, centroids)
         distances = squared_distances(x, centroids)
-        before, group = group, distances.argmin(1)
         inertias.append(distances.min(1).sum())
-        if before is not None and (group == before).all():
-            break
-        centroids = np.stack(
-            [
-                x[group == k].mean(0) if (group == k).any() else centroids[k]
-                for k in range(len(centroids))
-            ]
-        )  # a group without points keeps its centroid
-    return group, centroids, np.array(inertias)
+        if (distances.argmin(1) == group).all():
+            return group, centroids, np.array(inertias), True
+    return distances.argmin(1), centroids, np.array(inertias), False
 
 
 # %% [markdown]
@@ -267,9 +281,11 @@ def k_means(x, centroids, steps=100):
 data = digits("train")
 pixels = data.images.flatten(1).numpy().astype(np.float64)  # (1438, 64)
 start = spread_start(pixels, 10, rng)
-group, centroids, inertias = k_means(pixels, start)
+group, centroids, inertias, ended = k_means(pixels, start)
 theirs = KMeans(10, init=start, n_init=1, tol=0).fit(pixels)
-claim("The inertia never rises", (np.diff(inertias) <= 1e-9).all())
+claim(
+    "It ends, and the inertia never rises", ended and (np.diff(inertias) <= 1e-9).all()
+)
 same = abs(inertias[-1] / theirs.inertia_ - 1)
 claim("scikit-learn ends at the same inertia, to a part in a thousand", same < 1e-3)
 
@@ -347,6 +363,10 @@ def e_step(x, weights, means, covariances):
 def m_step(x, r, floor=1e-6):
     """Weights, means and covariances from responsibilities."""
     size = r.sum(0)
+    if size.min() < 1e-12:
+        raise ValueError(
+            "a part is responsible for no point: start it nearer to the data"
+        )
     means = (r.T @ x) / size[:, None]
     covariances = np.stack(
         [
@@ -420,6 +440,8 @@ def principal_components(x, m):
     """The mean, the m directions [d, m] of most variance, and their variances."""
     if not 1 <= m <= x.shape[1]:
         raise ValueError(f"m lies between 1 and the {x.shape[1]} columns, got {m}")
+    if len(x) < 2:
+        raise ValueError("a variance needs two examples or more")
     mean = x.mean(0)
     covariance = (x - mean).T @ (x - mean) / (len(x) - 1)
     variances, directions = np.linalg.eigh(covariance)  # the smallest first

@@ -20,7 +20,8 @@ TABLES = {"iris": load_iris().data, "wine": load_wine().data / load_wine().data.
 def test_k_means_ends_at_scikit_learns_inertia_and_centroids(name: str, K: int) -> None:
     x = TABLES[name]
     start = page.spread_start(x, K, np.random.default_rng(K))
-    group, centroids, inertias = page.k_means(x, start)
+    group, centroids, inertias, ended = page.k_means(x, start)
+    assert ended
     theirs = KMeans(K, init=start, n_init=1, tol=0, algorithm="lloyd").fit(x)
     assert inertias[-1] == pytest.approx(theirs.inertia_, rel=1e-9)
     np.testing.assert_allclose(centroids, theirs.cluster_centers_, atol=1e-8)
@@ -31,7 +32,7 @@ def test_k_means_ends_at_scikit_learns_inertia_and_centroids(name: str, K: int) 
 def test_a_group_without_points_keeps_its_centroid_and_nothing_is_nan() -> None:
     """scikit-learn moves such a centroid to a far point; the page says what it does instead."""
     x = np.array([[0.0], [1.0], [10.0]])
-    group, centroids, _ = page.k_means(x, np.array([[0.0], [10.0], [1e6]]))
+    group, centroids, *_ = page.k_means(x, np.array([[0.0], [10.0], [1e6]]))
     assert group.tolist() == [0, 0, 1]
     np.testing.assert_allclose(centroids, [[0.5], [10.0], [1e6]])
 
@@ -146,3 +147,41 @@ def test_bias_and_variance_of_a_constant_fit_are_known() -> None:
     assert variance == pytest.approx((0.25 + 0.5) / 20, rel=0.1)
     assert noise == 0.25
     assert error == pytest.approx(bias + variance + noise, rel=0.03)
+
+
+def test_whole_numbers_of_one_byte_do_not_wrap_around() -> None:
+    x, start = np.array([[0], [1], [250]], dtype=np.uint8), np.array([[10], [250]], dtype=np.uint8)
+    group, centroids, *_ = page.k_means(x, start)
+    assert group.tolist() == [0, 0, 1]
+    np.testing.assert_allclose(centroids, [[0.5], [250.0]])
+
+
+@pytest.mark.parametrize("steps", [0, 1, 2])
+def test_stopped_before_its_end_it_says_so_and_its_inertia_is_that_of_its_centroids(steps: int) -> None:
+    """scipy #24069: the distortion was that of another round than the centroids."""
+    x = TABLES["iris"]
+    start = x[:3]  # three flowers of one kind: far from the end
+    group, centroids, inertias, ended = page.k_means(x, start, steps=steps)
+    assert not ended
+    distances = ((x[:, None] - centroids) ** 2).sum(2)
+    assert inertias[-1] == pytest.approx(distances.min(1).sum())
+    assert (group == distances.argmin(1)).all()
+
+
+def test_features_are_chosen_by_correlation_and_not_by_their_scale() -> None:
+    y = np.array([0, 0, 1, 1] * 10)
+    rng = np.random.default_rng(0)
+    x = np.stack([1e4 * rng.normal(size=40), y + 0.1 * rng.normal(size=40), np.full(40, 7.0)], axis=1)
+    assert page.best_features(x, y, 3).tolist()[0] == 1
+    assert page.best_features(x, y, 3).tolist()[-1] == 2
+
+
+def test_what_cannot_be_learnt_from_is_refused() -> None:
+    with refuses(ValueError, "both classes"):
+        page.nearest_mean(np.zeros((3, 2)), np.ones(3, dtype=int), np.zeros((1, 2)))
+    with refuses(ValueError, "finite"):
+        page.k_means(np.array([[0.0], [np.nan]]), np.array([[0.0]]))
+    with refuses(ValueError, "responsible for no point"):
+        page.mixture(TABLES["iris"][:, :2], np.array([[5.0, 3.0], [1e3, 1e3]]))
+    with refuses(ValueError, "two examples"):
+        page.principal_components(np.zeros((1, 3)), 1)
