@@ -121,3 +121,18 @@ def test_slopes_shrink_by_the_sigmoids_quarter_at_least() -> None:
     ratios = profile[:-1] / profile[1:]
     assert (ratios < 0.6).all()
     assert profile[-1] == 1
+
+
+def test_adams_weight_decay_is_a_penalty_in_the_slope_and_not_a_decay() -> None:
+    """pytorch #48793: the documentation led readers to take Adam's `weight_decay` for that of AdamW."""
+    mine, state = torch.tensor([2.0], dtype=torch.float64), {}
+    theirs, decays = mine.clone().requires_grad_(True), mine.clone().requires_grad_(True)
+    optimisers = [torch.optim.Adam([theirs], 0.1, weight_decay=0.5), torch.optim.AdamW([decays], 0.1, weight_decay=0.5)]
+    for _ in range(5):
+        mine = page.adam(mine, torch.cos(mine) + 0.5 * mine, state, lr=0.1)
+        for optimiser, theta in zip(optimisers, (theirs, decays), strict=True):
+            optimiser.zero_grad()
+            torch.sin(theta).sum().backward()
+            optimiser.step()
+    torch.testing.assert_close(mine, theirs.detach())
+    assert (mine - decays.detach()).abs() > 0.01

@@ -93,3 +93,16 @@ def test_half_counts_its_five_classes_from_nought_and_few_draws_alike_of_each() 
     assert ((small.tensors[0][:, 0] % 10 - 5).long() == small.tensors[1]).all()
     other = page.few(upper, 3, generator(1))
     assert not torch.equal(small.tensors[0], other.tensors[0])
+
+
+def test_a_batch_norm_moves_although_it_is_frozen_and_not_in_evaluation_mode() -> None:
+    """pytorch #86590: who freezes by `requires_grad` alone has a feature extractor that changes."""
+    source = nn.Module()
+    source.layers = nn.Sequential(nn.Flatten(), nn.Linear(4, 3), nn.BatchNorm1d(3), nn.Linear(3, 5))
+    tuned = page.frozen_below(source, 3)
+    images = torch.randn(8, 4) + 2
+    tuned.layers.train()(images)
+    assert not torch.equal(tuned.layers[2].running_mean, source.layers[2].running_mean)
+    before = tuned.layers[2].running_mean.clone()
+    tuned.layers.eval()(images)
+    assert torch.equal(tuned.layers[2].running_mean, before)

@@ -91,6 +91,7 @@ def test_the_recurrent_network_is_pytorchs() -> None:
 
 
 def test_the_lstm_cell_is_pytorchs_over_a_sequence() -> None:
+    """pytorch #750: which quarter of the bias is the forget gate's, and why there are two biases."""
     lstm = nn.LSTM(3, 4, dtype=torch.float64)
     x = torch.randn(9, 3, dtype=torch.float64)
     h = c = torch.zeros(4, dtype=torch.float64)

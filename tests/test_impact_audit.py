@@ -100,6 +100,7 @@ ATTACKS: dict[str, tuple[Attack, int, str]] = {
 
 @pytest.mark.parametrize("name", ATTACKS)
 def test_an_attack_inside_is_found_at_its_line(log: AuditLog, name: str) -> None:
+    """LegionIO #149: records that were dropped were not missed. Basekick-Labs/arc #703: of a key twice the last won."""
     attack, line, words = ATTACKS[name]
     log.path.write_bytes(b"".join(attack(lines(log))))
     found = AuditLog.verify(log.path)
@@ -132,7 +133,7 @@ def test_a_line_of_another_log_is_found(log: AuditLog, tmp_path: Path) -> None:
 
 
 def test_what_the_chain_alone_does_not_find_a_kept_head_does(log: AuditLog) -> None:
-    """An end that was cut off, and a log that the owner wrote anew: both are chains without a fault."""
+    """A cut end, and a log written anew, are chains without a fault: block/buzz #2620, msaad00/agent-bom #3697."""
     head = log.head()
     log.path.write_bytes(b"".join(lines(log)[:4]))
     assert AuditLog.verify(log.path).intact
@@ -265,6 +266,8 @@ def test_canonical_text_is_json_that_gives_the_value_back(value: object) -> None
 
 
 def test_equal_means_equal_in_kind() -> None:
+    """mozilla/normandy #1210: 0.00001 had two canonical texts, and signatures did not fit."""
+    assert canonical(0.00001) == b"1e-05"
     texts = [canonical(value) for value in (1, 1.0, True, "1", [1], {"1": 1}, "é", "e\u0301")]
     assert len(set(texts)) == len(texts)
     assert canonical({"b": 1, "a": 2}) == canonical({"a": 2, "b": 1}) == b'{"a":2,"b":1}'

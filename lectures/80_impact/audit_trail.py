@@ -494,7 +494,7 @@ claim("A tree of a million needs 20", int(np.ceil(np.log2(1_000_000))) == 20)
 #
 # **Strengths.** Two hundred lines, one file that any program can read, no server. Any change before a head that others hold is found, and the line is named. A decision can be repeated, and an input can be erased.
 #
-# **Limitations.** One program writes at a time. A proof for one entry grows with the log. No availability: who deletes the file has deleted it, and only the heads tell that there was one. Keys must be kept, and what a lost key signs cannot be told from the rest.
+# **Limitations.** One program writes at a time. Whoever checks in another language must write numbers as Python does, for 0.00001 has more than one text. A proof for one entry grows with the log. No availability: who deletes the file has deleted it, and only the heads tell that there was one. Keys must be kept, and what a lost key signs cannot be told from the rest.
 # Above all, a log makes nobody responsible. It helps those who ask.
 #
 # **Software.** [Trillian](https://github.com/google/trillian) and [Rekor](https://github.com/sigstore/rekor) keep trees of hashes at scale; [immudb](https://github.com/codenotary/immudb) is a data base with proofs; MLflow and its like record which model was made from what. In this library:
