@@ -152,7 +152,10 @@ plt.show()
 # %%
 spread = codes["autoencoder"].std().item()
 drawn_spread = (law.mean.var(0) + law.log_variance.exp().mean(0)).sqrt()
-claim("The plain codes are spread over twice as far", spread > 2)
+claim(
+    "The plain codes are spread over 1.3 times as far",
+    spread > 1.3 * drawn_spread.max(),
+)
 near_one = (drawn_spread > 0.3) & (drawn_spread < 2)
 claim("The drawn ones have a deviation of 0.3 to 2", bool(near_one.all()))
 
@@ -222,7 +225,7 @@ with torch.no_grad():
 claim("The trained one is the known one, within 0.05", off < 0.05)
 
 # %% [markdown]
-# Now the whole game, on eight clouds in a ring. What goes wrong is famous: where the generator runs ahead, it serves a few clouds only, since that is enough to fool the discriminator of the moment. This is **mode collapse**.
+# Now the whole game, on eight clouds in a ring. What goes wrong is famous: where the generator runs ahead, it makes one lump, on one cloud or on none, since that is enough to fool the discriminator of the moment. This is **mode collapse**.
 
 
 # %%
@@ -393,7 +396,7 @@ axis.invert_yaxis()
 plt.show()
 
 # %% [markdown]
-# *Ten labels, six draws; orange: the mean.* Freezing the convolutions gains some points in most draws. Freezing too much hurts: the last hidden layer of a network that tells 0 to 4 apart knows nothing of 8 and 9. With some hundred labels training from scratch catches up (Exercise 2). Chapter 3's clean-label attacks live on frozen features ([3.3](../30_poisoning/clean_label.ipynb)): who borrows a network borrows its holes.
+# *Ten labels, six draws; orange: the mean.* Freezing the convolutions loses nothing, and mostly gains some points. Freezing too much hurts: the last hidden layer of a network that tells 0 to 4 apart knows nothing of 8 and 9. With some hundred labels training from scratch catches up (Exercise 2). Chapter 3's clean-label attacks live on frozen features ([3.3](../30_poisoning/clean_label.ipynb)): who borrows a network borrows its holes.
 
 # %%
 before = source_net.layers[1].weight.clone()
