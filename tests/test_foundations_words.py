@@ -4,6 +4,7 @@ import math
 
 import pytest
 import torch
+from bad_input import refuses
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from page_code import page_code
@@ -26,6 +27,9 @@ def test_perplexity_is_a_geometric_mean_and_infinite_for_the_impossible() -> Non
     assert page.perplexity([1.0, 1.0]) == 1
     assert page.perplexity([0.9, 0.0]) == math.inf
     assert page.perplexity([1e-300] * 3) == pytest.approx(1e300), "no product that rounds to 0"
+    for none in ([], [1.5], [-0.1, 0.5], [math.nan]):
+        with refuses(ValueError, "probabilities"):
+            page.perplexity(none)
 
 
 @given(st.lists(st.integers(0, 6), min_size=2, max_size=60), st.floats(0.1, 100))

@@ -154,7 +154,7 @@ def test_words_and_kinds_are_checked() -> None:
 
 
 def test_codecarbon_that_is_not_there_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(energy.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setitem(sys.modules, "codecarbon", None)
     with refuses(ModuleNotFoundError, "pip install codecarbon"):
         measure(source="codecarbon")
 

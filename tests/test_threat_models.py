@@ -38,7 +38,7 @@ def test_what_is_not_said_is_left_out_and_no_limit_is_said() -> None:
         ({"knowledge": "omniscient"}, ["white box", "'omniscient'"]),
         ({"goal": " "}, ["goal and capability"]),
         ({"capability": ""}, ["goal and capability"]),
-        ({"queries": -1}, ["queries", "-1"]),
+        *(({"queries": bad}, ["queries", repr(bad)]) for bad in (-1, 2.5, float("nan"), True, "many")),
     ],
 )
 def test_it_refuses(change: dict[str, object], words: list[str]) -> None:

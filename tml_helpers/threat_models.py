@@ -24,9 +24,9 @@ class ThreatModel:
         out_of_scope: what the card does not cover, in words.
 
     Raises:
-        ValueError: another knowledge, empty words, or fewer than 0 queries.
+        ValueError: another knowledge, empty words, or queries that are no whole number of 0 or more.
 
-    Derived in: lectures/20_adversarial/linear_explanation.
+    Derived in: lectures/00_foundations/trust.
     """
 
     goal: str
@@ -40,8 +40,9 @@ class ThreatModel:
             raise ValueError(f"knowledge is white box, grey box or black box; got {self.knowledge!r}")
         if not self.goal.strip() or not self.capability.strip():
             raise ValueError("a threat model says the attacker's goal and capability, in words")
-        if self.queries is not None and self.queries < 0:
-            raise ValueError(f"queries is 0 or more, or None for no limit; got {self.queries}")
+        count = isinstance(self.queries, int) and not isinstance(self.queries, bool)
+        if self.queries is not None and not (count and self.queries >= 0):
+            raise ValueError(f"queries is a whole number of 0 or more, or None for no limit; got {self.queries!r}")
 
     def rows(self) -> dict[str, str]:
         """The card's lines.

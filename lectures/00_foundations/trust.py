@@ -55,7 +55,7 @@ torch.set_num_threads(1)  # networks as small as these run fastest on one core
 # A decision has a long way behind it. Somebody collected data, somebody labelled them, a program was trained, sold, installed, fed by a camera; and its answer meant something only because an office had decided what to do with it. Each step can be attacked, and
 # each can go wrong without any attacker. The numbers are this book's chapters.
 
-# %% tags=["hide-input", "fig-trust-pipeline"] mystnb={"image": {"alt": "Six boxes in two rows, joined by arrows: data, training, model above; below, from right to left, input and answer, decision, and a person whose life makes new data. Beside each box stands in orange what can happen there and the chapter: data: labels changed, backdoors planted, chapter 3; unfair records, chapter 5. Training: memory of single people, chapter 6; energy, chapter 8. Model: copied or stolen, chapters 6 and 7; made smaller, chapter 1. Input and answer: adversarial examples, chapter 2; questions that leak, chapter 6. Decision: unequal errors, chapter 5; no reason given, chapter 4. Person: nobody answers, chapter 8."}}
+# %% tags=["hide-input", "fig-trust-pipeline"] mystnb={"image": {"alt": "Six boxes in two rows, joined by arrows: data, training, model above; below, from right to left, input and answer, decision, and a person whose life makes new data. Beside each box stands in orange what can happen there and the chapter: data: labels changed, backdoors planted, chapter 3; unfair records, chapter 5. Training: memory of single people, chapter 6; energy, chapter 8. Model: copied or stolen, chapter 6; marked, chapter 7; made smaller, chapter 1. Input and answer: adversarial examples, chapter 2; questions that leak, chapter 6. Decision: unequal errors, chapter 5; no reason given, chapter 4. Person: nobody answers, chapter 8."}}
 steps = {
     "data": (0, 1, "labels changed: 3\nbackdoors: 3\nunfair records: 5"),
     "training": (1, 1, "remembers people: 6\nenergy: 8"),
@@ -182,7 +182,7 @@ show_images(rows, titles, columns=6)
 plt.show()
 
 # %% [markdown]
-# *Six digits as they are, with $\varepsilon = 0.08$ and with $\varepsilon = 0.15$; above each what the reader says, or that it calls a human.* You read all of them. The gate's queue grows in the second row, and in the third it lets in the wrong ones.
+# *Six digits as they are, with $\varepsilon = 0.08$ and with $\varepsilon = 0.15$; above each what the reader says, or that it calls a human.* You read all of them. In the second row sure answers become calls, or wrong; in the third it says wrong digits and is sure of them. Six digits are too few to count by: the claims count 500.
 #
 # ## Who attacks, and how: the threat model
 #
@@ -258,7 +258,15 @@ plt.show()
 # %% [markdown]
 # *Three attackers of one reader.* Knowledge helps, and so does patience: who may only ask, and ask often, needs no gradient. A defence that hides the gradient therefore protects nobody ([2.6](../20_adversarial/honest_evaluation.ipynb)).
 #
-# A card that leaves a line open is worth little. "Robust against adversarial examples": in which ball? At which $\varepsilon$? Knowing what? `ThreatModel` refuses to be made without a goal, a knowledge and a capability.
+# A card that leaves a line open is worth little. "Robust against adversarial examples": in which ball? At which $\varepsilon$? Knowing what? `ThreatModel` refuses to be made of that sentence.
+
+# %%
+try:
+    ThreatModel(goal="fool it", knowledge="white box", capability="")
+except ValueError as error:
+    print("Refused:", error)
+
+# %% [markdown]
 #
 # ## An application, taken apart
 #

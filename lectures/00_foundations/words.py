@@ -164,9 +164,10 @@ for word in ("true", "float", "minimum", "row"):
 # %%
 def perplexity(probabilities):
     """Of the probabilities that a model gave to the words that came."""
-    return math.exp(
-        -torch.as_tensor(probabilities, dtype=torch.float64).log().mean().item()
-    )
+    p = torch.as_tensor(probabilities, dtype=torch.float64)
+    if p.numel() == 0 or not ((p >= 0) & (p < 1 + 1e-6)).all():
+        raise ValueError("expected probabilities, of one word or more")
+    return math.exp(-p.log().mean().item())
 
 
 def bigram(text, size, smoothing):

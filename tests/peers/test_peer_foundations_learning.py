@@ -6,6 +6,7 @@ from bad_input import refuses
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from page_code import page_code
+from scipy import stats
 from sklearn.cluster import KMeans
 from sklearn.datasets import load_iris, load_wine
 from sklearn.decomposition import PCA
@@ -185,3 +186,19 @@ def test_what_cannot_be_learnt_from_is_refused() -> None:
         page.mixture(TABLES["iris"][:, :2], np.array([[5.0, 3.0], [1e3, 1e3]]))
     with refuses(ValueError, "two examples"):
         page.principal_components(np.zeros((1, 3)), 1)
+
+
+@pytest.mark.parametrize(("k", "n"), [(0, 1), (0, 50), (50, 50), (1, 7), (970, 1000)])
+def test_intervals_are_those_of_scipy(k: int, n: int) -> None:
+    """The rule of Wilson as SciPy has it; 0 and n of n do not have an empty one."""
+    exact = stats.binomtest(k, n).proportion_ci(0.95, method="wilson")
+    np.testing.assert_allclose(page.wilson(k, n), (exact.low, exact.high), atol=2e-5)
+    low, high = page.plus_minus(k, n)
+    assert (low + high) / 2 == pytest.approx(k / n)
+    assert high - low == pytest.approx(2 * 1.96 * stats.binom.std(n, k / n) / n)
+
+
+def test_coverage_is_a_share_of_all_outcomes() -> None:
+    """Of one throw of a fair coin, a rule that says [0, 0.5] of tails and [0.6, 1] of heads is right on half."""
+    assert page.coverage(lambda k, n: (0.6 * k, 0.5 + 0.5 * k), 0.5, 1) == pytest.approx(0.5)
+    assert page.coverage(lambda k, n: (0 * k, 0 * k + 1), 0.3, 20) == pytest.approx(1)

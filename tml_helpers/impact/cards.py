@@ -57,7 +57,7 @@ class Measured:
     def __str__(self) -> str:
         where = ", ".join(map(str, self.path))
         said = f"{self.value:,}" if isinstance(self.value, int) else f"{self.value:.4g}"
-        return f"{said}{self.unit} (`{self.result}.json`: {where})"
+        return f"{said}{self.unit} ({self.result}.json: {where})"
 
 
 @dataclass(frozen=True)
@@ -186,7 +186,7 @@ def model_card(
         ("kind", type(model).__name__),
         ("parameters", f"{parameter_count(model):,}"),
         ("multiplications for one input", f"{multiply_adds(model, image):,}"),
-        ("digest of its numbers", f"`{digest[:16]}…`"),
+        ("digest of its numbers", f"{digest[:16]}…"),
     )
     sections: tuple[tuple[str, Rows], ...] = (
         ("Details", details),
@@ -257,7 +257,7 @@ def data_sheet(
             (f"{part}: images that stand there more than once", f"{len(prints[part]) - len(set(prints[part])):,}"),
         ]
     shared = sum(one in set(prints["train"]) for one in prints["test"])
-    rows += [("test images that are in train, too", f"{shared:,}"), ("digest", f"`{whole.hexdigest()[:16]}…`")]
+    rows += [("test images that are in train, too", f"{shared:,}"), ("digest", f"{whole.hexdigest()[:16]}…")]
     sections: tuple[tuple[str, Rows], ...] = (
         ("Origin", (("from", origin), ("people", people))),
         ("Counted", tuple(rows)),
@@ -285,7 +285,7 @@ def _page(title: str, sections: tuple[tuple[str, Rows], ...]) -> str:
     lines = [f"**{title}**", ""]
     for heading, rows in sections:
         lines += [f"| {heading} | |", "|---|---|"]
-        lines += [f"| {what} | {_cell(said)} |" for what, said in rows]
+        lines += [f"| {_cell(what)} | {_cell(said)} |" for what, said in rows]
         lines.append("")
     return "\n".join(lines)
 

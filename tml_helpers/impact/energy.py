@@ -1,6 +1,5 @@
 """The energy that a piece of work takes: read from the processor's counter where it may be read, else estimated."""
 
-import importlib.util
 import logging
 import math
 import os
@@ -159,8 +158,8 @@ def measure(*, source: Source | None = None, watts_per_core: float = WATTS) -> M
     if source == "counter" and not _readable():
         needs = "it needs Linux, a real machine and leave to read energy_uj"
         raise OSError(f"no counter can be read in {COUNTERS}: {needs}")
-    if source == "codecarbon" and importlib.util.find_spec("codecarbon") is None:
-        raise ModuleNotFoundError("codecarbon is not installed: run `pip install codecarbon`, or take another source")
+    if source == "codecarbon":
+        _codecarbon()
     return Meter(source, watts_per_core)
 
 
@@ -208,15 +207,23 @@ def _cpu_seconds() -> float:
     return time.process_time() + times.children_user + times.children_system
 
 
+def _codecarbon() -> Any:
+    """The package, or the sentence that says how to have it."""
+    try:
+        import codecarbon
+    except ImportError as missing:
+        say = "codecarbon is not installed: run `pip install codecarbon`, or take another source"
+        raise ModuleNotFoundError(say) from missing
+    return codecarbon
+
+
 def _tracker() -> Any:
     """A tracker of CodeCarbon that asks no network, writes no file and says nothing, started."""
     logger = logging.getLogger("codecarbon")
     level = logger.level
     logger.setLevel(logging.CRITICAL)
     try:
-        from codecarbon import OfflineEmissionsTracker
-
-        tracker = OfflineEmissionsTracker(
+        tracker = _codecarbon().OfflineEmissionsTracker(
             country_iso_code="FRA",  # for its grams, which we do not take
             save_to_file=False,
             log_level="critical",
