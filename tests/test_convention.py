@@ -8,6 +8,7 @@ All is read from the signatures and docstrings of what the modules of `tml_helpe
 import ast
 import dataclasses
 import inspect
+import pkgutil
 import re
 import textwrap
 import typing
@@ -186,3 +187,25 @@ def test_docstrings_say_what_is_taken_given_and_refused(place: str) -> None:
     called = {node.func.id for node in ast.walk(code) if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)}
     if raises or any(name.startswith("check") for name in called):
         assert "Raises" in found, "Raises says what can be caught"
+
+
+def records() -> dict[str, Any]:
+    """Every dataclass of the library, by its place."""
+    modules = [import_module(module.name) for module in pkgutil.walk_packages(tml_helpers.__path__, "tml_helpers.")]
+    return {
+        f"{module.__name__}.{name}": made
+        for module in modules
+        for name, made in vars(module).items()
+        if inspect.isclass(made) and dataclasses.is_dataclass(made) and made.__module__ == module.__name__
+    }
+
+
+RECORDS = records()
+
+
+@pytest.mark.parametrize("name", RECORDS)
+def test_a_record_of_arrays_is_compared_by_what_it_is(name: str) -> None:
+    """Two of them would be compared by arrays of truths, which are neither true nor false."""
+    record = RECORDS[name]
+    arrays = [field.name for field in dataclasses.fields(record) if re.search("Tensor|ndarray|Frame", str(field.type))]
+    assert not arrays or "__eq__" not in vars(record), f"eq=False: {', '.join(arrays)}"

@@ -72,6 +72,12 @@ def test_nodes_are_the_digits_in_their_order_and_the_test_part_is_theirs(digits_
     assert digits_graph.nodes[digits_graph.test].tolist() == list(range(len(train), 1797))
 
 
+@pytest.mark.parametrize("labels", [[0], [1, 0, 1, 1, 0], [2, 2, 0, 2, 1, 0]])
+def test_ranks_count_the_earlier_ones_of_a_class(labels: list[int]) -> None:
+    counted = [labels[:i].count(label) for i, label in enumerate(labels)]
+    assert graphs._rank_in_class(torch.tensor(labels)).tolist() == counted
+
+
 def test_five_of_each_digit_are_labelled_and_no_node_has_two_parts(digits_graph: Graph) -> None:
     labelled = digits_graph.labels[digits_graph.train].bincount()
     assert labelled.tolist() == [5] * 10

@@ -291,3 +291,9 @@ def test_labels_of_the_deepest_exit() -> None:
     torch.testing.assert_close(net.loss(images, labels.int()), net.loss(images, labels))
     with refuses(TypeError, "labels must be an int64 tensor", "got None"):
         net.loss(images, None, alpha=1.0)  # type: ignore[arg-type]
+
+
+def test_the_loss_that_is_documented_is_the_one_without_arguments() -> None:
+    net = network()
+    images, labels = batch()
+    assert torch.allclose(net.loss(images, labels), by_hand(net, images, labels, 1.0, 0.3, 0.001))

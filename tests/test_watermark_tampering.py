@@ -149,6 +149,14 @@ def test_noise_is_normal_of_its_size_and_from_the_generator() -> None:
     assert torch.equal(watermark.add_noise(grey, sigma=0.0), grey)
 
 
+def test_noise_of_fine_pictures_is_fine() -> None:
+    """It is drawn in the picture's own type, not drawn coarsely and widened."""
+    grey = torch.full((1, 1, 20, 20), 0.5, dtype=torch.float64)
+    drawn = torch.randn(grey.shape, generator=GENERATOR().manual_seed(4), dtype=torch.float64)
+    noisy = watermark.add_noise(grey, sigma=0.05, generator=GENERATOR().manual_seed(4))
+    assert torch.allclose(noisy, grey + 0.05 * drawn, rtol=0, atol=1e-15)
+
+
 WRONG_IMAGES: dict[str, tuple[Any, type[Exception], str]] = {
     "bytes": (torch.zeros(1, 3, 32, 32, dtype=torch.uint8), TypeError, "uint8"),
     "a list": ([[0.0]], TypeError, "list"),

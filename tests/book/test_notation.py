@@ -55,7 +55,7 @@ def row(line: str) -> Row:
     """A row from its text between the first and the last bar; commas in brackets divide no symbols."""
     cells = line.split("|")
     symbols = [symbol for formula in formulas(cells[0]) for symbol in re.split(r", (?![^(]*\))", formula)]
-    return Row(tuple(symbols), tuple(re.findall(r"\d\.\d|H\d", cells[-1])))
+    return Row(tuple(symbols), tuple(re.findall(r"\d\.\d+|H\d", cells[-1])))
 
 
 @cache

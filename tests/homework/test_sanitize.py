@@ -285,3 +285,10 @@ def test_a_notebook_is_made_anew() -> None:
             },
         ],
     }
+
+
+def test_room_is_used_up() -> None:
+    room = ROOM(text=10)
+    fits = [room.has("text", word) for word in ("four", "four", "four", "ab", "a", "")]
+    assert fits == [True, True, False, True, False, True]
+    assert (room.text, room.pictures) == (0, ROOM().pictures)

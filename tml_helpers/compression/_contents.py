@@ -38,7 +38,7 @@ TYPES = (
 ONE_SCALE = 255
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Content:
     """A weight, the parametrisation that makes it, if any, and the values that this shares out."""
 

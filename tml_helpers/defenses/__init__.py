@@ -6,6 +6,7 @@ from tml_helpers.defenses.defensive_distillation import defensive_distillation
 from tml_helpers.defenses.feature_squeezing import FeatureSqueezing, median_filter, reduce_bit_depth
 from tml_helpers.defenses.friendly import friendly_pgd, tau_schedule
 from tml_helpers.defenses.null_label import null_label_training, null_probability
+from tml_helpers.defenses.patch_cleanser import PatchCleanser
 from tml_helpers.defenses.randomized_smoothing import (
     Certificate,
     RandomizedSmoothing,
@@ -18,6 +19,7 @@ __all__ = [
     "Certificate",
     "DefenseGAN",
     "FeatureSqueezing",
+    "PatchCleanser",
     "RandomizedSmoothing",
     "adversarial_training",
     "clopper_pearson_bound",

@@ -13,7 +13,7 @@ ABSTAIN = -1
 """The class of an image on which too few draws agree."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Certificate:
     """Within L2 distance `radii` of each image, the smoothed model answers `classes`; each `[N]`.
 

@@ -87,7 +87,7 @@ class ImageGenerator(nn.Module):
         return torch.sigmoid(self.offset + self.slope * standard)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class DataFree:
     """What was painted on the way, and who painted it.
 

@@ -30,7 +30,7 @@ PROGRAMS = 2  # for each processor of a GPU: as many as its registers hold
 WHOLE = (torch.bool, torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class GroupCounts:
     """How many rows of each group each threshold puts right and wrong: int64 `[groups, thresholds]`, four times."""
 

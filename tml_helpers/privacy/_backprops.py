@@ -18,7 +18,7 @@ ExampleLoss = Callable[[Tensor, Tensor], Tensor]
 """`loss(outputs, labels)`: one number for each example, `[N]`, as `partial(F.cross_entropy, reduction="none")`."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class _Visit:
     """A layer's call in the forward pass: its input, and the place in the graph where its output begins."""
 

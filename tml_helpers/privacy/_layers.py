@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Call:
     """One call of a layer: its input, and the gradient of Σ loss with respect to its output; `[N, …]` both."""
 
@@ -19,7 +19,7 @@ class Call:
     gradient: Tensor
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Share:
     """What one parameter adds to the squared norm of each example's gradient, `[N]`, and Σ weight · gradient."""
 

@@ -217,7 +217,7 @@ def _largest_refuted(m: int, r: int, v: int, delta: float, level: float) -> floa
     return low
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class _Hits:
     """For each threshold, how many of `of` runs score at least as high."""
 
