@@ -1,5 +1,5 @@
 # %% [markdown]
-# # 2.7 In the world: stickers and sounds
+# # 2.9 In the world: stickers and sounds
 #
 # An attacker who stands in front of a camera can't move each pixel by a little. A sticker can be put anywhere, and under
 # it anything goes. A microphone hears whatever is played in the room, and the room adds its echo. This page takes the
