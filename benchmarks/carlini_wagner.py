@@ -8,7 +8,7 @@ import time
 import types
 from collections.abc import Callable
 from functools import partial
-from itertools import product
+from itertools import pairwise, product
 from typing import Any
 
 import torch
@@ -50,7 +50,7 @@ def split(name: str) -> tuple[TensorDataset, TensorDataset]:
 
 def network(normalised: bool) -> nn.Module:
     widths, layers = (1, 16, 32, 32), []
-    for i, (before, after) in enumerate(zip(widths, widths[1:], strict=False)):
+    for i, (before, after) in enumerate(pairwise(widths)):
         layers.append(nn.Conv2d(before, after, 3, stride=1 if i == 0 else 2, padding=1))
         layers += [nn.BatchNorm2d(after), nn.ReLU()] if normalised else [nn.ReLU()]
     return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(2), nn.Flatten(), nn.Linear(4 * 32, 10))

@@ -16,6 +16,7 @@ from tml_helpers.common import (
     check_ball,
     check_counts,
     check_gradient,
+    check_numbers,
     differentiable,
     project,
     warn_of_masking,
@@ -73,6 +74,7 @@ def carlini_wagner(
     """
     check_batch(model, images, labels, targets)
     check_ball(0.0 if epsilon is None else epsilon, "l2", images)
+    check_numbers(confidence=confidence, learning_rate=learning_rate, initial_constant=initial_constant)
     check_counts(search_steps=search_steps, steps=steps)
     if not (confidence >= 0 and 0 < learning_rate < math.inf and 0 < initial_constant < math.inf):
         raise ValueError(
