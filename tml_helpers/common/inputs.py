@@ -20,6 +20,19 @@ def home(model: nn.Module) -> torch.device | None:
     return None if first is None else first.device
 
 
+def check_network(model: object) -> None:
+    """A network of PyTorch, no bare function.
+
+    Args:
+        model: what was given.
+
+    Raises:
+        TypeError: it is no `nn.Module`.
+    """
+    if not isinstance(model, nn.Module):
+        raise TypeError(f"the model must be an nn.Module, got {type(model).__name__}: wrap a function in one")
+
+
 def check_images(model: nn.Module, images: Tensor) -> None:
     """Floating-point images in [0, 1], where the model is.
 
@@ -31,8 +44,7 @@ def check_images(model: nn.Module, images: Tensor) -> None:
         TypeError: a model that is no network, or images of another kind, another type or another device than its own.
         ValueError: another shape, no image, or values outside [0, 1].
     """
-    if not isinstance(model, nn.Module):
-        raise TypeError(f"the model must be an nn.Module, got {type(model).__name__}: wrap a function in one")
+    check_network(model)
     if not isinstance(images, Tensor) or images.dtype not in (torch.float32, torch.float64):
         kind = images.dtype if isinstance(images, Tensor) else type(images).__name__
         raise TypeError(f"images must be a float32 or float64 tensor, got {kind}: pass images.float()")
