@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from tml_helpers.common import check_counts, check_images, check_logits, check_numbers
+from tml_helpers.common import check_images, check_logits, check_numbers
 from tml_helpers.training import predict
 
 Squeezer = Callable[[Tensor], Tensor]
@@ -34,8 +34,9 @@ def reduce_bit_depth(images: Tensor, *, bits: int) -> Tensor:
     Source: Xu, Evans and Qi, 2018. Derived in: lectures/20_adversarial/defenses.
     """
     check_images(nn.Identity(), images)
-    check_counts(bits=bits)
-    if bits > 8:
+    if isinstance(bits, bool) or not isinstance(bits, int):
+        raise TypeError(f"bits must be a whole number in 1…8, got {bits!r}")
+    if not 1 <= bits <= 8:
         raise ValueError(f"bits must lie in 1…8, got {bits}")
     steps = 2**bits - 1
     squeezed: Tensor = (images * steps).round() / steps
@@ -59,8 +60,9 @@ def median_filter(images: Tensor, *, size: int) -> Tensor:
     Source: Xu, Evans and Qi, 2018. Derived in: lectures/20_adversarial/defenses.
     """
     check_images(nn.Identity(), images)
-    check_counts(size=size)
-    if size > min(images.shape[2:]):
+    if isinstance(size, bool) or not isinstance(size, int):
+        raise TypeError(f"size must be a whole number of pixels, got {size!r}")
+    if not 1 <= size <= min(images.shape[2:]):
         raise ValueError(f"size must lie in 1…{min(images.shape[2:])}, the images' shorter side, got {size}")
     for dim in (2, 3):
         images = images.index_select(dim, mirrored(images.shape[dim], size).to(images.device))
