@@ -8,7 +8,7 @@ import pytest
 
 
 @contextmanager
-def refuses(kind: type[Exception], *words: str) -> Iterator[None]:
+def refuses(kind: type[Exception] | tuple[type[Exception], ...], *words: str) -> Iterator[None]:
     """`with refuses(ValueError, "word", ...)`: the block raises this error, with one line that has all of the words."""
     with pytest.raises(kind) as caught:
         yield

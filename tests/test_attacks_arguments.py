@@ -573,6 +573,78 @@ def test_a_model_may_change_its_input_in_place(name):
     assert same(attack(InPlace(), IMAGES, LABELS, **how), usual(name))
 
 
+# --- a model that is none ---
+
+
+class Answering(nn.Module):
+    """Another answer than logits."""
+
+    def __init__(self, answer: Callable[[Tensor], Any]) -> None:
+        super().__init__()
+        self.answer, self.inner = answer, net()
+
+    def forward(self, images: Tensor) -> Any:
+        return self.answer(self.inner(images))
+
+
+NO_MODELS: dict[str, Any] = {
+    "a tuple": Answering(lambda logits: (logits,)),
+    "a dictionary": Answering(lambda logits: {"logits": logits}),
+    "None for an answer": Answering(lambda _: None),
+    "one number for each": Answering(lambda logits: logits[:, 0]),
+    "NaN": Answering(lambda logits: logits * math.nan),
+    "a function": lambda images: net()(images),
+    "no model": None,
+    "other sizes": nn.Sequential(nn.Flatten(), nn.Linear(SIZE + 1, CLASSES)).double(),
+    "other channels": nn.Sequential(nn.Conv2d(3, CLASSES, 8), nn.Flatten()).double(),
+}
+ASKING = {name: getattr(attacks, name) for name, case in CASES.items() if len(case[1]) > 1 and case[1][2:] == BATCH[2:]}
+ASKING |= {"obfuscated_gradients": attacks.obfuscated_gradients}
+every_method = pytest.mark.parametrize("name", ASKING)
+
+
+def settings_of(name: str) -> dict[str, Any]:
+    return dict(CASES[name][2]) if name in CASES else {"epsilon": 0.1}
+
+
+@every_method
+@pytest.mark.parametrize("kind", NO_MODELS)
+def test_what_is_no_model_is_one_sentence(name, kind):
+    with refuses((TypeError, ValueError), "model" if kind not in ("a function", "no model") else ""):
+        ASKING[name](NO_MODELS[kind], IMAGES, LABELS, **settings_of(name))
+
+
+BAD_IMAGES: dict[str, Tensor] = {
+    "uint8": (255 * IMAGES).byte(),
+    "0…255": 255 * IMAGES,
+    "NaN": torch.full_like(IMAGES, math.nan),
+    "none": IMAGES[:0],
+    "no batch": IMAGES[0],
+}
+
+
+@every_method
+@pytest.mark.parametrize("kind", BAD_IMAGES)
+def test_what_are_no_images_is_one_sentence(name, kind):
+    with refuses((TypeError, ValueError), "images"):
+        ASKING[name](net(), BAD_IMAGES[kind], LABELS[: len(BAD_IMAGES[kind])], **settings_of(name))
+
+
+NUMBERS = [
+    (name, argument)
+    for name, case in CASES.items()
+    for argument, value in (case[3] | case[2]).items()
+    if isinstance(value, int | float) and not isinstance(value, bool)
+]
+
+
+@pytest.mark.parametrize(("name", "argument"), NUMBERS)
+@pytest.mark.parametrize("value", [math.nan, "two", -1e9], ids=str)
+def test_a_number_without_sense_is_one_sentence(name, argument, value):
+    with refuses((TypeError, ValueError), argument):
+        outcome(name, **{argument: value})
+
+
 # --- what does not apply is refused ---
 
 

@@ -303,19 +303,22 @@ def test_on_two_affine_classes_carlini_wagner_comes_within_two_per_cent_of_the_l
 def carlini_wagner_by_hand(
     net: nn.Module, image: Tensor, label: Tensor, constant: float, confidence: float, *, runs: int = 5, steps: int = 30
 ) -> tuple[Tensor, list[bool]]:
-    """For one image, by PyTorch's own Adam and a gradient of the whole loss; and which of the runs succeeded."""
+    """For one image, by PyTorch's own Adam and a gradient of the whole loss; and which of the runs came nearer."""
     best, least, lower, upper, successes = image, math.inf, 0.0, math.inf, []
+    start = deepfool(net, image, label, steps=10)
+    if margin(net(start), label).item() > confidence:
+        best, least = start, (start - image).square().sum().item()
     for _ in range(runs):
-        w = ((2 * best - 1) * (1 - 1e-6)).atanh().requires_grad_()
+        w = ((2 * best - 1) * (1 - 1e-4)).atanh().requires_grad_()
         adam = torch.optim.Adam([w], lr=0.1, betas=(0.8, 0.999))
         former, found = math.inf, False
         for step in range(1, steps + 1):
+            adam.param_groups[0]["lr"] = 0.1 * (1 - 0.95 * (step - 1) / (steps - 1))
             x = (w.tanh() + 1) / 2
             squared, beyond = (x - image).square().sum(), margin(net(x), label).sum() - confidence
             loss = squared + constant * (-beyond).clamp_min(0)
-            found |= bool(beyond > 0)
             if beyond > 0 and squared < least:
-                best, least = x.detach(), squared.item()
+                found, best, least = True, x.detach(), squared.item()
             adam.zero_grad()
             loss.backward()
             adam.step()
@@ -330,7 +333,7 @@ def carlini_wagner_by_hand(
 
 
 def test_carlini_wagner_is_what_pytorchs_adam_finds():
-    """Also with a first constant that is too small: it grows until a run succeeds, and is halved from there."""
+    """Also with a first constant that is too small: it grows until a run comes nearer, and is halved from there."""
     net, images = small_net(), greys(2, count=2, shape=(1, 8, 8))
     labels, seen = called(net, images), set()
     for constant, confidence in ((0.001, 0.0), (0.05, 0.1), (3.0, 0.0)):
@@ -340,7 +343,7 @@ def test_carlini_wagner_is_what_pytorchs_adam_finds():
             best, successes = carlini_wagner_by_hand(net, images[i : i + 1], labels[i : i + 1], constant, confidence)
             torch.testing.assert_close(found[i : i + 1], best, rtol=0, atol=1e-8)
             seen |= set(itertools.pairwise(successes))
-    assert seen == {(False, False), (False, True), (True, True)}  # a run that starts from a success is one
+    assert seen >= {(False, False), (False, True), (True, True)}
 
 
 @settings(max_examples=10)

@@ -250,6 +250,107 @@ def test_a_seed_is_no_generator(call: Callable[..., object]) -> None:
         call(generator=0)
 
 
+# --- what is no model, no image and no number ---
+
+
+class Answering(nn.Module):
+    """Another answer than logits; it has weights to be trained."""
+
+    def __init__(self, answer: Callable[[Tensor], Any]) -> None:
+        super().__init__()
+        self.answer, self.inner = answer, copy.deepcopy(NETWORKS[2])
+
+    def forward(self, images: Tensor) -> Any:
+        return self.answer(self.inner(images))
+
+
+NO_MODELS: dict[str, Any] = {
+    "a tuple": Answering(lambda logits: (logits,)),
+    "a dictionary": Answering(lambda logits: {"logits": logits}),
+    "None for an answer": Answering(lambda _: None),
+    "a function": lambda images: NETWORKS[2](images),
+    "no model": None,
+    "other sizes": nn.Sequential(nn.Flatten(), nn.Linear(17, 2)),
+    "other channels": nn.Sequential(nn.Conv2d(3, 2, 4), nn.Flatten()),
+}
+OF_A_MODEL: dict[str, Callable[[Any], object]] = {
+    **{
+        method: partial(defenses.adversarial_training, data=DATA, epochs=1, epsilon=0.1, method=method)
+        for method in ("fgsm", "madry", "friendly", "trades", "friendly_trades")
+    },
+    "defensive_distillation": partial(defenses.defensive_distillation, data=DATA, epochs=1),
+    "null_label_training": partial(defenses.null_label_training, data=DATA, epochs=1, classes=3, initial_epochs=1),
+    "trades_loss": partial(defenses.trades_loss, images=IMAGES, labels=LABELS, epsilon=0.1),
+    "friendly_pgd": partial(defenses.friendly_pgd, images=IMAGES, labels=LABELS, epsilon=0.1),
+    "noisy_cross_entropy": partial(defenses.noisy_cross_entropy, images=IMAGES, labels=LABELS, sigma=0.2),
+    "null_probability": partial(defenses.null_probability, images=IMAGES, labels=LABELS),
+    "RandomizedSmoothing.certify": lambda model: defenses.RandomizedSmoothing(model, sigma=0.1).certify(IMAGES, n=5),
+    "FeatureSqueezing.calibrate": lambda model: defenses.FeatureSqueezing(model).calibrate(IMAGES),
+    "DefenseGAN": lambda model: defenses.DefenseGAN(model, decoder=Decoder(), latent=3)(IMAGES),
+}
+
+
+BY_PYTORCH = ("defensive_distillation", "noisy_cross_entropy", "DefenseGAN")
+SHOWN_NOT_TO_NEED_IT = {"other sizes": BY_PYTORCH, "other channels": BY_PYTORCH}
+
+
+@pytest.mark.parametrize("of", OF_A_MODEL)
+@pytest.mark.parametrize("kind", NO_MODELS)
+def test_what_is_no_model_is_one_sentence(of: str, kind: str) -> None:
+    if of in SHOWN_NOT_TO_NEED_IT.get(kind, ()):
+        pytest.skip("asked outside of a search: the message is PyTorch's own")
+    with refuses((TypeError, ValueError)):
+        OF_A_MODEL[of](copy.deepcopy(NO_MODELS[kind]))
+
+
+BAD_IMAGES = {"uint8": (255 * IMAGES).byte(), "0…255": 255 * IMAGES, "NaN": IMAGES * torch.nan, "one": IMAGES[0]}
+OF_IMAGES: dict[str, Callable[[Tensor], object]] = {
+    "reduce_bit_depth": partial(defenses.reduce_bit_depth, bits=4),
+    "median_filter": partial(defenses.median_filter, size=3),
+    "calibrate": lambda images: defenses.FeatureSqueezing(NETWORKS[2]).calibrate(images),
+    "certify": lambda images: defenses.RandomizedSmoothing(NETWORKS[2], sigma=0.1).certify(images, n=5),
+    "null_probability": lambda images: defenses.null_probability(NETWORKS[3], images, LABELS),
+    "friendly_pgd": lambda images: defenses.friendly_pgd(NETWORKS[2], images, LABELS, epsilon=0.1),
+    "trades_loss": lambda images: defenses.trades_loss(NETWORKS[2], images, LABELS, epsilon=0.1),
+    "noisy_cross_entropy": lambda images: defenses.noisy_cross_entropy(NETWORKS[2], images, LABELS, sigma=0.2),
+    "DefenseGAN": lambda images: defenses.DefenseGAN(NETWORKS[2], decoder=Decoder(), latent=3)(images),
+}
+
+
+@pytest.mark.parametrize("of", OF_IMAGES)
+@pytest.mark.parametrize("kind", BAD_IMAGES)
+def test_what_are_no_images_is_one_sentence(of: str, kind: str) -> None:
+    with refuses((TypeError, ValueError)):
+        OF_IMAGES[of](BAD_IMAGES[kind])
+
+
+@pytest.mark.parametrize("value", [1.5, True, 0, 9, "two"])
+@pytest.mark.parametrize(("squeeze", "name"), [(defenses.reduce_bit_depth, "bits"), (defenses.median_filter, "size")])
+def test_bits_and_windows_are_whole(squeeze: Callable[..., Tensor], name: str, value: Any) -> None:
+    with refuses((TypeError, ValueError), name):
+        squeeze(IMAGES, **{name: value})
+
+
+def test_a_threshold_is_never_nan() -> None:
+    with refuses(ValueError, "finite"):
+        defenses.FeatureSqueezing(Answering(lambda logits: logits * torch.nan)).calibrate(IMAGES)
+
+
+COUNTED = [
+    (call, name)
+    for call, by_name in VALUES.values()
+    for name, (one, _) in by_name.items()
+    if isinstance(one, int | float) and not isinstance(one, bool) and name not in MADE
+]
+
+
+@pytest.mark.parametrize(("call", "name"), COUNTED)
+@pytest.mark.parametrize("value", [float("nan"), "two", -1e9], ids=str)
+def test_a_number_without_sense_is_one_sentence(call: Callable[..., object], name: str, value: Any) -> None:
+    with refuses((TypeError, ValueError), name.removeprefix("initial_")):
+        call(**{name: value})
+
+
 # --- a model without a gradient ---
 
 

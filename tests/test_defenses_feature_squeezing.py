@@ -56,7 +56,7 @@ def test_bit_depth_is_the_authors_rounding(bits, seed) -> None:
     assert np.array_equal(squeezed.numpy(), np.rint(images.numpy() * levels) / levels)
     assert (squeezed - images).abs().max() <= 0.5 / levels + 1e-6
     torch.testing.assert_close(reduce_bit_depth(squeezed, bits=bits), squeezed, atol=0, rtol=0)
-    assert len(reduce_bit_depth(torch.linspace(0, 1, 1001), bits=bits).unique()) == 2**bits
+    assert len(reduce_bit_depth(torch.linspace(0, 1, 1001)[None, None, None], bits=bits).unique()) == 2**bits
 
 
 def test_squeezers_refuse_sizes_that_do_not_exist() -> None:

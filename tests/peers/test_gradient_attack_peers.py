@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.utils.data import TensorDataset
 from untied import untied
 
 from tml_helpers import _torchvision
@@ -17,7 +18,7 @@ from tml_helpers.attacks.fgsm import fgsm
 from tml_helpers.attacks.pgd import pgd
 from tml_helpers.data import mnist
 from tml_helpers.models import SmallCNN
-from tml_helpers.training import predict
+from tml_helpers.training import fit, predict, seed_everything
 
 _torchvision.load()  # which torchattacks imports
 torchattacks = pytest.importorskip("torchattacks", reason="the extra [peers] is not installed")
@@ -212,6 +213,39 @@ def test_carlini_wagner_is_no_worse_than_arts(reader):
     theirs = distances(few, by_art(attack, images, labels))
     assert theirs.isfinite().float().mean() > 0.5
     assert_no_worse(distances(few, carlini_wagner(model, images, labels)), theirs)
+
+
+def eight_by_eight(normalised: bool, seed: int) -> Batch:
+    """A network trained on scikit-learn's digits of 8 × 8, and 24 of them that it reads correctly."""
+    from sklearn.datasets import load_digits
+
+    loaded = load_digits()
+    images, labels = torch.tensor(loaded.images / 16).float()[:, None], torch.tensor(loaded.target).long()
+    generator = seed_everything(seed)
+    norm = nn.BatchNorm2d if normalised else nn.Identity
+    first = (nn.Conv2d(1, 16, 3, padding=1), norm(16), nn.ReLU())
+    second = (nn.Conv2d(16, 32, 3, stride=2, padding=1), norm(32), nn.ReLU())
+    model = nn.Sequential(*first, *second, nn.Flatten(), nn.Linear(32 * 16, 10))
+    train = TensorDataset(images[:1300], labels[:1300])
+    fit(model, train, epochs=6, learning_rate=3e-3, batch_size=64, generator=generator)
+    model.eval()
+    right = (predict(model, images[1300:]).argmax(dim=1) == labels[1300:]).nonzero().squeeze(1)[:24] + 1300
+    return model, images[right], labels[right]
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+@pytest.mark.parametrize("normalised", [False, True], ids=["plain", "BatchNorm"])
+def test_on_other_images_carlini_wagner_is_no_worse_than_foolbox_at_its_best_rate_nor_than_deepfool(normalised, seed):
+    """A search that starts from the image alone loses to DeepFool on the plain network."""
+    batch = eight_by_eight(normalised, seed)
+    mine = distances(batch, carlini_wagner(*batch))
+    theirs = []
+    for rate in (0.03, 0.1, 0.3):
+        attack = foolbox.attacks.L2CarliniWagnerAttack(binary_search_steps=5, steps=100, stepsize=rate)
+        theirs.append(distances(batch, by_foolbox(attack, *batch, None)))
+    assert mine.isfinite().all()
+    assert mine.median() <= 1.02 * min(found.median() for found in theirs)
+    assert (mine <= distances(batch, deepfool(*batch, steps=10)) + 1e-5).all()
 
 
 def test_targeted_carlini_wagner_is_no_worse_than_foolboxs(reader):

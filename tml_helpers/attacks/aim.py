@@ -37,7 +37,7 @@ class Aim:
 
     def check(self, logits: Tensor) -> None:
         """Raises ValueError for a model's first answer that is not finite, or lacks a label's or a target's class."""
-        check_logits(logits.detach(), labels=self.labels, targets=self.targets)
+        check_logits(logits, labels=self.labels, targets=self.targets)
 
     def uphill(
         self, model: Callable[[Tensor], Tensor], inputs: Tensor, index: Index = ALL, *, first: bool

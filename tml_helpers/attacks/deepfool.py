@@ -9,6 +9,7 @@ from tml_helpers.common import (
     check_ball,
     check_counts,
     check_gradient,
+    check_numbers,
     differentiable,
     input_gradient,
     per_image,
@@ -66,6 +67,7 @@ def deepfool(
         check_counts(candidates=candidates)
         if targets is not None:
             raise ValueError("candidates are the classes that are tried where there are no targets: give one of them")
+    check_numbers(overshoot=overshoot)
     if not overshoot >= 0:
         raise ValueError(f"overshoot must be 0 or more, got {overshoot}")
     images, aim = images.detach(), Aim(labels, targets)

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from tml_helpers.attacks.aim import Aim
-from tml_helpers.attacks.protocol import check_batch
+from tml_helpers.attacks.protocol import check_batch, check_step
 from tml_helpers.attacks.transforms import Transformation, transformed
 from tml_helpers.common import check_ball, check_counts, check_gradient, differentiable, warn_of_masking
 from tml_helpers.kernels import ball_step
@@ -54,6 +54,7 @@ def expectation_over_transformation(
     """
     check_batch(model, images, labels, targets)
     check_ball(epsilon, norm, images)
+    check_step(step_size=step_size)
     check_counts(samples=samples)
     check_counts(0, steps=steps)
     if not transformations or not all(callable(transform) for transform in transformations):

@@ -5,6 +5,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from tml_helpers.common import check_numbers
+
 Score = Callable[[Tensor], Tensor]
 """One number for each image: `[M, C, H, W]` → `[M]`."""
 
@@ -57,6 +59,7 @@ def estimate_hessian(function: Score, images: Tensor, *, coordinates: Tensor | N
 
 def both_sides(function: Score, images: Tensor, coordinates: Tensor | None, h: float) -> tuple[Tensor, Tensor]:
     """f(x + h·eᵢ) and f(x − h·eᵢ) for the chosen pixels i of each image, `[N, B]` each, from one call."""
+    check_numbers(h=h)
     if not h > 0:
         raise ValueError(f"h, the step of the difference, must be above 0, got {h}")
     flat = images.flatten(1)[:, None]

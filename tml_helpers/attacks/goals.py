@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from tml_helpers.attacks.protocol import check_batch
-from tml_helpers.common import check_images, check_logits, cross_entropies, evaluating, fooled
+from tml_helpers.common import check_counts, check_images, check_logits, cross_entropies, evaluating, fooled
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -78,6 +78,8 @@ def goals(
     Source: Papernot et al., 2016. Derived in: lectures/20_adversarial/honest_evaluation
     """
     check_batch(model, images, labels, targets)
+    if source is not None:
+        check_counts(0, source=source)
     check_images(model, adversarial)
     if adversarial.shape != images.shape:
         raise ValueError(
@@ -86,6 +88,7 @@ def goals(
     with evaluating(model), torch.no_grad():
         before, after = model(images), model(adversarial)
     check_logits(before, labels=labels, targets=targets)
+    check_logits(after)
     if source is not None and targets is None:
         raise ValueError("a source needs targets: the goal is that images of the source are called the target")
     from_source = None if source is None else labels == source

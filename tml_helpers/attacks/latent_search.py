@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from tml_helpers.attacks.aim import Aim
 from tml_helpers.attacks.protocol import check_batch
-from tml_helpers.common import check_counts, check_images, draw, evaluating
+from tml_helpers.common import check_counts, check_images, check_numbers, draw, evaluating
 from tml_helpers.models import GAN
 
 CHUNK = 2048  # images that are made and asked about at a time
@@ -116,6 +116,7 @@ def natural_adversaries(
     """
     check_batch(model, images, labels, targets)
     check_counts(samples=samples, patience=patience)
+    check_numbers(step=step, max_radius=max_radius)
     if not 0 < step <= max_radius:
         raise ValueError(f"step must be positive and at most max_radius, got step {step} and max_radius {max_radius}")
     check_images(gan.inverter, images)

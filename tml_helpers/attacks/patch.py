@@ -8,11 +8,12 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from tml_helpers.attacks.aim import Aim
-from tml_helpers.attacks.protocol import check_batch
+from tml_helpers.attacks.protocol import check_batch, check_step
 from tml_helpers.common import (
     check_counts,
     check_gradient,
     check_images,
+    check_numbers,
     differentiable,
     draw,
     uniform,
@@ -65,6 +66,7 @@ def adversarial_patch(
     """
     check_batch(model, images, labels, targets)
     check_place(size, location, max_rotation, scales, images)
+    check_step(step_size=step_size)
     check_counts(0, steps=steps)
     check_counts(batch_size=batch_size)
     images, aim, device = images.detach(), Aim(labels, targets), images.device
@@ -209,6 +211,7 @@ def check_place(
     height, width = images.shape[2:]
     if isinstance(size, bool) or not isinstance(size, int):
         raise TypeError(f"size must be a whole number of pixels, got {size!r}")
+    check_numbers(max_rotation=max_rotation)
     if not 0 <= max_rotation <= 180 or not 0 < scales[0] <= scales[1]:
         raise ValueError(
             f"max_rotation is 0 to 180 degrees and scales rise from above 0, got {max_rotation} and {scales}"

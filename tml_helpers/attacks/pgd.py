@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from tml_helpers.attacks.aim import Aim, LogitLoss
-from tml_helpers.attacks.protocol import check_batch
+from tml_helpers.attacks.protocol import check_batch, check_step
 from tml_helpers.common import (
     answer_and_gradient,
     check_ball,
@@ -66,6 +66,7 @@ def pgd(
     """
     check_batch(model, images, labels, targets)
     check_ball(epsilon, norm, images)
+    check_step(step_size=step_size)
     check_steps(steps, tau)
     images, aim = images.detach(), Aim(labels, targets, loss)
     return ascend(

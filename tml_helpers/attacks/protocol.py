@@ -1,12 +1,13 @@
 """How attacks are called, by hand and by what tries several, and what all of them refuse."""
 
 import inspect
+import math
 from collections.abc import Callable
 from typing import Any
 
 from torch import Tensor, nn
 
-from tml_helpers.common import check_images, check_labels
+from tml_helpers.common import check_images, check_labels, check_numbers
 
 Attack = Callable[..., Tensor]
 """`attack(model, images, labels, *, …)`, with those of `epsilon`, `norm`, `targets` and `generator` that it takes.
@@ -62,3 +63,20 @@ def check_batch(model: nn.Module, images: Tensor, labels: Tensor, targets: Tenso
                 f"a target must differ from the label; image {int(same[0])} has both {int(labels[same[0]])}: "
                 "leave it out, or aim at another class"
             )
+
+
+def check_step(**sizes: float | None) -> None:
+    """How far a step leads.
+
+    Args:
+        sizes: by name, as `step_size=…`: 0 or more, finite; None for an attack's own.
+
+    Raises:
+        TypeError: what is no number.
+        ValueError: a number below 0, or not finite.
+    """
+    for name, size in sizes.items():
+        if size is not None:
+            check_numbers(**{name: size})
+            if not 0 <= size < math.inf:
+                raise ValueError(f"{name} must be 0 or more and finite, got {size}")

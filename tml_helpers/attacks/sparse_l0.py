@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from tml_helpers.attacks.aim import Aim
-from tml_helpers.attacks.protocol import check_batch
+from tml_helpers.attacks.protocol import check_batch, check_step
 from tml_helpers.common import check_counts, check_gradient, differentiable, norms, per_image, uniform, warn_of_masking
 
 
@@ -43,6 +43,7 @@ def sparse_l0(
     """
     check_batch(model, images, labels, targets)
     check_pixels(epsilon, images)
+    check_step(step_size=step_size)
     check_counts(0, steps=steps)
     images, aim = images.detach(), Aim(labels, targets)
     step_size = images[0].numel() / 2 if step_size is None else step_size

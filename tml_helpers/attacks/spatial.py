@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from tml_helpers.attacks.aim import Aim
 from tml_helpers.attacks.protocol import check_batch
 from tml_helpers.attacks.transforms import rotate_and_shift
-from tml_helpers.common import check_counts, draw, evaluating, per_image
+from tml_helpers.common import check_counts, check_numbers, draw, evaluating, per_image
 
 ROTATIONS, TRANSLATIONS = 31, 5  # of the grid, unless given
 
@@ -94,6 +94,7 @@ def check_poses(
     translations: int | None,
     samples: int | None,
 ) -> None:
+    check_numbers(max_rotation=max_rotation, max_translation=max_translation)
     if not 0 <= max_rotation <= 180:
         raise ValueError(f"max_rotation must be an angle from 0 to 180 degrees, got {max_rotation}")
     if not 0 <= max_translation < math.inf:

@@ -8,7 +8,7 @@ from torch.nn import functional as F
 
 from tml_helpers.attacks.aim import Aim
 from tml_helpers.attacks.protocol import check_batch
-from tml_helpers.common import check_ball, check_counts, draw, evaluating, norms, per_image
+from tml_helpers.common import check_ball, check_counts, check_numbers, draw, evaluating, norms, per_image
 
 HALVINGS = (10, 50, 200, 500, 1000, 2000, 4000, 6000, 8000)  # of 10,000 squares: after each, their area is halved
 TINY = 1e-12
@@ -55,6 +55,7 @@ def square(
     check_batch(model, images, labels, targets)
     check_ball(epsilon, norm, images)
     check_counts(queries=queries)
+    check_numbers(initial_share=initial_share)
     if not 0 < initial_share <= 1:
         raise ValueError(f"initial_share must lie above 0 and up to 1, got {initial_share}")
     start, propose = (stripes, propose_linf) if norm == "linf" else (tiles, propose_l2)

@@ -5,7 +5,7 @@ from torch import Tensor, nn
 from torch.utils.data import TensorDataset
 
 from tml_helpers.attacks.pgd import pgd
-from tml_helpers.attacks.protocol import Attack, check_batch, launch
+from tml_helpers.attacks.protocol import Attack, check_batch, check_step, launch
 from tml_helpers.common import (
     answer_and_gradient,
     check_ball,
@@ -13,6 +13,7 @@ from tml_helpers.common import (
     check_gradient,
     check_images,
     check_logits,
+    check_numbers,
     differentiable,
     warn_of_masking,
 )
@@ -57,6 +58,8 @@ def train_substitute(
     check_images(oracle, images)
     check_images(model, images)
     check_counts(rounds=rounds)
+    check_numbers(step_size=step_size)
+    check_step(learning_rate=learning_rate)
     if not 0 < step_size <= 1:
         raise ValueError(f"step_size, the λ of the augmentation, must lie above 0 and up to 1, got {step_size}")
     optimizer = torch.optim.Adam(model.parameters(), lr=learning_rate)

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from tml_helpers.common import draw, uniform
+from tml_helpers.common import check_numbers, draw, uniform
 
 Transformation = Callable[[Tensor, torch.Generator | None], Tensor]
 """`transform(images, generator)`: images of the same shape."""
@@ -86,7 +86,8 @@ def random_pose(
 
     Derived in: lectures/20_adversarial/other_threat_models
     """
-    if max_rotation < 0 or max_shift < 0 or not 0 < scales[0] <= scales[1]:
+    check_numbers(max_rotation=max_rotation, max_shift=max_shift)
+    if not 0 <= max_rotation < math.inf or not 0 <= max_shift < math.inf or not 0 < scales[0] <= scales[1]:
         raise ValueError(
             f"max_rotation and max_shift are 0 or more and scales rise from above 0, "
             f"got {max_rotation}, {max_shift} and {scales}"
@@ -118,7 +119,8 @@ def random_light(*, brightness: float = 0.0, contrast: float = 0.0) -> Transform
 
     Derived in: lectures/20_adversarial/other_threat_models
     """
-    if brightness < 0 or not 0 <= contrast <= 1:
+    check_numbers(brightness=brightness, contrast=contrast)
+    if not 0 <= brightness < math.inf or not 0 <= contrast <= 1:
         raise ValueError(f"brightness is 0 or more and contrast from 0 to 1, got {brightness} and {contrast}")
 
     def light(images: Tensor, generator: torch.Generator | None) -> Tensor:
@@ -142,6 +144,7 @@ def random_blur(*, max_sigma: float) -> Transformation:
 
     Derived in: lectures/20_adversarial/other_threat_models
     """
+    check_numbers(max_sigma=max_sigma)
     if not 0 < max_sigma < math.inf:
         raise ValueError(f"max_sigma is a width in pixels above 0, got {max_sigma}")
 
@@ -173,6 +176,7 @@ def random_noise(*, deviation: float) -> Transformation:
 
     Derived in: lectures/20_adversarial/other_threat_models
     """
+    check_numbers(deviation=deviation)
     if not 0 <= deviation < math.inf:
         raise ValueError(f"deviation is 0 or more, got {deviation}")
 

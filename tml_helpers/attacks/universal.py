@@ -7,11 +7,12 @@ import torch
 from torch import Tensor, nn
 
 from tml_helpers.attacks.aim import Aim
-from tml_helpers.attacks.protocol import check_batch
+from tml_helpers.attacks.protocol import check_batch, check_step
 from tml_helpers.common import (
     check_ball,
     check_counts,
     check_gradient,
+    check_numbers,
     cross_entropies,
     differentiable,
     draw,
@@ -63,6 +64,9 @@ def universal_perturbation(
     """
     check_batch(model, images, labels, targets)
     check_ball(epsilon, norm, images)
+    check_step(step_size=step_size)
+    if loss_cap is not None:
+        check_numbers(loss_cap=loss_cap)
     check_counts(0, epochs=epochs)
     check_counts(batch_size=batch_size)
     if loss_cap is not None and (targets is not None or not loss_cap > 0):

@@ -7,11 +7,12 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from tml_helpers.attacks.aim import Aim
-from tml_helpers.attacks.protocol import check_batch
+from tml_helpers.attacks.protocol import check_batch, check_step
 from tml_helpers.common import (
     check_counts,
     check_gradient,
     check_images,
+    check_numbers,
     differentiable,
     per_image,
     warn_of_masking,
@@ -61,8 +62,7 @@ def wasserstein(
     check_batch(model, images, labels, targets)
     check_transport(epsilon, regularization, rounds, window)
     check_counts(0, steps=steps)
-    if not 0 <= step_size < math.inf:
-        raise ValueError(f"step_size must be 0 or more, got {step_size}")
+    check_step(step_size=step_size)
     images, aim = images.detach(), Aim(labels, targets)
     ball, current = TransportBall(images, epsilon, window), images
     with differentiable(model):
@@ -122,11 +122,12 @@ def project_wasserstein(
 
 
 def check_transport(epsilon: float, regularization: float, rounds: int, window: int) -> None:
+    check_numbers(epsilon=epsilon, regularization=regularization)
     if not 0 <= epsilon < math.inf:
         raise ValueError(f"epsilon must be a mean distance in pixels of 0 or more, got {epsilon}")
     if not 0 < regularization < math.inf:
         raise ValueError(f"regularization must be above 0, got {regularization}")
-    check_counts(rounds=rounds)
+    check_counts(rounds=rounds, window=window)
     if window < 1 or window % 2 == 0:
         raise ValueError(f"window must be an odd number of pixels, as 5, got {window}")
 

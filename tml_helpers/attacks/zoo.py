@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from tml_helpers.attacks.aim import Aim
 from tml_helpers.attacks.finite_differences import both_sides, curvature, slope
 from tml_helpers.attacks.protocol import check_batch
-from tml_helpers.common import check_counts, draw, evaluating, norms
+from tml_helpers.common import check_counts, check_numbers, draw, evaluating, norms
 
 
 def zoo(
@@ -57,6 +57,7 @@ def zoo(
     """
     check_batch(model, images, labels, targets)
     check_counts(queries=queries, coordinates=coordinates)
+    check_numbers(constant=constant, confidence=confidence, learning_rate=learning_rate, h=h)
     check_choices(constant, confidence, solver, learning_rate, h)
     result = images.detach().clone(memory_format=torch.contiguous_format)
     nearest = torch.full_like(images[:, 0, 0, 0], math.inf)

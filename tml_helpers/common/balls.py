@@ -8,6 +8,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from tml_helpers.common.draws import draw
+from tml_helpers.common.inputs import check_numbers
 
 
 def cross_entropies(logits: Tensor, labels: Tensor) -> Tensor:
@@ -129,10 +130,12 @@ def check_ball(epsilon: float, norm: str, images: Tensor) -> None:
         images: `[N, C, H, W]`.
 
     Raises:
+        TypeError: a radius that is no number.
         ValueError: another norm, or a radius outside of it.
     """
     if norm not in ("linf", "l2"):
         raise ValueError(f"norm must be one of linf, l2, got {norm!r}")
+    check_numbers(epsilon=epsilon)
     largest = 1.0 if norm == "linf" else math.sqrt(images[0].numel())
     if not 0 <= epsilon <= largest:
         hint = f": for {epsilon:g} grey levels pass {epsilon:g}/255" if norm == "linf" and 1 < epsilon <= 255 else ""

@@ -1,6 +1,7 @@
 """The gradient of a model's answer with respect to its input, also where there is none."""
 
 import contextlib
+import traceback
 import warnings
 from collections.abc import Callable, Iterator
 
@@ -21,14 +22,27 @@ def evaluating(model: nn.Module) -> Iterator[None]:
 
     Yields:
         Nothing.
+
+    Raises:
+        ValueError: the model cannot read its input, as one of other channels or sizes.
     """
     modes = [(module, module.training) for module in model.modules()]
     model.eval()
     try:
         yield
+    except RuntimeError as error:
+        if isinstance(error, torch.OutOfMemoryError) or not raised_within(model, error):
+            raise
+        reason = str(error).partition("\n")[0]
+        raise ValueError(f"the model cannot read its input, as it is with other channels or sizes: {reason}") from error
     finally:
         for module, mode in modes:
             module.training = mode
+
+
+def raised_within(model: nn.Module, error: BaseException) -> bool:
+    """Whether an error comes from a call of the model."""
+    return any(frame.f_locals.get("self") is model for frame, _ in traceback.walk_tb(error.__traceback__))
 
 
 @contextlib.contextmanager
@@ -79,7 +93,8 @@ def answer_and_gradient(
     """
     leaf = inputs.detach().requires_grad_()
     answer = model(leaf.clone())
-    return answer.detach(), input_gradient(objective(answer).sum(), leaf)
+    gradient = input_gradient(objective(answer).sum(), leaf)  # the objective may refuse what is no tensor
+    return answer.detach(), gradient
 
 
 def warn_of_masking(

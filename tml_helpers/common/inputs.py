@@ -20,6 +20,19 @@ def home(model: nn.Module) -> torch.device | None:
     return None if first is None else first.device
 
 
+def check_network(model: object) -> None:
+    """A network of PyTorch, no bare function.
+
+    Args:
+        model: what was given.
+
+    Raises:
+        TypeError: it is no `nn.Module`.
+    """
+    if not isinstance(model, nn.Module):
+        raise TypeError(f"the model must be an nn.Module, got {type(model).__name__}: wrap a function in one")
+
+
 def check_images(model: nn.Module, images: Tensor) -> None:
     """Floating-point images in [0, 1], where the model is.
 
@@ -28,9 +41,10 @@ def check_images(model: nn.Module, images: Tensor) -> None:
         images: `[N, C, H, W]`, float32 or float64, at least one.
 
     Raises:
-        TypeError: another kind, another type or another device than the model's.
+        TypeError: a model that is no network, or images of another kind, another type or another device than its own.
         ValueError: another shape, no image, or values outside [0, 1].
     """
+    check_network(model)
     if not isinstance(images, Tensor) or images.dtype not in (torch.float32, torch.float64):
         kind = images.dtype if isinstance(images, Tensor) else type(images).__name__
         raise TypeError(f"images must be a float32 or float64 tensor, got {kind}: pass images.float()")
@@ -80,8 +94,11 @@ def check_logits(logits: Tensor, **classes: Tensor | None) -> None:
         classes: by name, as `labels=…`, class indices `[N]`; None is left out.
 
     Raises:
+        TypeError: an answer that is no tensor.
         ValueError: another shape, a logit that is not finite, or a class of K or more.
     """
+    if not isinstance(logits, Tensor):
+        raise TypeError(f"the model must return one tensor, of logits [N, K], got {type(logits).__name__}")
     if logits.ndim != 2 or logits.shape[1] < 2:
         raise ValueError(f"the model must return logits [N, K] for K ≥ 2 classes, got shape {list(logits.shape)}")
     if not torch.isfinite(logits).all():

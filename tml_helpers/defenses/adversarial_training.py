@@ -12,7 +12,8 @@ from tqdm.auto import trange
 
 from tml_helpers.attacks.fgsm import fgsm
 from tml_helpers.attacks.pgd import pgd
-from tml_helpers.common import check_absent, check_counts, offspring, own_generator
+from tml_helpers.common import check_absent, check_counts, check_numbers, offspring, own_generator
+from tml_helpers.common.inputs import check_network
 from tml_helpers.defenses.friendly import friendly_pgd, tau_schedule
 from tml_helpers.defenses.trades import trades_loss
 from tml_helpers.training import cross_entropy, fit, own_optimizer
@@ -22,6 +23,7 @@ def fgsm_loss(
     model: nn.Module, images: Tensor, labels: Tensor, *, alpha: float, generator: torch.Generator, **attack: Any
 ) -> Tensor:
     """α · L(x) + (1 − α) · L(x + ε · sign ∇ₓL(x)): Goodfellow's mixture, in which nothing is drawn."""
+    check_numbers(alpha=alpha)
     if not 0 <= alpha <= 1:
         raise ValueError(f"alpha, the weight of the clean images, must lie in [0, 1], got {alpha}")
     adversarial = fgsm(model, images, labels, **attack)
@@ -101,6 +103,8 @@ def adversarial_training(
     Source: Goodfellow et al., 2015; Madry et al., 2018; Zhang et al., 2019; Zhang et al., 2020.
     Derived in: lectures/20_adversarial/defenses.
     """
+    check_network(model)
+    check_numbers(epsilon=epsilon)
     check_counts(0, epochs=epochs, warm_up=warm_up)
     minimised = loss_of(method, {"steps": steps, "step_size": step_size, "alpha": alpha, "beta": beta, "tau": tau})
     scheduled = "friendly" in method and tau is None

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from tml_helpers.common import check_counts, draw, evaluating
+from tml_helpers.common import check_counts, check_images, check_logits, check_numbers, draw, evaluating
 
 
 class DefenseGAN(nn.Module):
@@ -46,6 +46,7 @@ class DefenseGAN(nn.Module):
         generator: torch.Generator | None = None,
     ) -> None:
         check_counts(latent=latent, steps=steps, restarts=restarts)
+        check_numbers(step_size=step_size)
         if not step_size > 0:
             raise ValueError(f"step_size must be positive, got {step_size}")
         super().__init__()
@@ -55,7 +56,9 @@ class DefenseGAN(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """The model's logits `[N, K]` of G(z*)."""
+        check_images(self.model, images)
         logits: Tensor = self.model(self.reconstruct(images) + 0 * images)  # has a gradient, of zeros
+        check_logits(logits)
         return logits
 
     def reconstruct(self, images: Tensor) -> Tensor:

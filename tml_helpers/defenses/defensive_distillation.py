@@ -9,6 +9,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.data import DataLoader, Dataset
 
+from tml_helpers.common import check_numbers
+from tml_helpers.common.inputs import check_network
 from tml_helpers.kernels import distillation_loss
 from tml_helpers.training import fit, predict
 
@@ -45,6 +47,8 @@ def defensive_distillation(
 
     Source: Papernot et al., 2016; broken by Carlini and Wagner, 2017. Derived in: lectures/20_adversarial/defenses.
     """
+    check_network(model)
+    check_numbers(temperature=temperature)
     if not temperature > 0:
         raise ValueError(f"temperature must be above 0, got {temperature}")
     teacher = copy.deepcopy(model) if teacher is None else teacher

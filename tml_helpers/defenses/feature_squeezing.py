@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from tml_helpers.common import check_images
+from tml_helpers.common import check_images, check_logits, check_numbers
 from tml_helpers.training import predict
 
 Squeezer = Callable[[Tensor], Tensor]
@@ -21,17 +21,21 @@ def reduce_bit_depth(images: Tensor, *, bits: int) -> Tensor:
     """round(x · (2ᵇ − 1)) / (2ᵇ − 1): each pixel has 2ᵇ values left; one bit is black and white.
 
     Args:
-        images: x, any shape, in [0, 1].
-        bits: b, from 1 to 8.
+        images: x, `[N, C, H, W]` in [0, 1].
+        bits: b, a whole number from 1 to 8.
 
     Returns:
         Images of the same shape, whose gradient is zero.
 
     Raises:
-        ValueError: bits outside 1…8.
+        TypeError: bits that are no whole number, or images of another type.
+        ValueError: bits outside 1…8, or images of another shape or outside [0, 1].
 
     Source: Xu, Evans and Qi, 2018. Derived in: lectures/20_adversarial/defenses.
     """
+    check_images(nn.Identity(), images)
+    if isinstance(bits, bool) or not isinstance(bits, int):
+        raise TypeError(f"bits must be a whole number in 1…8, got {bits!r}")
     if not 1 <= bits <= 8:
         raise ValueError(f"bits must lie in 1…8, got {bits}")
     steps = 2**bits - 1
@@ -43,17 +47,21 @@ def median_filter(images: Tensor, *, size: int) -> Tensor:
     """The median of the `size` × `size` pixels around each pixel, in each channel; of an even number, the upper one.
 
     Args:
-        images: `[N, C, H, W]`, mirrored at their edges.
-        size: from 1 to the shorter side. The middle of an even window is its lower right pixel of four.
+        images: `[N, C, H, W]` in [0, 1], mirrored at their edges.
+        size: a whole number from 1 to the shorter side. The middle of an even window is its lower right pixel of four.
 
     Returns:
         Images of the same shape.
 
     Raises:
-        ValueError: a window that is larger than the image.
+        TypeError: a size that is no whole number, or images of another type.
+        ValueError: a window that is larger than the image, or images of another shape or outside [0, 1].
 
     Source: Xu, Evans and Qi, 2018. Derived in: lectures/20_adversarial/defenses.
     """
+    check_images(nn.Identity(), images)
+    if isinstance(size, bool) or not isinstance(size, int):
+        raise TypeError(f"size must be a whole number of pixels, got {size!r}")
     if not 1 <= size <= min(images.shape[2:]):
         raise ValueError(f"size must lie in 1…{min(images.shape[2:])}, the images' shorter side, got {size}")
     for dim in (2, 3):
@@ -130,6 +138,7 @@ class FeatureSqueezing(nn.Module):
         Raises:
             ValueError: a share outside of its range, or images as of `score`.
         """
+        check_numbers(false_positive_rate=false_positive_rate)
         if not 0 <= false_positive_rate < 1:
             raise ValueError(f"false_positive_rate must lie in [0, 1), got {false_positive_rate}")
         scores = self.score(images).sort().values
@@ -154,6 +163,8 @@ class FeatureSqueezing(nn.Module):
         return self.score(images) > self.threshold
 
     def _score(self, images: Tensor) -> Tensor:
-        answer = F.softmax(predict(self.model, images), dim=1)
+        logits = predict(self.model, images)
+        check_logits(logits)
+        answer = F.softmax(logits, dim=1)
         squeezed = [F.softmax(predict(self.model, squeeze(images)), dim=1) for squeeze in self.squeezers]
         return torch.stack([(answer - other).abs().sum(dim=1) for other in squeezed]).amax(dim=0)

@@ -11,6 +11,7 @@ from tml_helpers.common import (
     answer_and_gradient,
     check_images,
     check_labels,
+    check_numbers,
     cross_entropies,
     differentiable,
     draw,
@@ -158,6 +159,7 @@ def null_output(model: nn.Module, images: Tensor, labels: Tensor, magnitude: flo
     """The index of the output for NULL, or a sentence about what is wrong."""
     check_images(model, images)
     check_labels("labels", labels, images)
+    check_numbers(magnitude=magnitude)
     if not 0 < magnitude <= 1:
         raise ValueError(f"magnitude is how far a pixel moves, above 0 and at most 1; got {magnitude}")
     null = predict(model, images[:1]).shape[1] - 1

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from tml_helpers.common import check_counts, check_images, check_logits, draw, evaluating
+from tml_helpers.common import check_counts, check_images, check_logits, check_numbers, draw, evaluating
 
 ABSTAIN = -1
 """The class of an image on which too few draws agree."""
@@ -125,6 +125,7 @@ class RandomizedSmoothing(nn.Module):
         from scipy.stats import norm
 
         check_alpha(alpha)
+        check_counts(n0=n0)
         classes = self.counts(images, n=n0, generator=generator).argmax(dim=1)
         agreeing = self.counts(images, n=n, generator=generator).gather(1, classes[:, None]).squeeze(1)
         p = clopper_pearson_bound(agreeing, n=n, alpha=alpha)
@@ -178,6 +179,8 @@ def clopper_pearson_bound(successes: Tensor, *, n: int, alpha: float) -> Tensor:
     """
     from scipy.stats import beta
 
+    check_counts(n=n)
+    check_alpha(alpha)
     k = successes.cpu().numpy()
     bound = torch.from_numpy(beta.ppf(alpha, k.clip(min=1), n - k + 1)).to(successes.device)
     return torch.where(successes > 0, bound, 0.0)
@@ -206,6 +209,7 @@ def noisy_cross_entropy(
     Source: Lecuyer et al., 2019; Cohen, Rosenfeld and Kolter, 2019.
     Derived in: lectures/20_adversarial/honest_evaluation.
     """
+    check_images(model, images)
     check_sigma(sigma)
     return F.cross_entropy(model(gaussian(images, sigma, generator)), labels)
 
@@ -217,10 +221,12 @@ def gaussian(images: Tensor, sigma: float, generator: torch.Generator | None) ->
 
 
 def check_sigma(sigma: float) -> None:
+    check_numbers(sigma=sigma)
     if not 0 < sigma < math.inf:
         raise ValueError(f"sigma is the noise's standard deviation, above 0 and finite; got {sigma}")
 
 
 def check_alpha(alpha: float) -> None:
+    check_numbers(alpha=alpha)
     if not 0 < alpha < 1:
         raise ValueError(f"alpha is the probability of an error that is accepted, between 0 and 1; got {alpha}")

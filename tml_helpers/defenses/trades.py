@@ -5,12 +5,14 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from tml_helpers.attacks import ascend
+from tml_helpers.attacks.protocol import check_step
 from tml_helpers.common import (
     check_ball,
     check_counts,
     check_images,
     check_labels,
     check_logits,
+    check_numbers,
     draw,
     evaluating,
     fooled,
@@ -54,6 +56,7 @@ def trades_loss(
 
     Source: Zhang et al., 2019; τ from Zhang et al., 2020. Derived in: lectures/20_adversarial/defenses.
     """
+    check_numbers(beta=beta)
     if not beta >= 0:
         raise ValueError(f"beta must be 0 or more, got {beta}")
     away = most_divergent(
@@ -93,6 +96,7 @@ def most_divergent(
     check_images(model, images)
     check_labels("labels", labels, images)
     check_ball(epsilon, norm, images)
+    check_step(step_size=step_size)
     check_counts(0, steps=steps, tau=tau or 0)
     images = images.detach()
     with evaluating(model), torch.no_grad():
