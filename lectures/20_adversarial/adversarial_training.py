@@ -371,7 +371,7 @@ plt.show()
 
 # %% [markdown]
 # *Training on FGSM images alone, judged by FGSM and by PGD of the same radius.* It does show, and the radius decides. At 0.1 one step is enough. At 0.2 robustness comes, and is lost again, while accuracy under FGSM goes on rising. At 0.3 it never comes: in the end
-# the network withstands nearly every FGSM image and no PGD image. Whoever tries only the attack of the training sees the orange lines.
+# the network withstands most FGSM images and no PGD image. Whoever tries only the attack of the training sees the orange lines.
 
 
 # %%
