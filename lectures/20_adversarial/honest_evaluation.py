@@ -838,4 +838,5 @@ claim("Those of the average do", steady.checks[0].passed)
 # attacks on each image, along a curve, with an interval. That is an upper bound. A certificate is a lower one. The truth
 # lies between, and an honest evaluation shows both edges and the gap.
 #
-# Next: [how an attack's step runs at the speed of memory](../09_kernels/ball_step.ipynb).
+# Next: [adversarial training, looked at closely](adversarial_training.ipynb). How an attack's step runs at the speed of
+# memory, [lecture 9.2](../09_kernels/ball_step.ipynb) shows.

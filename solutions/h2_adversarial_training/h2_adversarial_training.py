@@ -329,6 +329,9 @@ y[:5] = (predict(reader(start), x[:5]).argmax(dim=1) + 1) % 10  # five are misre
 first = try_pgd(start, x, y, 0.2, steps=0, step_size=0.05, seed=7)
 assert first.shape == x.shape, "return images of the shape that came in"
 inside = (first - x)[(x > 0.25) & (x < 0.75)]  # where the cut to [0, 1] plays no part
+assert first.min() >= 0 and first.max() <= 1, (
+    "the start leaves [0, 1]: project the first point, too, as the formula says"
+)
 assert inside.abs().max() > 0.1, "no random start: draw the first point from the ball"
 assert inside.abs().max() < 0.2 + 1e-5, "the start lies outside of the ball"
 assert abs(inside.std() - 0.2 / 3**0.5) < 0.02, "the start is not uniform on the ball"
@@ -615,6 +618,10 @@ for epsilon, steps in ((0.1, 3), (0.3, 6)):
         generator=torch.Generator().manual_seed(5),
     )
     exact = F.cross_entropy(model(worst), y)
+    assert came["training"], (
+        "the network was left in evaluation mode, in which dropout and BatchNorm stop to "
+        "learn: attacks.pgd takes care of the mode itself, so leave it alone"
+    )
     assert abs(came["loss"] - exact.item()) < 1e-3 * exact.item(), (
         "not the mean loss of the labels on what attacks.pgd finds with this epsilon, these "
         "steps and this generator: is the loss on clean images mixed in, or another label?"
@@ -773,13 +780,21 @@ for epsilon, enough in zip(EPSILONS, (0.65, 0.3, 0.1), strict=True):
     reached = share_right(state, worst, y)
     assert reached > enough, (
         f"at {epsilon} the network withstands PGD on {reached:.0%} of the images only: "
-        "does it learn from adversarial images of this radius, with the true labels?"
+        "does it learn from images that attacks.pgd finds with this radius? Clean images, "
+        "and those of one long step, teach too little"
     )
 fresh = harden(start, 0.2, train.images[2000:2300], train.labels[2000:2300])
 worst = attacks.pgd(reader(fresh), x, y, epsilon=0.2, **walk)
 assert share_right(fresh, worst, y) > 0.2, (
     "on other images and from another start, harden does not make a robust network: does "
     "it use what it is given?"
+)
+# Labels that are shifted by one are learnt by who learns from the labels that are given.
+renamed = (train.labels[2300:2600] + 1) % 10
+fresh = harden(start, 0.02, train.images[2300:2600], renamed)
+assert share_right(fresh, x, (y + 1) % 10) > 0.3, (
+    "harden does not learn from the labels that it is given: a loss on the network's own "
+    "answers teaches it what it says already"
 )
 ### END HIDDEN TESTS
 

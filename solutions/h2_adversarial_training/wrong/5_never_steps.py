@@ -1,7 +1,7 @@
 """Task 5: the loss is computed, but the optimiser never steps.
 
 loses: 5b_robust
-says: does it learn from adversarial images of this radius
+says: does it learn from images that attacks.pgd finds
 """
 
 from torch import Tensor

@@ -1,7 +1,7 @@
 """Task 5: trained a little longer, but not against any attack.
 
 loses: 5b_robust
-says: does it learn from adversarial images of this radius
+says: does it learn from images that attacks.pgd finds
 """
 
 import torch
