@@ -22,7 +22,12 @@ def harden(
         for batch in torch.randperm(len(images), generator=generator).split(25):
             said = model(images[batch]).argmax(dim=1)
             worst = attacks.pgd(
-                model, images[batch], said, epsilon=epsilon, steps=5, generator=generator
+                model,
+                images[batch],
+                said,
+                epsilon=epsilon,
+                steps=5,
+                generator=generator,
             )
             loss = F.cross_entropy(model(worst), said)
             optimiser.zero_grad()
