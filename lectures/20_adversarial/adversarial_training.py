@@ -150,13 +150,14 @@ points = np.array(
 )
 axis.plot(*points, "o-", color=COLOURS["blue"], label="TRADES")
 for beta, x, y in zip(betas, *points, strict=True):
-    axis.annotate(f"β = {beta:g}", (x, y), (6, -10), textcoords="offset points")
+    axis.annotate(f"β = {beta:g}", (x, y), (8, -16), textcoords="offset points")
 for name, mark, hue in (("madry", "s", "orange"), ("friendly", "D", "green")):
     x, y = (of(f"method/{name}", f).mean() for f in ("natural", "robust"))
     low, high = wilson(y / 100, 400)
     reach = [[y - 100 * low], [100 * high - y]]
     axis.errorbar(x, y, reach, fmt=mark, color=COLOURS[hue], capsize=3, label=name)
-axis.set(xlabel="natural accuracy (%)", ylabel="robust accuracy (%)")
+axis.set(xlabel="natural accuracy (%)", ylabel="robust accuracy (%)", ylim=(0, 70))
+axis.margins(x=0.12)
 figure.legend(*axis.get_legend_handles_labels(), loc="outside upper center", ncols=3)
 plt.show()
 

@@ -169,8 +169,8 @@ plt.show()
 # withstands FGSM; without a further question, one would call it robust. PGD shows that it is not: it learned to bend
 # its loss so that one long step ends nowhere, without learning to be right in the ball. This is **catastrophic
 # overfitting** {cite}`wong2020fast`, and the first trap of evaluation: *a defence that is tried only against the attack
-# it was trained on*. Madry's network holds against both, and against the attacks of
-# [lecture 2.6](honest_evaluation.ipynb) too.
+# it was trained on*. Madry's network holds against both. Whether it holds against stronger attacks,
+# [lecture 2.7](adversarial_training.ipynb) asks, with four searches and an ensemble.
 #
 # ## What robustness costs
 #
@@ -705,7 +705,8 @@ claim("Over 5 % of noisy digits are rejected, too", noisy[1] > 0.05)
 # $$x \;\mapsto\; f_\theta\big(G(\zeta^*)\big), \qquad \zeta^* = \arg\min_\zeta \|G(\zeta) - x\|_2^2 .$$ (eq-defense-gan)
 #
 # In words: what the generator cannot draw, such as a faint pattern over a digit, is not seen by the classifier. The
-# latent $\zeta^*$ is found by gradient descent from several starts, for every image that is classified.
+# latent $\zeta^*$ is found by gradient descent from several starts, for every image that is classified. The authors take
+# 200 steps from each of 10 starts. To save time we take 40 from each of 2, so our projections are coarser than theirs.
 
 # %%
 ThreatModel(

@@ -125,7 +125,7 @@ claim("After a long one 5 points fewer: a coin would keep half", kept[2] < kept[
 # ball it cuts each entry of the change to $[-\varepsilon, \varepsilon]$; for the L2 ball it shortens the whole change
 # to length $\varepsilon$ where it is longer. Then both cut to $[0, 1]$. The attack is called PGD
 # {cite}`madry2018towards`, with the D of *descent*, although the attacker climbs. Without the random start it is older,
-# as the *basic iterative method* {cite}`kurakin2017adversarial`. It takes six lines. We compare them with the library
+# as the *basic iterative method* {cite}`kurakin2017physical`. It takes six lines. We compare them with the library
 # in double precision: in single precision the sign of a gradient that is zero up to rounding may come out either way,
 # and each step goes on from there.
 

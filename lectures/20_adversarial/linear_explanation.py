@@ -105,10 +105,11 @@ plt.show()
 # other does everything. So the size of a change is not what matters. Its *direction* is.
 #
 # An **adversarial example** is an input that a person reads as before and that a model does not
-# {cite}`szegedy2014intriguing`. Before deep networks one could count on a **smoothness assumption**: in a small enough
-# ball around a training image, everything gets the label of that image. Kernel methods are built on it. {fig}`cat` says
-# that it fails for a network that is right on most photographs, at a radius at which a person cannot tell two images
-# apart.
+# {cite}`szegedy2014intriguing`. Much of machine learning rests on a **smoothness assumption**: in a small enough
+# ball around a training image, everything gets the label of that image. Kernel methods are built on it. It was never safe
+# from people who mean harm: spam filters {cite}`dalvi2004adversarial,lowd2005adversarial` and support vector machines
+# {cite}`biggio2013evasion` were led astray by small changes years before deep networks were. {fig}`cat` says that it fails
+# for a network that is right on most photographs, too, at a radius at which a person cannot tell two images apart.
 #
 # Pictures like this one became the emblem of the field: a school bus that turns into an ostrich, a pig into an
 # airliner, a turtle from a 3-D printer into a rifle from every side {cite}`athalye2018synthesizing`. Whoever lets a
@@ -228,7 +229,9 @@ plt.show()
 # $\ell(x) - \varepsilon \|g\|_1$. The network follows it at first, long enough for the lead to change its sign, and then
 # bends away. The random signs go nowhere. Two things follow. A single step in the right direction is a strong attack
 # for its price. And for larger $\varepsilon$, where the line has long been left, one step is not the best that can be
-# done: [lecture 2.2](iterative_attacks.ipynb) takes many small ones.
+# done: [lecture 2.2](iterative_attacks.ipynb) takes many small ones. One thing does not follow. The nearest other class is
+# another breed of cat, an error that worries nobody. How far a network is from seeing *no cat* is another question, and
+# [lecture 2.9](in_the_world.ipynb) asks it.
 #
 # ## The fast gradient sign method
 #
@@ -487,7 +490,8 @@ claim("With the sign turned, accuracy rises", helped > accuracy_on(cnn, x))
 
 # %% [markdown]
 # **Pictures are saved in steps.** A file has 256 levels. A change below half a level is gone once the picture has been
-# saved; the attack was one on numbers that no camera and no file can hold.
+# saved; the attack was one on numbers that no camera and no file can hold. (Fooled means any other class here, also a near
+# one, as a motor scooter for a moped.)
 
 # %%
 all_photos = torch.round(photos().images * 255) / 255  # as they come out of a file

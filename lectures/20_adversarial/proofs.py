@@ -381,7 +381,7 @@ smoothed = torch.where(
     certificate.classes == classes, certificate.radii, 0.0
 ) / math.sqrt(64)
 
-# %% tags=["hide-input", "fig-proof-ladder"] mystnb={"image": {"alt": "Two panels with eight columns each, one for a digit, and a radius upwards. In each column four marks stand in the same order from below: intervals, lines, exact, PGD. Left, the plain network: intervals far below, lines near the exact value, PGD on it or just above. Right, the network that was trained for the bound: all marks are higher and close together. Small crosses mark randomised smoothing."}}
+# %% tags=["hide-input", "fig-proof-ladder"] mystnb={"image": {"alt": "Two panels with eight columns each, one for an image, and a radius upwards. In each column four marks stand in the same order from below: intervals, lines, exact, PGD. Left, the plain network: intervals far below, lines near the exact value, PGD on it or just above. Right, the network that was trained for the bound: all marks are higher and close together. Small crosses mark randomised smoothing."}}
 figure, axes = plt.subplots(1, 2, figsize=(7, 3.4), sharey=True)
 marks = (
     ("intervals", "_", "blue"),
@@ -396,14 +396,14 @@ for axis, rows, title in zip(
         size = 9 if shape == "_" else 5
         look = {"ms": size, "mew": size / 5 - 0.5, "color": COLOURS[hue]}
         axis.plot(range(8), row.clamp(max=0.3), shape, label=name, **look)
-    axis.set(title=title, xlabel="digit", xticks=range(8), ylim=(0, 0.3))
+    axis.set(title=title, xlabel="image", xticks=range(8), ylim=(0, 0.3))
 axes[0].plot(range(8), smoothed, "x", color=COLOURS["pink"], label="smoothing")
 axes[0].set_ylabel(r"radius in $L_\infty$")
 figure.legend(*axes[0].get_legend_handles_labels(), loc="outside upper center", ncols=5)
 plt.show()
 
 # %% [markdown]
-# *Attack ≥ truth ≥ bound, digit by digit.* Left, the plain network: intervals prove little, lines come near the truth, PGD stands on it or above. Right, the network that was trained for intervals: the truth is higher, and the cheap
+# *Attack ≥ truth ≥ bound, image by image.* Left, the plain network: intervals prove little, lines come near the truth, PGD stands on it or above. Right, the network that was trained for intervals: the truth is higher, and the cheap
 # bound has come up to it. The crosses are the smoothed plain network, another function and another norm.
 #
 # Two things to see. PGD may stop *above* the truth; then no image nearer was found although there is one. And the exact radius of the right network is larger, too: training for the bound made it robust, not only provable.

@@ -33,6 +33,7 @@ from tml_helpers.common.inputs import (
     check_images,
     check_labels,
     check_logits,
+    check_network,
     check_numbers,
     home,
 )
@@ -50,6 +51,7 @@ __all__ = [
     "check_images",
     "check_labels",
     "check_logits",
+    "check_network",
     "check_numbers",
     "cross_entropies",
     "differentiable",

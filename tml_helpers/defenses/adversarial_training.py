@@ -12,8 +12,7 @@ from tqdm.auto import trange
 
 from tml_helpers.attacks.fgsm import fgsm
 from tml_helpers.attacks.pgd import pgd
-from tml_helpers.common import check_absent, check_counts, check_numbers, offspring, own_generator
-from tml_helpers.common.inputs import check_network
+from tml_helpers.common import check_absent, check_counts, check_network, check_numbers, offspring, own_generator
 from tml_helpers.defenses.friendly import friendly_pgd, tau_schedule
 from tml_helpers.defenses.trades import trades_loss
 from tml_helpers.training import cross_entropy, fit, own_optimizer

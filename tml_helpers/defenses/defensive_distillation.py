@@ -9,8 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.data import DataLoader, Dataset
 
-from tml_helpers.common import check_numbers
-from tml_helpers.common.inputs import check_network
+from tml_helpers.common import check_network, check_numbers
 from tml_helpers.kernels import distillation_loss
 from tml_helpers.training import fit, predict
 

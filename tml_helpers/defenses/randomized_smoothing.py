@@ -175,6 +175,10 @@ def clopper_pearson_bound(successes: Tensor, *, n: int, alpha: float) -> Tensor:
     Returns:
         p̲, `[N]`, float64, where the successes are.
 
+    Raises:
+        TypeError: an n that is no whole number.
+        ValueError: an n below 1, or an alpha that is not between 0 and 1.
+
     Source: Clopper and Pearson, 1934. Derived in: lectures/20_adversarial/honest_evaluation.
     """
     from scipy.stats import beta
