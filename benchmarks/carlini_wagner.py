@@ -101,7 +101,6 @@ def measured(name: str, normalised: bool) -> dict[str, Any]:
 
 
 def main() -> None:
-    on_any_console()
     torch.set_num_threads(THREADS)
     cases = product(EPOCHS, (False, True))
     results = {f"{name}, {'BatchNorm' if bn else 'plain'} CNN": measured(name, bn) for name, bn in cases}
@@ -109,4 +108,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    on_any_console()
     main()

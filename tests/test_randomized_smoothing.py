@@ -280,8 +280,9 @@ def test_bad_input_is_refused_in_one_sentence():
             smoothed.certify(blank(1), alpha=alpha)
         with refuses(ValueError, "alpha"):
             smoothed.predict(blank(1), alpha=alpha)
-    for draws in ({"n": 0}, {"n0": 0}):
-        with refuses(ValueError, "n must be", "0"):
+    for name in ("n", "n0"):
+        draws = {name: 0}
+        with refuses(ValueError, f"{name} must be", "0"):
             smoothed.certify(blank(1), **draws)
     with refuses(ValueError, "non-empty"):
         smoothed.predict(blank(0))
