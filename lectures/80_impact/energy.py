@@ -67,7 +67,7 @@ claim(
 )
 claim(
     "A kilowatt-hour is 3.6 million joules",
-    energy.joules / energy.kilowatt_hours == 3.6e6,
+    abs(energy.joules / energy.kilowatt_hours / 3.6e6 - 1) < 1e-9,
 )
 
 # %%
