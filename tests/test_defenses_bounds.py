@@ -9,7 +9,7 @@ import torch
 from bad_input import refuses
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy.optimize import linprog
+from scipy.optimize import OptimizeResult, linprog
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -371,6 +371,17 @@ class Doubled(nn.Module):
         return 2 * self.layer(x.flatten(1))
 
 
+class Regrouped(nn.Module):
+    """Its view makes channels of pixels."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.one, self.two = nn.Conv2d(4, 2, 1), nn.Linear(2, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.two(self.one(x.view(-1, 4, 1, 1)).flatten(1))
+
+
 SMALL = {"images": torch.rand(2, 1, 2, 2), "labels": torch.tensor([0, 1])}
 
 
@@ -381,6 +392,11 @@ SMALL = {"images": torch.rand(2, 1, 2, 2), "labels": torch.tensor([0, 1])}
         (Branched(), ValueError, ["branches"]),
         (Doubled(), ValueError, ["one layer after the other"]),
         (nn.Sequential(nn.Flatten(), nn.Linear(4, 3), nn.Sigmoid()), ValueError, ["Sigmoid"]),
+        (Regrouped(), ValueError, ["view", "4 axes"]),
+        (nn.Sequential(nn.Flatten(), nn.Linear(9, 3)), ValueError, ["cannot read its input"]),
+        (nn.Identity(), ValueError, ["logits"]),
+        (filled(nn.Sequential(nn.Flatten(), nn.Linear(4, 3)), 1, math.nan).float(), ValueError, ["finite"]),
+        (nn.Sequential(nn.Flatten(), nn.Linear(4, 1)), ValueError, ["2 classes"]),
         (lambda x: x, TypeError, ["nn.Module"]),
     ],
 )
@@ -388,6 +404,13 @@ def test_networks_without_a_bound_are_one_sentence(bounds, network, kind: type[E
     size = {"max_epsilon": 0.1} if bounds is exact_radius else {"epsilon": 0.1}
     with refuses(kind, *words):
         bounds(network, *SMALL.values(), **size)
+
+
+@pytest.mark.parametrize("bounds", [*BOTH, exact_radius, interval_loss])
+def test_a_label_that_the_network_does_not_know_is_refused(bounds) -> None:
+    size = {"max_epsilon": 0.1} if bounds is exact_radius else {"epsilon": 0.1}
+    with refuses(ValueError, "labels", "0…2"):
+        bounds(small(1).float(), SMALL["images"], torch.tensor([0, 3]), **size)
 
 
 @pytest.mark.parametrize("bounds", [*BOTH, interval_loss])
@@ -472,3 +495,45 @@ def test_a_solution_that_was_found_before_the_end_of_time_is_kept() -> None:
             moved = (found.adversarial - images).abs().max()
             assert moved == pytest.approx(float(found.upper), abs=1e-6)
             assert lead(network(found.adversarial).detach(), labels).amin() < 1e-4
+
+
+@pytest.mark.parametrize("factor", [1e-8, 1e8])
+@pytest.mark.parametrize("layer", ["first", "last"])
+def test_the_radius_does_not_depend_on_the_scale_of_a_layer(layer: str, factor: float) -> None:
+    """NeuralVerification.jl #107 and #118: "holds" for networks whose units reach beyond what the program allowed.
+
+    A first layer times c, and the next one by c, are the same network; so is a last layer times c, up to the logits'
+    scale. The solver's tolerances are numbers, and must not be felt.
+    """
+    network = small(6, pixels=4, hidden=(7, 5))
+    images = batch(25, (3, 1, 2, 2))[0]
+    labels = network(images).argmax(1)
+    before = exact_radius(network, images, labels, max_epsilon=0.9)
+    assert (before.upper < 0.9).all()
+    with torch.no_grad():
+        for values in network[1 if layer == "first" else -1].parameters():
+            values *= factor
+        if layer == "first":
+            network[3].weight /= factor
+    after = exact_radius(network, images, labels, max_epsilon=0.9)
+    assert after.solved.all()
+    assert torch.allclose(after.lower, before.lower, atol=1e-5)
+    assert torch.allclose(after.upper, before.upper, atol=1e-5)
+
+
+def test_an_image_that_is_not_misread_is_no_answer_whatever_the_solver_says(monkeypatch) -> None:
+    """scipy #22812 and MIPVerify.jl #158: "optimal", and the point is outside, or the network reads it right."""
+    network = small(6, pixels=4, hidden=(7, 5))
+    images = batch(25, (1, 1, 2, 2))[0]
+    labels = network(images).argmax(1)
+    pixels = images.flatten().numpy()
+
+    def dreaming(cost, **program):
+        rest = np.zeros(len(cost) - 1 - len(pixels))
+        return OptimizeResult(status=0, fun=0.0, x=np.concatenate([[0.0], pixels, rest]), mip_dual_bound=0.0)
+
+    monkeypatch.setattr("scipy.optimize.milp", dreaming)
+    found = exact_radius(network, images, labels, max_epsilon=0.5)
+    assert found.upper[0] == math.inf
+    assert not found.solved[0]
+    assert torch.equal(found.adversarial, images)

@@ -17,6 +17,7 @@ from tml_helpers.defenses.layers import Affine, Pool, Step
 from tml_helpers.defenses.linear_bounds import refined
 
 TOLERANCE = 1e-4  # of ε: bounds that are nearer to one another are one number; the solver stops at 1e-6
+TIE = 1e-4  # of what a margin can be on the ball: an image whose rival is that near is on the border
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,7 +30,7 @@ class ExactRadius:
     lower: Tensor
     """`[N]`, float64: nothing nearer is answered otherwise; `max_epsilon` where that much was searched."""
     upper: Tensor
-    """`[N]`, float64: how far `adversarial` is; ∞ where none was found."""
+    """`[N]`, float64: how far `adversarial` is, of which the network's own answer was asked; ∞ where none was found."""
     adversarial: Tensor
     """`[N, C, H, W]`, as the images: the nearest that was found; the image itself where none was."""
     max_epsilon: float
@@ -54,7 +55,7 @@ def exact_radius(
 
     A ReLU is a choice between two lines, hence a variable that is 0 or 1; all else is linear. HiGHS tries the choices,
     in the worst case all of them: for networks with some dozens of ReLUs that can go either way. It works with
-    tolerances of 1e-6, so a radius is exact up to about as much.
+    tolerances of 1e-6 of what each unit can reach, so a radius is exact up to about as much.
 
     Args:
         model: as of `interval_bounds`, without MaxPool2d.
@@ -105,12 +106,22 @@ def _nearest(
                 bound, pixels = program.solve(label, rival, min(upper, reach), end - time.monotonic())
                 nothing = min(nothing, bound)
                 if pixels is not None:
-                    nearest = torch.from_numpy(pixels).view_as(image).to(image).clamp(0, 1)
-                    upper = float((nearest - image).abs().max())
+                    there = torch.from_numpy(pixels).view_as(image).to(image).clamp(0, 1)
+                    if _overtaken(steps, boxes[-1], there, label, rival):
+                        nearest, upper = there, float((there - image).abs().max())
         lower = max(lower, min(nothing, upper))
         if nothing < reach or upper < math.inf:
             break
     return lower, upper, nearest
+
+
+def _overtaken(steps: Sequence[Step], logits: Box, image: Tensor, label: int, rival: int) -> bool:
+    """Whether the network itself, in float64, puts the rival ahead of the label, or next to it: solvers may err."""
+    values = image[None].double()
+    for step in steps:
+        values = step(values)
+    reach = logits.upper[0] - logits.lower[0]
+    return bool(values[0, label] - values[0, rival] <= TIE * (reach[label] + reach[rival]))
 
 
 class Program:
@@ -136,12 +147,17 @@ class Program:
             self._row([pixel, 0], [1, -1], high=grey)
             self._row([pixel, 0], [1, 1], low=grey)
         self.pixels = slice(1, 1 + len(values))
+        sizes = np.ones(len(values))
         for weight, bias, box in _layers(steps, boxes):
+            weight = weight * sizes  # for variables that are parts of these sizes
             if box is None:
                 self.last = values, weight, bias
             else:
-                ends = zip(*(end.flatten().tolist() for end in (box.lower, box.upper)), strict=True)
-                values = np.array([self._relu(values, *unit) for unit in zip(weight, bias, ends, strict=True)])
+                limits = np.stack([end.flatten().cpu().numpy() for end in (box.lower, box.upper)], axis=1)
+                # a solver's tolerances are absolute: a unit that reaches 1e-8 only would be lost in them
+                sizes = _size(limits)
+                units = zip(weight / sizes[:, None], bias / sizes, (limits / sizes[:, None]).tolist(), strict=True)
+                values = np.array([self._relu(values, *unit) for unit in units])
 
     def solve(self, label: int, rival: int, most: float, seconds: float) -> tuple[float, np.ndarray | None]:
         """How far off the rival overtakes the label at least, up to `most`; and the pixels where it does, if found."""
@@ -151,11 +167,13 @@ class Program:
         if seconds <= 0:
             return 0.0, None
         values, weight, bias = self.last
-        columns, numbers = [*self.columns, values], [*self.values, weight[rival] - weight[label]]
+        lead, needed = weight[rival] - weight[label], bias[label] - bias[rival]
+        size = float(_size(np.append(lead, needed)))
+        columns, numbers = [*self.columns, values], [*self.values, lead / size]
         start = np.cumsum([0, *map(len, columns)])
         shape = len(columns), len(self.whole)
         rows = csr_array((np.concatenate(numbers), np.concatenate(columns), start), shape=shape)
-        low, high = [*self.low, bias[label] - bias[rival]], [*self.high, np.inf]
+        low, high = [*self.low, needed / size], [*self.high, np.inf]
         found = milp(
             np.eye(1, shape[1])[0],
             integrality=self.whole,
@@ -196,6 +214,12 @@ class Program:
             self._row([*columns, choice], [*numbers, -least], high=bias - least)
             self._row([value, choice], [1.0, -most], high=0.0)
         return value
+
+
+def _size(values: np.ndarray) -> np.ndarray:
+    """The largest absolute value of each row; 1 where all are 0."""
+    largest = np.abs(values).max(axis=-1)
+    return np.where(largest > 0, largest, 1.0)
 
 
 def _layers(steps: Sequence[Step], boxes: Sequence[Box]) -> Iterator[tuple[np.ndarray, np.ndarray, Box | None]]:

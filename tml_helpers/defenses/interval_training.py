@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from tml_helpers.common import check_ball, check_images, check_labels, check_numbers
+from tml_helpers.common import check_ball, check_images, check_labels, check_logits, check_numbers, evaluating
 from tml_helpers.defenses.interval_bounds import box_between, interval_margins, propagate
 from tml_helpers.defenses.layers import chain
 
@@ -38,6 +38,8 @@ def interval_loss(model: nn.Module, images: Tensor, labels: Tensor, *, epsilon: 
     check_ball(epsilon, "linf", images)
     if not 0 <= weight <= 1:
         raise ValueError(f"weight must be from 0 to 1, got {weight}")
+    with evaluating(model), torch.no_grad():
+        check_logits(model(images[:1]), labels=labels)
     boxes = propagate(steps, box_between((images - epsilon).clamp(min=0), (images + epsilon).clamp(max=1)))
     margins = interval_margins(steps, boxes, labels)
     worst = torch.where(margins.isinf(), 0.0, -margins)

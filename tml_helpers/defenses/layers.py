@@ -149,6 +149,12 @@ def _step(node: fx.Node, whole: nn.Module) -> Step | None:
         return _of_module(whole.get_submodule(str(node.target)))
     if node.target in (F.relu, torch.relu, "relu"):
         return Rectifier()
+    if node.target in ("view", "reshape"):
+        sides = node.args[1] if isinstance(node.args[1], tuple) else node.args[1:]
+        if len(sides) != 2:
+            raise ValueError(
+                f"a {node.target} is read where it flattens each image, to two axes, got {len(sides)} axes"
+            )
     if node.target in (torch.flatten, "flatten", "view", "reshape"):
         return _reshaped(nn.Flatten())
     if node.target in (F.max_pool2d, F.avg_pool2d, F.dropout):
